@@ -289,8 +289,7 @@ def read_row_description(body: bytes) -> tuple[Field, ...]:
 
 def write_row_description(fields: tuple[Field, ...]) -> bytes:
     parts = [UINT16.pack(len(fields))]
-    for field in fields:
-        parts.append(field.name + b"\x00" + _FIELD_TAIL.pack(*field[1:]))
+    parts.extend(field.name + b"\x00" + _FIELD_TAIL.pack(*field[1:]) for field in fields)
     return message(ROW_DESCRIPTION, b"".join(parts))
 
 
