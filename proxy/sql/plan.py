@@ -1,0 +1,149 @@
+"""What is to be done with a statement, as data.
+
+A `Plan` says how one message of SQL text reaches the server: which of its literals and parameters
+are sealed values and how each is sealed, which text is static, which sealed columns the message
+touches and in what way, and which result columns carry the values of which sealed column. A plan
+holds no value, no literal that belongs to a sealed column, no key and no policy decision; it is
+immutable, so it can be cached, compared and printed (`sealgate explain`).
+
+The text of a statement is a sequence of *pieces*. Every string and number literal of the original
+text is a `LiteralSite`, which names the literal by its ordinal in the stripped message
+(`proxy.sql.lexer.strip_literals`), so one plan serves every message that differs in literals
+alone. Everything between literals is static text, edited where the statement needs it (for
+instance `email = 'x'` becomes `sealgate.eq(email) = sealgate.eq(<site>)`). Pieces also remember
+which stretch of the original they replace: `proxy.sql.rewrite` maps an ErrorResponse's position
+back to what the client wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+
+from policy import Access
+
+
+class Action(Enum):
+    """What happens to a statement."""
+
+    FORWARD = "forward"
+    """It touches no sealed column: relayed as it is."""
+    APPLY = "apply"
+    """It touches sealed columns and is understood: render the pieces, seal, record the touches."""
+    REFUSE = "refuse"
+    """It is not sent; `StatementPlan.refusal` says why."""
+
+
+class Form(Enum):
+    """What the server receives in place of a plaintext."""
+
+    VALUE = "value"
+    """One sealed value, a bytea."""
+    TERMS = "terms"
+    """An array of equality terms, a bytea[], one per element of the client's array (NULLs stay):
+    the right side of `= ANY(...)` and `<> ALL(...)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """How one literal or parameter is sealed."""
+
+    column: str
+    """Label of the column whose keys seal it."""
+    form: Form
+    cast: str | None = None
+    """Type the client's text gives the value (`varchar(40)` in `$1::varchar(40)`; the array type
+    for TERMS); None: the column's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Static text that stands in place of a stretch of the original.
+
+    `original` is what stood there, literals in it written as their markers are: empty for an
+    insertion, `text` itself for an unchanged stretch (then a plain `str` piece is used instead).
+    It holds no literal.
+    """
+
+    text: str
+    original: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralSite:
+    """Where a string or number literal of the client's text stands."""
+
+    ordinal: int
+    """Index into `Stripped.literals` of the whole message."""
+    seal: Seal | None
+    """None: the literal is copied verbatim."""
+    negative: bool = False
+    """A minus sign in front of the number belongs to the value and is not in the pieces."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantSite:
+    """Where a constant keyword stands whose value is sealed: TRUE or FALSE."""
+
+    text: str
+    seal: Seal
+
+
+Piece = str | Text | LiteralSite | ConstantSite
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """One way in which a statement uses one sealed column."""
+
+    table: str
+    column: str
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a statement is not sent; neither part quotes a value."""
+
+    sqlstate: str
+    message: str
+    hint: str
+
+
+_NO_PARAMETERS: Mapping[int, Seal] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class StatementPlan:
+    """One statement of a message."""
+
+    action: Action
+    pieces: tuple[Piece, ...]
+    """The whole text of the statement with its `;`, and the whitespace and comments around it:
+    the pieces of all statements of a plan, joined, give the message."""
+    command: str
+    """First word of the command tag where it is SELECT, INSERT, UPDATE or DELETE, else OTHER or
+    the utility command's own name."""
+    parameters: Mapping[int, Seal] = _NO_PARAMETERS
+    """`$n` -> how its value is sealed; absent: the parameter is not touched."""
+    touches: tuple[Touch, ...] = ()
+    outputs: tuple[str | None, ...] | None = None
+    """Per result column the label of the sealed column it carries, or None for another column;
+    None for the whole: the planner does not know the shape, RowDescription decides."""
+    refusal: Refusal | None = None
+    changes_catalog: bool = False
+    """DDL: the catalog picture is out of date once this statement has completed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One message of SQL text: a simple Query, or the one statement of a Parse."""
+
+    statements: tuple[StatementPlan, ...]
+    untouched: bool
+    """All statements are FORWARD: relay the message's own bytes."""
