@@ -1,0 +1,83 @@
+"""What the core asks of the shell. Order in a list is order in time.
+
+The core never performs I/O: it returns effects, and `proxy.connection` performs them one after the other.
+"Recorded before released" is therefore the order of `Record` and `ToClient` in one list, and a test reads
+that list. If a `Record` cannot be written and the configuration says deny, the shell drops what stands behind
+it and asks the session for `record_failed()` instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proxy.audit.event import Event
+
+
+@dataclass(frozen=True, slots=True)
+class ToClient:
+    """Send these bytes to the client."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ToServer:
+    """Send these bytes to the server."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Write this event to the access log before anything behind it happens."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class StartClientTLS:
+    """Answer the client's SSLRequest with `S` and do the TLS handshake on its connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectServer:
+    """Connect to the server (and do TLS with it); then call `server_connected` or `server_unreachable`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpRoles:
+    """Ask the catalog for the login's roles; then call `roles_known`."""
+
+    login: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelayCancel:
+    """Send this CancelRequest packet to the server on a connection of its own, then close both."""
+
+    packet: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshCatalog:
+    """DDL completed: take a new picture of the catalog."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the session: flush what was sent to the client, close both connections."""
+
+    reason: str
+
+
+Effect = (
+    ToClient
+    | ToServer
+    | Record
+    | StartClientTLS
+    | ConnectServer
+    | LookUpRoles
+    | RelayCancel
+    | RefreshCatalog
+    | Close
+)

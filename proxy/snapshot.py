@@ -1,0 +1,119 @@
+"""What decides about a session: policy, catalog and keys in one frozen value, and what follows from them.
+
+A reload or DDL makes a new `Snapshot`; it is swapped whole, so no statement sees the policy of one and the
+catalog of another. Sessions ask a `SnapshotSource` for the current one at each message. `Authority` is one
+principal's view of a snapshot: every decision is asked of the policy once and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from keystore import Keyset
+from policy import Access, Decision, Outcome, Policy, compile_mask, decide
+from proxy.catalog import Catalog
+from proxy.cells import LogicalType, Settings
+from proxy.sql.plan import Refusal, StatementPlan, Touch
+from proxy.sql.planner import Planner
+
+Mask = Callable[[bytes], bytes | None]
+
+_REMEMBERED_VERDICTS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One version of everything that decides."""
+
+    policy: Policy
+    catalog: Catalog
+    keyset: Keyset
+    planner: Planner = field(init=False, repr=False, compare=False)
+    masks: Mapping[str, Mask] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "planner", Planner(self.catalog))
+        object.__setattr__(self, "masks", _masks(self.policy, self.catalog))
+
+    def type_of(self, column: str) -> LogicalType | None:
+        """The logical type of a declared column, None for one that is not declared any more."""
+        sealed = self.catalog.sealed.get(column)
+        return sealed.type if sealed is not None else None
+
+
+def _masks(policy: Policy, catalog: Catalog) -> dict[str, Mask]:
+    masks: dict[str, Mask] = {}
+    for label, rule in policy.columns.items():
+        if rule.mask is not None and label in catalog.sealed:
+            logical = catalog.sealed[label].type
+            masks[label] = compile_mask(rule.mask, logical.name, _constant_parser(logical))
+    return masks
+
+
+def _constant_parser(logical: LogicalType) -> Callable[[str], bytes]:
+    return lambda text: logical.assign(logical.from_text(text.encode(), Settings()))
+
+
+class SnapshotSource:
+    """Holds the current snapshot; whoever reloads replaces it."""
+
+    __slots__ = ("current",)
+
+    def __init__(self, current: Snapshot) -> None:
+        self.current = current
+
+
+class Authority:
+    """What one principal may do under one snapshot. Asks the policy once per column and access."""
+
+    __slots__ = ("_decisions", "_verdicts", "roles", "snapshot")
+
+    def __init__(self, snapshot: Snapshot, roles: frozenset[str]) -> None:
+        self.snapshot = snapshot
+        self.roles = roles
+        self._decisions: dict[tuple[str, Access], Decision] = {}
+        self._verdicts: dict[int, tuple[StatementPlan, Refusal | None]] = {}
+
+    def decide(self, column: str, access: Access) -> Decision:
+        key = (column, access)
+        decision = self._decisions.get(key)
+        if decision is None:
+            decision = decide(self.snapshot.policy, self.roles, column, access)
+            self._decisions[key] = decision
+        return decision
+
+    def refusal(self, plan: StatementPlan) -> Refusal | None:
+        """Why this principal may not run the statement, or None. Decided once per plan."""
+        known = self._verdicts.get(id(plan))
+        if known is not None and known[0] is plan:
+            return known[1]
+        verdict = plan.refusal or next(
+            (r for r in map(self._touch_refused, plan.touches) if r is not None), None
+        )
+        if len(self._verdicts) >= _REMEMBERED_VERDICTS:
+            self._verdicts.clear()
+        self._verdicts[id(plan)] = (plan, verdict)
+        return verdict
+
+    def _touch_refused(self, touch: Touch) -> Refusal | None:
+        decision = self.decide(touch.column, touch.access)
+        if decision.outcome is Outcome.DENIED:
+            verb, grant = _VERBS[touch.access]
+        elif decision.outcome is Outcome.WITHHELD and self.snapshot.policy.denied_value == "error":
+            verb, grant = "read", "clear or masked"
+        else:
+            return None
+        return Refusal(
+            "42501",
+            f"permission denied to {verb} sealed column {touch.column}",
+            f"Sealgate's policy must give one of your roles the grant {grant} on {touch.column}.",
+        )
+
+
+_VERBS = {
+    Access.READ: ("read", "clear or masked"),
+    Access.COMPARE: ("compare", "search or clear"),
+    Access.WRITE: ("write", "write"),
+    Access.PRESENCE: ("test", "clear, masked or search"),
+}
