@@ -30,6 +30,10 @@ from proxy.cells import LogicalType, logical_type
 
 SCHEMA = "sealgate"
 DOMAIN_PREFIX = "sealed_"
+SEALABLE_TYPES = (
+    *("text", "varchar", "bpchar", "int2", "int4", "int8", "numeric", "float4", "float8", "bool"),
+    *("date", "timestamp", "timestamptz", "uuid", "json", "jsonb", "bytea"),
+)
 
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_$]*\Z")
 _LABEL_PART = re.compile(r'([a-z_][a-z0-9_$]*|"(?:[^"]|"")+")(\.|\Z)')
