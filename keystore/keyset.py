@@ -1,0 +1,148 @@
+"""The keys of all columns in one frozen value, swapped whole when the keystore changes.
+
+Key states and what they allow are NIST SP 800-57 Part 1 Rev. 5, section 7: a key protects only while active;
+it goes on processing what it protected when deactivated, suspended or compromised; before
+activation and after destruction it does neither. Exactly one data key of a column seals: the
+newest active version. A new version therefore deactivates the one before it.
+
+Index keys do not follow: a sealed value does not name its index key, so a new one would make every
+stored term unfindable without an error. One index key serves all versions of a column's data key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import final
+
+from keystore._raw import Opaque, Secret
+from keystore.errors import KeystoreError
+from keystore.sealed import ColumnKeys, DataKey
+
+
+class Purpose(Enum):
+    DATA = "data"
+    INDEX = "index"
+
+
+class KeyState(Enum):
+    """NIST SP 800-57 Part 1 Rev. 5, section 7."""
+
+    PRE_ACTIVATION = "pre-activation"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    DEACTIVATED = "deactivated"
+    COMPROMISED = "compromised"
+    DESTROYED = "destroyed"
+
+    @property
+    def may_seal(self) -> bool:
+        return self is KeyState.ACTIVE
+
+    @property
+    def may_open(self) -> bool:
+        return self not in (KeyState.PRE_ACTIVATION, KeyState.DESTROYED)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key and what is known of it. `created` is RFC 3339 in UTC; a destroyed key has no secret."""
+
+    id: int
+    column: str
+    purpose: Purpose
+    version: int
+    created: str
+    state: KeyState
+    secret: Secret | None
+
+
+@final
+class Keyset(Opaque):
+    """Every column's keys: `data_keys` open by key id, `column` seals."""
+
+    __slots__ = ("_columns", "data_keys", "version")
+    data_keys: Mapping[int, DataKey]
+    version: str  # changes whenever a key or its state does; for caches and events
+    _columns: Mapping[str, ColumnKeys]
+
+    def __init__(self, keys: Iterable[Key]) -> None:
+        keys = tuple(keys)
+        self._set(
+            data_keys=MappingProxyType(_data_keys(keys)),
+            version=_version(keys),
+            _columns=MappingProxyType(_column_keys(keys)),
+        )
+
+    def __repr__(self) -> str:
+        return f"<Keyset {self.version}: {len(self._columns)} columns, {len(self.data_keys)} data keys>"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Labels of the columns that can be sealed, sorted."""
+        return tuple(sorted(self._columns))
+
+    def column(self, label: str) -> ColumnKeys:
+        """What seals this column. Raises KeystoreError where it has no active keys."""
+        keys = self._columns.get(label)
+        if keys is None:
+            raise KeystoreError(
+                "keystore",
+                f"no active keys for column {label}",
+                "Run `sealgate apply`, which adds keys for newly declared columns.",
+            )
+        return keys
+
+    def missing(self, columns: Iterable[str]) -> tuple[str, ...]:
+        """Those of `columns` that cannot be sealed, in the order given."""
+        return tuple(label for label in columns if label not in self._columns)
+
+
+def generate(columns: Iterable[str]) -> Keyset:
+    """Fresh keys that live in this process only: for tests, benchmarks and `explain`."""
+    keys: list[Key] = []
+    for label in dict.fromkeys(columns):
+        for purpose in Purpose:
+            number = len(keys) + 1
+            secret = Secret.generate()
+            keys.append(Key(number, label, purpose, 1, "", KeyState.ACTIVE, secret))
+    return Keyset(keys)
+
+
+def _data_keys(keys: tuple[Key, ...]) -> dict[int, DataKey]:
+    return {
+        key.id: DataKey(key.column, key.id, key.version, key.secret)
+        for key in keys
+        if key.purpose is Purpose.DATA and key.state.may_open and key.secret is not None
+    }
+
+
+def _column_keys(keys: tuple[Key, ...]) -> dict[str, ColumnKeys]:
+    data = _newest(keys, Purpose.DATA)
+    index = _newest(keys, Purpose.INDEX)
+    return {
+        label: ColumnKeys(label, key.id, key.version, secret, index[label][1])
+        for label, (key, secret) in data.items()
+        if label in index
+    }
+
+
+def _newest(keys: tuple[Key, ...], purpose: Purpose) -> dict[str, tuple[Key, Secret]]:
+    """Per column, the active key of this purpose with the highest version."""
+    newest: dict[str, tuple[Key, Secret]] = {}
+    for key in sorted(keys, key=lambda key: key.version):
+        if key.purpose is purpose and key.state.may_seal and key.secret is not None:
+            newest[key.column] = (key, key.secret)
+    return newest
+
+
+def _version(keys: tuple[Key, ...]) -> str:
+    lines = sorted(
+        f"{key.id}\t{key.column}\t{key.purpose.value}\t{key.version}\t{key.state.value}"
+        f"\t{key.secret.check_value() if key.secret else ''}\n"
+        for key in keys
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
