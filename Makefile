@@ -1,0 +1,66 @@
+# A machine with Python >= 3.11 and make is enough; everything else comes from PyPI into .venv.
+
+VENV := .venv
+RUN := $(VENV)/bin
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+export PIP_NO_INPUT := 1
+
+.PHONY: help demo test test-long check format bench clean
+
+help:
+	@echo "make demo        a tour: embedded PostgreSQL, the proxy, a shop with three roles (ARGS=--keep stays up)"
+	@echo "make test        the whole test suite against the embedded PostgreSQL"
+	@echo "make test-long   minutes of random input as well"
+	@echo "make check       ruff, formatting, mypy --strict"
+	@echo "make format      lets ruff mend what it can"
+	@echo "make bench       measures (see bench/README.md)"
+
+demo: $(VENV)/.demo
+	@$(RUN)/python -m proxy demo $(ARGS)
+
+test: $(VENV)/.test
+	$(RUN)/python -m pytest -q -m "not long" $(ARGS)
+
+test-long: $(VENV)/.test
+	$(RUN)/python -m pytest -q $(ARGS)
+
+check: $(VENV)/.test
+	$(RUN)/python -m ruff check .
+	$(RUN)/python -m ruff format --check .
+	$(RUN)/python -m mypy --strict
+
+format: $(VENV)/.test
+	$(RUN)/python -m ruff check --fix .
+	$(RUN)/python -m ruff format .
+
+bench: $(VENV)/.test
+	$(RUN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# The stamps: an environment is installed again only when pyproject.toml changed. `test` includes `demo`.
+$(VENV)/.demo: pyproject.toml | $(RUN)/python
+	@echo "Installing Sealgate and its embedded PostgreSQL into $(VENV) (a minute the first time) ..."
+	@$(RUN)/python -m pip install --quiet --progress-bar off --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(RUN)/python
+	@echo "Installing Sealgate with its test tools into $(VENV) (a minute the first time) ..."
+	@$(RUN)/python -m pip install --quiet --progress-bar off --editable '.[test]'
+	@touch $(VENV)/.demo $@
+
+# The first Python >= 3.11 that can make a virtual environment. PYTHON=/path/to/python names one.
+$(RUN)/python:
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	  $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  echo "Creating $(VENV) with $$($$python --version)"; \
+	  rm -rf $(VENV) && $$python -m venv $(VENV) && exit 0; \
+	  echo "$$python -m venv failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; \
+	done; \
+	echo "No Python >= 3.11 with venv was found (tried python3, python3.11 to python3.14)." >&2; \
+	echo "Install one (on Debian and Ubuntu: apt install python3 python3-venv), or: make PYTHON=/path/to/python" >&2; \
+	exit 1
