@@ -1,0 +1,52 @@
+"""Who speaks and from where, as OCSF objects: made once per session, shared by its events."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+
+from proxy.audit.text import clean, quoted
+from proxy.audit.values import Origin
+
+
+class Who(NamedTuple):
+    """An `Origin` in OCSF's objects (shared between events: not to be changed) and in words."""
+
+    name: str
+    place: str
+    user: dict[str, Any]
+    actor: dict[str, Any]
+    endpoint: dict[str, Any]
+    database: dict[str, Any]
+
+
+@lru_cache(maxsize=1024)
+def who(origin: Origin) -> Who:
+    """An address that is none (a socket path, a name) goes where OCSF takes any text."""
+    login = clean(origin.login)
+    session = {"uid": clean(origin.session)}
+    user: dict[str, Any] = {"name": login}
+    groups = [{"name": clean(role)} for role in origin.roles if role != origin.login]
+    if groups:
+        user["groups"] = groups
+    actor: dict[str, Any] = {"session": session}
+    if login:
+        actor["user"] = user
+    if origin.application_name:
+        actor["app_name"] = clean(origin.application_name)
+    endpoint = _endpoint(origin.client_host, origin.client_port)
+    database = {"name": clean(origin.database), "type_id": 1}
+    name = quoted(login) if login else "an unknown login"
+    return Who(name, endpoint.get("ip") or endpoint["name"], user, actor, endpoint, database)
+
+
+def _endpoint(host: str, port: int) -> dict[str, Any]:
+    endpoint: dict[str, Any] = {}
+    try:
+        endpoint["ip"] = clean(str(ip_address(host)))
+    except ValueError:
+        endpoint["name"] = clean(host) or "unknown"
+    if 0 < port < 65536:
+        endpoint["port"] = port
+    return endpoint
