@@ -10,6 +10,17 @@ from __future__ import annotations
 from proxy.audit.datastore import executed, refused, session_opened
 from proxy.audit.finding import protocol_violation, tampered
 from proxy.audit.identity import authentication, session_closed
+from proxy.audit.lifecycle import (
+    ConfigurationLoad,
+    KeysLoad,
+    PolicyLoad,
+    Started,
+    configuration_loaded,
+    keys_loaded,
+    policy_loaded,
+    started,
+    stopped,
+)
 from proxy.audit.ocsf import Event
 from proxy.audit.values import (
     Access,
@@ -27,18 +38,27 @@ __all__ = [
     "Access",
     "Attempt",
     "ColumnUse",
+    "ConfigurationLoad",
     "Event",
     "Execution",
+    "KeysLoad",
     "Origin",
     "Outcome",
+    "PolicyLoad",
     "Protocol",
     "Refused",
+    "Started",
     "Tampered",
     "authentication",
+    "configuration_loaded",
     "executed",
+    "keys_loaded",
+    "policy_loaded",
     "protocol_violation",
     "refused",
     "session_closed",
     "session_opened",
+    "started",
+    "stopped",
     "tampered",
 ]

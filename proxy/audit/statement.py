@@ -20,7 +20,7 @@ from proxy.audit.text import clean
 
 STATEMENT_CAP: Final = 4096
 """Characters of a statement that an event shows."""
-STATEMENT_READ: Final = 1 << 20
+STATEMENT_READ: Final = 1 << 18
 """Characters beyond which a statement is not read at all."""
 _CACHED: Final = 16 * 1024  # longer texts are rare and would make the cache large
 

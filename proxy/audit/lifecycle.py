@@ -1,0 +1,182 @@
+"""Events about the proxy itself: configuration, policy and keys (OCSF Entity Management 3004), start,
+stop and the log's own troubles (Application Lifecycle 6002).
+
+Every loader reports success and failure alike: `problem` is "" or the reason nothing was changed, in
+words that hold no secret (a configuration error names file and key, never a password).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from proxy.audit.ocsf import (
+    APPLICATION_LIFECYCLE,
+    ENTITY_MANAGEMENT,
+    INFORMATIONAL,
+    MEDIUM,
+    PRODUCT,
+    Event,
+    base,
+    with_product,
+)
+from proxy.audit.text import REASON_CAP, clean, counted
+
+UPDATE, ACTIVATE = 3, 10  # activity_id of entity_management
+START, STOP, OTHER = 3, 4, 99  # of application_lifecycle
+POLICY_ENTITY: Final = 5  # type_id of managed_entity
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyLoad:
+    """A policy came into force, or was refused. `previous` is "" at start."""
+
+    version: str
+    previous: str
+    columns: int
+    roles: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeysLoad:
+    """A key set came into force, or was refused. `fingerprint` as `Keyset.fingerprint` gives it."""
+
+    fingerprint: str
+    previous: str
+    columns: int
+    keys: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationLoad:
+    """A configuration file was read again. `fingerprint` is the file's, "" where it has none."""
+
+    path: str
+    fingerprint: str
+    previous: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A proxy process accepts clients."""
+
+    host: str
+    port: int
+    pid: int
+    database: str
+    policy_version: str
+    keys_fingerprint: str
+    audit_on_failure: str
+
+
+def policy_loaded(load: PolicyLoad) -> Event:
+    """A policy came into force, or was refused and the previous one stays."""
+    extent = f"{counted(load.columns, 'sealed column')}, {counted(load.roles, 'role')}"
+    entity = {
+        "name": "policy",
+        "type_id": POLICY_ENTITY,
+        "type": "Policy",
+        "version": clean(load.version),
+    }
+    fields = {"columns": load.columns, "roles": load.roles, "previous": clean(load.previous)}
+    return _entity(
+        "policy", entity, f"policy {clean(load.version)}: {extent}", load.problem, fields
+    )
+
+
+def keys_loaded(load: KeysLoad) -> Event:
+    """A key set came into force, or was refused and the previous one stays."""
+    extent = f"{counted(load.keys, 'data key')} of {counted(load.columns, 'column')}"
+    fingerprint = clean(load.fingerprint)
+    entity = {"name": "key set", "type_id": 99, "type": "Key", "version": fingerprint}
+    fields = {"columns": load.columns, "keys": load.keys, "previous": clean(load.previous)}
+    return _entity("keys", entity, f"key set {fingerprint}: {extent}", load.problem, fields)
+
+
+def configuration_loaded(load: ConfigurationLoad) -> Event:
+    """The configuration was read again, and is in force or was refused as a whole."""
+    path = clean(load.path, REASON_CAP)
+    entity = {
+        "name": path,
+        "type_id": 99,
+        "type": "Configuration",
+        "version": clean(load.fingerprint),
+    }
+    fields = {"previous": clean(load.previous)}
+    return _entity("configuration", entity, f"configuration {path}", load.problem, fields)
+
+
+def started(start: Started) -> Event:
+    """A proxy process accepts clients from now on."""
+    host, database = clean(start.host), clean(start.database)
+    message = f"sealgate {PRODUCT['version']} accepts clients on {host}:{start.port}"
+    return _lifecycle(
+        "proxy.started",
+        START,
+        message,
+        {
+            "host": host,
+            "port": start.port,
+            "pid": start.pid,
+            "database": database,
+            "policy_version": clean(start.policy_version),
+            "keys_fingerprint": clean(start.keys_fingerprint),
+            "audit_on_failure": clean(start.audit_on_failure),
+        },
+    )
+
+
+def stopped(reason: str, pid: int, sessions: int = 0) -> Event:
+    """A proxy process is about to end; `sessions` were still open and are cut."""
+    reason = clean(reason, REASON_CAP)
+    message = f"sealgate stopped: {reason}"
+    if sessions:
+        message += f"; {counted(sessions, 'session')} cut"
+    fields = {"pid": pid, "reason": reason, "sessions": sessions}
+    return _lifecycle("proxy.stopped", STOP, message, fields)
+
+
+def log_repaired(offset: int, size: int) -> Event:
+    """The log's last line was torn by a crash: `size` bytes at `offset` are no event."""
+    message = (
+        f"the access log ended in a torn line of {counted(size, 'byte')}: a process was killed"
+    )
+    fields = {"offset": offset, "size": size}
+    return _lifecycle("log.repaired", OTHER, message, fields, severity=MEDIUM)
+
+
+def log_resumed(lost: int, since: int, reason: str) -> Event:
+    """The log can be written again; `lost` events since `since` (epoch ms) are not in it."""
+    reason = clean(reason, REASON_CAP)
+    message = f"the access log can be written again; {counted(lost, 'event')} lost: {reason}"
+    fields = {"lost": lost, "since": since, "reason": reason}
+    return _lifecycle("log.resumed", OTHER, message, fields, severity=MEDIUM)
+
+
+def _entity(
+    what: str, entity: dict[str, Any], message: str, problem: str, fields: dict[str, Any]
+) -> Event:
+    problem = clean(problem, REASON_CAP)
+    event = base(
+        f"{what}.refused" if problem else f"{what}.loaded",
+        ENTITY_MANAGEMENT,
+        UPDATE if problem or fields["previous"] else ACTIVATE,
+        f"{message}; refused: {problem}" if problem else f"{message}; in force",
+        ok=not problem,
+        severity=MEDIUM if problem else INFORMATIONAL,
+    )
+    event["entity"] = entity
+    if problem:
+        event["status_detail"] = problem
+    return with_product(event, fields)
+
+
+def _lifecycle(
+    kind: str, activity: int, message: str, fields: dict[str, Any], severity: int = INFORMATIONAL
+) -> Event:
+    event = base(kind, APPLICATION_LIFECYCLE, activity, message, severity=severity)
+    event["app"] = PRODUCT
+    return with_product(event, fields)
