@@ -1,0 +1,35 @@
+"""Who may read, compare and write which sealed column. Pure: no I/O, no clock, nothing of ours imported.
+
+Reading order:
+
+    model      Policy and its parts as frozen values; Decision
+    decide     policy x roles x column x access -> Decision
+    load       the configuration's tables -> Policy, or PolicyError
+    masking    what a masked value looks like
+    label      the one spelling of schema.table.column; wildcards
+    errors     PolicyError
+
+The grants of all of a login's roles add up and the widest wins; nothing granted is nothing shown.
+"""
+
+from policy.decide import DENY_BY_DEFAULT, decide
+from policy.errors import PolicyError
+from policy.load import load
+from policy.masking import Mask, compile_mask
+from policy.model import Access, ColumnRule, Decision, Grant, Outcome, Policy, RoleGrants
+
+__all__ = [
+    "DENY_BY_DEFAULT",
+    "Access",
+    "ColumnRule",
+    "Decision",
+    "Grant",
+    "Mask",
+    "Outcome",
+    "Policy",
+    "PolicyError",
+    "RoleGrants",
+    "compile_mask",
+    "decide",
+    "load",
+]
