@@ -24,18 +24,23 @@ STATEMENT_READ: Final = 1 << 18
 """Characters beyond which a statement is not read at all."""
 _CACHED: Final = 16 * 1024  # longer texts are rare and would make the cache large
 
-_MARKER: Final = "\x00"
-_SPACE = r"[ \t\n\r\f\v]"
-_COMMENT = r"--|/\*"
-_WORD_START = r"[A-Za-z_\x80-\U0010ffff]"
-_WORD = rf"{_WORD_START}[A-Za-z0-9_$\x80-\U0010ffff]*+"
-_PARAMETER = r"\$[0-9]++(?![A-Za-z_$\x80-\U0010ffff])"
-_QUOTED = r'"(?:[^"\x00]|"")++"'
-_OPERATOR = rf"(?!{_COMMENT})[-+*/<>=~!@#%^&|`?,()\[\].;:]"
-_KEPT = re.compile(rf"(?:{_WORD}|{_PARAMETER}|{_QUOTED}|{_OPERATOR}| (?!{_SPACE}|{_COMMENT}))++")
-_GAP = re.compile(rf"(?:{_SPACE}|--[^\n\r]*+)++")
-_NESTING = re.compile(r"/\*|\*/")
-_NUMBERED = re.compile(rf"{_QUOTED}|{_WORD}|\$([0-9]+)")
+# Classes as proxy.sql.literals writes them: what they are not, everything past ASCII is a letter.
+_WORD_START: Final = r"[^\x00-@\[-^`{-\x7f]"
+_WORD_CHARACTER: Final = r"[^\x00-#%-/:-@\[-^`{-\x7f]"
+_WORD: Final = rf"{_WORD_START}{_WORD_CHARACTER}*+"
+_PARAMETER: Final = rf"\$[0-9]++(?!{_WORD_CHARACTER})"
+_QUOTED: Final = r'"(?:[^"\x00]++|"")++"'
+_SPACE: Final = r"[ \t\n\r\f\v]"
+_COMMENT: Final = r"--|/\*"
+_OPERATOR: Final = rf"(?!{_COMMENT})[-+*/<>=~!@#%^&|`?,()\[\].;:]"
+_KEPT: Final = re.compile(
+    rf"(?:{_WORD}|{_PARAMETER}|{_QUOTED}|{_OPERATOR}| (?!{_SPACE}|{_COMMENT}))++"
+)
+_GAP: Final = re.compile(rf"(?:{_SPACE}|--[^\n\r]*+)++")
+_MARKER: Final = re.compile(r"\x00[sebxudin]")  # see proxy.sql.lexer.Stripped
+_NESTING: Final = re.compile(r"/\*|\*/")
+_NUMBERED: Final = re.compile(rf"{_QUOTED}|{_WORD}|\$([0-9]++)")
+_GLUED: Final = re.compile(rf"{_WORD_CHARACTER}|\"")
 
 
 class Unreadable(Exception):
@@ -57,15 +62,15 @@ def statement_text(stripped: str, parameters: int = 0) -> str:
     pieces = _pieces(stripped)
     number = max(parameters, _highest_parameter(pieces))
     for index, piece in enumerate(pieces):
-        if piece == _MARKER:
+        if piece is None:
             number += 1
             pieces[index] = f"${number}"
-    return "".join(pieces).strip()
+    return "".join(map(str, pieces)).strip()
 
 
 def query_info(stripped: str | None) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """OCSF's query_info (None without a readable text), and what Sealgate has to add to it."""
-    known = None if stripped is None else _readable(stripped)
+    known = _readable(stripped) if stripped else None
     if known is None:
         return None, {"statement_unreadable": True}
     query = {"query_string": known.text, "uid": known.fingerprint}
@@ -91,19 +96,23 @@ def _read(stripped: str) -> Readable | None:
 _remembered = lru_cache(maxsize=256)(_read)
 
 
-def _pieces(text: str) -> list[str]:
-    """Kept text, markers, and one space for each stretch of white space and comments."""
+def _pieces(text: str) -> list[str | None]:
+    """Kept text, None for each literal, and a space for each stretch of white space and comments."""
     if len(text) > STATEMENT_READ:
         raise Unreadable
-    pieces: list[str] = []
+    pieces: list[str | None] = []
     position = 0
     while position < len(text):
         if kept := _KEPT.match(text, position):
             pieces.append(kept.group())
             position = kept.end()
-        elif text.startswith(_MARKER, position):
-            pieces.append(_MARKER)
-            position += len(_MARKER)
+        elif marker := _MARKER.match(text, position):
+            if position and _GLUED.match(text, position - 1):
+                pieces.append(" ")  # date'2020-01-01'
+            pieces.append(None)
+            position = marker.end()
+            if _GLUED.match(text, position) or text.startswith("$", position):
+                pieces.append(" ")  # 'x'FROM
         else:
             position = _gap_end(text, position)
             pieces.append(" ")
@@ -133,10 +142,10 @@ def _comment_end(text: str, position: int) -> int:
     raise Unreadable
 
 
-def _highest_parameter(pieces: list[str]) -> int:
+def _highest_parameter(pieces: list[str | None]) -> int:
     highest = 0
     for piece in pieces:
-        if "$" in piece:
+        if piece is not None and "$" in piece:
             for number in _NUMBERED.findall(piece):
                 # PostgreSQL takes parameter numbers up to 65535; a longer one is an error anyway
                 highest = max(highest, int(number[:5] or 0))
