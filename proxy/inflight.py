@@ -25,15 +25,12 @@ those out that the client had pipelined behind the Execute.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from proxy.execution import Execution, SimpleQuery
-    from proxy.statements import Portal, Prepared
-
-Undo = Callable[[], None]
+    from proxy.statements import Change, Portal, Prepared
 
 
 class Kind(Enum):
@@ -55,7 +52,7 @@ _ENDS_WITH_READY = frozenset({Kind.SYNC, Kind.QUERY, Kind.FUNCTION})
 class Owed:
     """One message the server has not finished answering. `hidden`: ours, the client did not send it."""
 
-    __slots__ = ("execution", "hidden", "kind", "portal", "prepared", "query", "undo")
+    __slots__ = ("change", "execution", "hidden", "kind", "portal", "prepared", "query")
 
     def __init__(
         self,
@@ -66,7 +63,7 @@ class Owed:
         portal: Portal | None = None,
         execution: Execution | None = None,
         query: SimpleQuery | None = None,
-        undo: Undo | None = None,
+        change: Change[Any] | None = None,
     ) -> None:
         self.kind = kind
         self.hidden = hidden
@@ -74,7 +71,7 @@ class Owed:
         self.portal = portal
         self.execution = execution
         self.query = query
-        self.undo = undo
+        self.change = change
 
     def __repr__(self) -> str:
         return f"<Owed {self.kind.name}{' hidden' if self.hidden else ''}>"
@@ -134,8 +131,8 @@ class Inflight:
         while self._queue and self._queue[0].kind is not Kind.SYNC:
             dropped.append(self._queue.popleft())
         for owed in reversed(dropped):
-            if owed.undo is not None:
-                owed.undo()
+            if owed.change is not None:
+                owed.change.undo()
         self.copy_in = False
         self.skipping = not self._queue
 

@@ -14,12 +14,14 @@ from keystore import Keyset
 from policy import Access, Decision, Outcome, Policy, compile_mask, decide
 from proxy.catalog import Catalog
 from proxy.cells import LogicalType, Settings
+from proxy.shape import Shape
 from proxy.sql.plan import Refusal, StatementPlan, Touch
 from proxy.sql.planner import Planner
 
+Outputs = tuple[str | None, ...] | None
 Mask = Callable[[bytes], bytes | None]
 
-_REMEMBERED_VERDICTS = 4096
+_REMEMBERED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,20 @@ class Snapshot:
     keyset: Keyset
     planner: Planner = field(init=False, repr=False, compare=False)
     masks: Mapping[str, Mask] = field(init=False, repr=False, compare=False)
+    shapes: dict[tuple[bytes, Outputs], Shape] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+    """RowDescriptions read so far, by body and the plan's outputs."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "planner", Planner(self.catalog))
         object.__setattr__(self, "masks", _masks(self.policy, self.catalog))
+
+    def remember_shape(self, key: tuple[bytes, Outputs], shape: Shape) -> None:
+        """Bounded: statements without number would otherwise fill the memory."""
+        if len(self.shapes) >= _REMEMBERED:
+            self.shapes.clear()
+        self.shapes[key] = shape
 
     def type_of(self, column: str) -> LogicalType | None:
         """The logical type of a declared column, None for one that is not declared any more."""
@@ -91,7 +103,7 @@ class Authority:
         verdict = plan.refusal or next(
             (r for r in map(self._touch_refused, plan.touches) if r is not None), None
         )
-        if len(self._verdicts) >= _REMEMBERED_VERDICTS:
+        if len(self._verdicts) >= _REMEMBERED:
             self._verdicts.clear()
         self._verdicts[id(plan)] = (plan, verdict)
         return verdict

@@ -2,7 +2,7 @@
 
 A client may use a name before the server has confirmed it (pipelining), so names are set when the client
 sends Parse or Bind and taken back when the server turns out to have refused or discarded that message.
-Each change returns an `Undo` for that; undoing an older change under a newer one leaves the newer in place.
+Each announcement is a `Change`; undoing an older one under a newer leaves the newer in place.
 
 The server is the authority on whether a name exists. An entry that it has dropped meanwhile (DEALLOCATE,
 end of transaction) does no harm: using it draws the server's own error.
@@ -10,13 +10,12 @@ end of transaction) does no harm: using it draws the server's own error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from proxy.execution import Execution
-from proxy.inflight import Undo
 from proxy.shape import Shape
-from proxy.snapshot import Snapshot
 from proxy.sql.lexer import Stripped
 from proxy.sql.plan import StatementPlan
 
@@ -27,12 +26,17 @@ class Prepared:
 
     plan: StatementPlan | None
     stripped: Stripped
-    snapshot: Snapshot
     declared: tuple[int, ...]
     """Parameter type OIDs of the client's Parse; 0 or absent: not declared."""
+    sealed: Counter[str] = field(default_factory=Counter)
+    """Cells that its literals seal in each execution, by column."""
     described: bool = False
     """The client asked for a description: `shape` is there before any row is."""
     shape: Shape | None = None
+
+    def declared_type(self, number: int) -> int:
+        """The type OID the client declared for parameter `number` (from 1), 0 if it left that to the server."""
+        return self.declared[number - 1] if number <= len(self.declared) else 0
 
 
 @dataclass(slots=True, eq=False)
@@ -40,9 +44,9 @@ class Portal:
     """A bound statement. `prepared` is None for a statement that did not come through Parse (SQL PREPARE)."""
 
     prepared: Prepared | None
-    result_formats: tuple[int, ...]
-    sealed: dict[str, int]
-    """Cells that Bind sealed, by column."""
+    result_formats: tuple[int, ...] = ()
+    sealed: Counter[str] = field(default_factory=Counter)
+    """Cells that Bind and the statement's literals sealed, by column."""
     described: bool = False
     shape: Shape | None = None
     """With the portal's own formats, from Describe Portal."""
@@ -52,43 +56,45 @@ class Portal:
 T = TypeVar("T")
 
 
-class _Change(Generic[T]):
-    __slots__ = ("older", "value")
+class Change(Generic[T]):
+    """One announcement of a name, until the server has confirmed (`keep`) or refused it (`undo`)."""
 
-    def __init__(self, value: T | None, older: _Change[T] | None) -> None:
+    __slots__ = ("_name", "_names", "older", "value")
+
+    def __init__(self, names: Names[T], name: bytes, value: T | None, older: Change[T] | None) -> None:
+        self._names = names
+        self._name = name
         self.value = value
         self.older = older
 
+    def keep(self) -> None:
+        """The server has answered the message: what the name meant before is history."""
+        self.older = None
+        if self.value is None:
+            self._names.forget(self._name, self)
+
+    def undo(self) -> None:
+        """The server did not act on the message: the name means what it meant before."""
+        self._names.take_back(self._name, self)
+
 
 class Names(Generic[T]):
-    """One namespace. A name's changes are a chain until the server has confirmed them."""
+    """One namespace: a name's unconfirmed changes are a chain, newest first."""
 
     __slots__ = ("_newest",)
 
     def __init__(self) -> None:
-        self._newest: dict[bytes, _Change[T]] = {}
+        self._newest: dict[bytes, Change[T]] = {}
 
     def get(self, name: bytes) -> T | None:
         change = self._newest.get(name)
         return change.value if change is not None else None
 
-    def set(self, name: bytes, value: T | None) -> Undo:
-        """Announce `value` under `name` (None: closed); the result takes it back."""
-        change = _Change(value, self._newest.get(name))
+    def set(self, name: bytes, value: T | None) -> Change[T]:
+        """Announce `value` under `name` (None: closed)."""
+        change = Change(self, name, value, self._newest.get(name))
         self._newest[name] = change
-        return lambda: self._take_back(name, change)
-
-    def confirm(self, name: bytes) -> None:
-        """Nothing is in flight any more: forget what older announcements were."""
-        change = self._newest.get(name)
-        if change is not None:
-            change.older = None
-            if change.value is None:
-                del self._newest[name]
-
-    def confirm_all(self) -> None:
-        for name in list(self._newest):
-            self.confirm(name)
+        return change
 
     def clear(self) -> None:
         self._newest.clear()
@@ -96,7 +102,11 @@ class Names(Generic[T]):
     def __len__(self) -> int:
         return len(self._newest)
 
-    def _take_back(self, name: bytes, change: _Change[T]) -> None:
+    def forget(self, name: bytes, change: Change[T]) -> None:
+        if self._newest.get(name) is change:
+            del self._newest[name]
+
+    def take_back(self, name: bytes, change: Change[T]) -> None:
         newest = self._newest.get(name)
         if newest is change:
             if change.older is None:

@@ -1,0 +1,253 @@
+"""From the first byte to the first ReadyForQuery: who is there, and does the server let them in?
+
+    FIRST       SSLRequest, GSSENCRequest, CancelRequest or StartupMessage may come
+    CONNECTING  the shell connects to the server
+    RELAYING    the server authenticates; both directions are relayed. The mechanism SCRAM-SHA-256-PLUS is taken
+                out of the server's list: it binds to a TLS channel that ends here
+    ROLES       AuthenticationOk has arrived; the shell asks the catalog for the login's roles
+    DONE        the session may begin (or, for other databases and replication, a relay without unsealing)
+
+Sources: PostgreSQL manual, "Start-up", "SSL Session Encryption", "SASL Authentication". The handshake never sees a
+password in a form it keeps: authentication messages are relayed and forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from proxy.audit.event import Origin, authentication, session_opened
+from proxy.effects import Close, ConnectServer, Effect, LookUpRoles, Record, RelayCancel, StartClientTLS, ToClient, ToServer
+from proxy.wire.framing import HEADER_SIZE, INT32, BadMessage, MessageBuffer, StartupBuffer
+from proxy.wire.messages import (
+    AUTHENTICATION,
+    CANCEL_REQUEST,
+    ERROR_RESPONSE,
+    GSSENC_REQUEST,
+    SSL_REQUEST,
+    Startup,
+    error_response,
+    message,
+    read_fields,
+    read_startup,
+    startup_code,
+)
+
+AUTHENTICATION_LIMIT: Final = 65_535
+"""PG_MAX_AUTH_TOKEN_LENGTH: the longest message of an authentication exchange, in bytes."""
+_TLS_HANDSHAKE: Final = 0x16
+_CHANNEL_BOUND: Final = b"SCRAM-SHA-256-PLUS\x00"
+_METHODS: Final = {0: "trust", 3: "password", 5: "md5", 7: "gssapi", 9: "sspi", 10: "scram-sha-256"}
+
+
+class Phase(Enum):
+    FIRST = auto()
+    CONNECTING = auto()
+    RELAYING = auto()
+    ROLES = auto()
+    DONE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the listener offers: one value for all its sessions."""
+
+    database: str
+    """The protected database; sessions on others are relayed without unsealing."""
+    tls_available: bool = False
+    tls_required: bool = False
+
+
+class Handshake:
+    """Feed it both directions until `phase` is DONE; then take `rest` and `server_rest` into the session."""
+
+    __slots__ = (
+        "_client",
+        "_method",
+        "_negotiated",
+        "_packet",
+        "_server",
+        "_terms",
+        "origin",
+        "phase",
+        "roles",
+        "server_rest",
+        "startup",
+    )
+
+    def __init__(self, terms: Terms, origin: Origin) -> None:
+        self._terms = terms
+        self._client = StartupBuffer()
+        self._server = MessageBuffer(AUTHENTICATION_LIMIT)
+        self._negotiated = False
+        self._packet = b""
+        self._method = "trust"
+        self.origin = origin
+        self.phase = Phase.FIRST
+        self.roles: frozenset[str] = frozenset()
+        self.startup = Startup(0, {})
+        self.server_rest = b""
+        """What the server sent from AuthenticationOk on, when the phase is ROLES or DONE."""
+
+    @property
+    def protected(self) -> bool:
+        """The session is on the protected database and speaks SQL, not replication."""
+        replication = self.startup.parameters.get("replication", "false").lower()
+        return self.database == self._terms.database and replication in ("false", "off", "no", "0", "f", "n")
+
+    @property
+    def database(self) -> str:
+        parameters = self.startup.parameters
+        return parameters.get("database") or parameters.get("user", "")
+
+    # Client's side.
+
+    def client_data(self, data: bytes) -> list[Effect]:
+        """Bytes from the client. Raises `BadMessage`."""
+        if self.phase is not Phase.FIRST:
+            return [ToServer(data)]  # Authentication exchange.
+        if data[:1] == bytes([_TLS_HANDSHAKE]) and not self._packet:
+            raise BadMessage("direct TLS connections are not supported: use sslnegotiation=postgres")
+        packet = self._client.feed(data)
+        if packet is None:
+            return []
+        return self._first(*packet)
+
+    def client_tls_started(self, origin: Origin) -> list[Effect]:
+        """The TLS handshake with the client is done."""
+        self.origin = origin
+        self._negotiated = True
+        return []
+
+    def _first(self, packet: bytes, rest: bytes) -> list[Effect]:
+        code = startup_code(packet)
+        if rest:
+            # Also CVE-2021-23214: bytes in clear behind an SSLRequest must not become part of the session.
+            raise BadMessage("data behind the startup packet")
+        if code == SSL_REQUEST:
+            if self._terms.tls_available and not self._negotiated:
+                return [StartClientTLS()]
+            return [ToClient(b"N")]
+        if code == GSSENC_REQUEST:
+            return [ToClient(b"N")]
+        if code == CANCEL_REQUEST:
+            return [RelayCancel(packet)]
+        if code >> 16 != 3:
+            raise BadMessage(f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}")
+        return self._startup(packet)
+
+    def _startup(self, packet: bytes) -> list[Effect]:
+        self.startup = read_startup(packet)
+        user = self.startup.parameters.get("user", "")
+        if not user:
+            return _fatal("28000", "no PostgreSQL user name specified in startup packet")
+        origin = self.origin
+        self.origin = Origin(
+            login=user,
+            roles=(),
+            client_host=origin.client_host,
+            client_port=origin.client_port,
+            application_name=self.startup.parameters.get("application_name", ""),
+            session=origin.session,
+            database=self.database,
+            tls=origin.tls,
+        )
+        if self._terms.tls_required and not self.origin.tls:
+            return [
+                Record(authentication(self.origin, False, "28000", "none")),
+                *_fatal("28000", "this server requires TLS", "Connect with sslmode=require or stronger."),
+            ]
+        self._packet = packet
+        self.phase = Phase.CONNECTING
+        return [ConnectServer()]
+
+    # Server's side.
+
+    def server_connected(self) -> list[Effect]:
+        """The connection to the server is up: the startup packet goes out as the client wrote it."""
+        self.phase = Phase.RELAYING
+        return [ToServer(self._packet)]
+
+    def server_unreachable(self) -> list[Effect]:
+        """PostgreSQL's own answer while it cannot take connections."""
+        return _fatal("57P03", "the database server is not reachable", "Try again; Sealgate's log says why.")
+
+    def server_data(self, data: bytes) -> list[Effect]:
+        """Bytes from the server. Raises `BadMessage`."""
+        if self.phase is Phase.ROLES:
+            self.server_rest += data
+            return []
+        data = self._server.feed(data)
+        position = 0
+        out: list[bytes] = []
+        effects: list[Effect] = []
+        while len(data) - position >= HEADER_SIZE:
+            end = position + 1 + self._server.length(data, position)
+            if end > len(data):
+                break
+            kind, body = data[position], data[position + HEADER_SIZE : end]
+            if kind == AUTHENTICATION and len(body) >= 4:
+                (code,) = INT32.unpack_from(body)
+                if code == 0:
+                    return self._authenticated(out, data[position:])
+                self._method = _METHODS.get(code, self._method)
+                out.append(_without_channel_binding(body) if code == 10 else data[position:end])
+            else:
+                if kind == ERROR_RESPONSE:
+                    sqlstate = read_fields(body).get("C", b"").decode("ascii", "replace")
+                    effects.append(Record(authentication(self.origin, False, sqlstate, self._method)))
+                out.append(data[position:end])
+            position = end
+        self._server.keep(data[position:])
+        if out:
+            effects.append(ToClient(b"".join(out)))
+        return effects
+
+    def _authenticated(self, out: list[bytes], rest: bytes) -> list[Effect]:
+        effects: list[Effect] = [ToClient(b"".join(out))] if out else []
+        self.server_rest = rest
+        if not self.protected:
+            self.phase = Phase.DONE
+            return [*effects, *self._opened()]
+        self.phase = Phase.ROLES
+        return [*effects, LookUpRoles(self.origin.login)]
+
+    def roles_known(self, roles: frozenset[str]) -> list[Effect]:
+        """The catalog's answer for the login; the session may begin with `server_rest`."""
+        self.roles = roles
+        self.phase = Phase.DONE
+        return self._opened()
+
+    def roles_unknown(self) -> list[Effect]:
+        """The catalog could not be asked: nothing may be decided, so nobody is let in."""
+        return [
+            Record(authentication(self.origin, False, "57P03", self._method)),
+            *_fatal("57P03", "Sealgate cannot read the roles of this login", "Try again; Sealgate's log says why."),
+        ]
+
+    def _opened(self) -> list[Effect]:
+        origin = self.origin
+        self.origin = Origin(
+            login=origin.login,
+            roles=tuple(sorted(self.roles)),
+            client_host=origin.client_host,
+            client_port=origin.client_port,
+            application_name=origin.application_name,
+            session=origin.session,
+            database=origin.database,
+            tls=origin.tls,
+        )
+        return [
+            Record(authentication(self.origin, True, None, self._method)),
+            Record(session_opened(self.origin)),
+        ]
+
+
+def _without_channel_binding(body: bytes) -> bytes:
+    """AuthenticationSASL without SCRAM-SHA-256-PLUS (manual, "SASL Authentication")."""
+    return message(AUTHENTICATION, body[:4] + body[4:].replace(_CHANNEL_BOUND, b""))
+
+
+def _fatal(sqlstate: str, text: str, hint: str = "") -> list[Effect]:
+    return [ToClient(error_response("FATAL", sqlstate, text, hint)), Close(text)]

@@ -1,0 +1,317 @@
+"""Client to server: the plan applied to Query, Parse and Bind; everything else relayed as it came.
+
+For each message the server answers, the queue in `proxy.inflight` learns what it will owe. A message whose plan
+touches nothing is relayed byte for byte, in one run with its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from proxy.audit.event import Protocol
+from proxy.effects import Effect, Record, ToServer
+from proxy.execution import Execution, SimpleQuery
+from proxy.inflight import Kind, Owed
+from proxy.refusal import refuse_extended, refuse_sql
+from proxy.refused import refused_events
+from proxy.seal import Sealer, ValueRefused
+from proxy.shape import BYTEA_ARRAY_OID, BYTEA_OID
+from proxy.sql.lexer import Stripped
+from proxy.sql.plan import Action, Form, Refusal, StatementPlan
+from proxy.sql.rewrite import render
+from proxy.snapshot import Authority
+from proxy.state import SqlText, State
+from proxy.statements import Portal, Prepared
+from proxy.wire.framing import HEADER, HEADER_SIZE, MessageBuffer
+from proxy.wire.messages import (
+    BIND,
+    CLOSE,
+    COPY_DATA,
+    COPY_DONE,
+    COPY_FAIL,
+    DESCRIBE,
+    EXECUTE,
+    FUNCTION_CALL,
+    PARSE,
+    QUERY,
+    SYNC,
+    Bind,
+    Parse,
+    bind_names,
+    bind_result_formats,
+    message,
+    one_cstring,
+    read_bind,
+    read_execute,
+    read_parse,
+    read_target,
+    write_bind,
+    write_parse,
+    write_target,
+)
+
+_RELAYED_WHILE_SKIPPING: Final = frozenset({SYNC, ord("X")})
+_PORTAL: Final = ord("P")
+
+
+class Request:
+    """Reads what the client sends. `receive` returns effects: records first, then one write to the server."""
+
+    __slots__ = ("_buffer", "_out", "_passing", "_records", "_state")
+
+    def __init__(self, state: State, max_message: int) -> None:
+        self._state = state
+        self._buffer = MessageBuffer(max_message)
+        self._passing = 0
+        """Bytes of a CopyData message that are still to be relayed."""
+        self._out: list[bytes] = []
+        self._records: list[Effect] = []
+
+    def receive(self, data: bytes) -> list[Effect]:
+        """Raises `BadMessage` when the bytes are not the protocol; the session then ends."""
+        if self._passing:
+            passed, data = data[: self._passing], data[self._passing :]
+            self._passing -= len(passed)
+            self._out.append(passed)
+        data = self._buffer.feed(data)
+        size = len(data)
+        position = mark = 0
+        while size - position >= HEADER_SIZE:
+            kind = data[position]
+            end = position + 1 + self._buffer.length(data, position)
+            if end > size and kind == COPY_DATA:
+                self._passing = end - size
+                position = size
+                break
+            if end > size:
+                break
+            instead = self._message(kind, data, position, end)
+            if instead is not None:
+                self._out.append(data[mark:position])
+                self._out.append(instead)
+                mark = end
+            position = end
+        self._out.append(data[mark:position])
+        self._buffer.keep(data[position:])
+        return self._effects()
+
+    def _effects(self) -> list[Effect]:
+        effects, self._records = self._records, []
+        sent = b"".join(self._out)
+        self._out.clear()
+        if sent:
+            effects.append(ToServer(sent))
+        return effects
+
+    def _message(self, kind: int, data: bytes, position: int, end: int) -> bytes | None:
+        """What to send instead of this message; None: the message itself."""
+        if self._state.inflight.skipping and kind not in _RELAYED_WHILE_SKIPPING:
+            return b""  # The server discards it unread; so does the queue.
+        read = _READERS.get(kind)
+        return read(self, data[position + HEADER_SIZE : end]) if read is not None else None
+
+    # Simple query.
+
+    def _query(self, body: bytes) -> bytes | None:
+        state = self._state
+        text = state.read_sql(one_cstring(body))
+        authority = state.current_authority()
+        plan, stripped = authority.snapshot.planner.plan(
+            text.sql, state.search_path, state.conforming_strings
+        )
+        state.prepared.set(b"", None).keep()
+        state.portals.set(b"", None).keep()
+        if plan.untouched:
+            state.inflight.push(Owed(Kind.QUERY, query=SimpleQuery(plan.statements, stripped)))
+            return None
+        refused: set[int] = set()
+        sealed: list[dict[str, int]] = []
+        texts: list[str] = []
+        for i, statement in enumerate(plan.statements):
+            cells: Counter[str] = Counter()
+            sealed.append(cells)
+            try:
+                self._check(statement, authority, text)
+                texts.append(self._rendered(statement, stripped, cells))
+            except ValueRefused as refusal:
+                refused.add(i)
+                texts.append(refuse_sql(refusal.refusal) + ";")
+                self._refused(self._execution(statement, stripped, "simple"), refusal.refusal)
+        query = SimpleQuery(plan.statements, stripped, frozenset(refused), tuple(sealed))
+        state.inflight.push(Owed(Kind.QUERY, query=query))
+        return message(QUERY, text.encode("".join(texts)) + b"\x00")
+
+    def _check(self, statement: StatementPlan, authority: Authority, text: SqlText) -> None:
+        refusal = authority.refusal(statement)
+        if refusal is None and statement.action is not Action.FORWARD:
+            refusal = text.refusal
+        if refusal is not None:
+            raise ValueRefused(refusal)
+
+    def _rendered(self, statement: StatementPlan, stripped: Stripped, sealed: Counter[str]) -> str:
+        sealer = Sealer(self._state, statement, sealed)
+        return render(statement, stripped.literals, sealer.literal)
+
+    # Extended query.
+
+    def _parse(self, body: bytes) -> bytes | None:
+        state = self._state
+        parse = read_parse(body)
+        text = state.read_sql(parse.query)
+        authority = state.current_authority()
+        plan, stripped = authority.snapshot.planner.plan(
+            text.sql, state.search_path, state.conforming_strings
+        )
+        statement = plan.statements[0] if plan.statements else None
+        prepared = Prepared(statement, stripped, parse.types)
+        instead: bytes | None = None
+        if not plan.untouched and statement is not None:
+            try:
+                if len(plan.statements) > 1:
+                    raise ValueRefused(_SEVERAL_COMMANDS)
+                self._check(statement, authority, text)
+                instead = self._rendered_parse(parse, statement, prepared, text)
+            except ValueRefused as refused:
+                return self._refuse(prepared, refused.refusal, unnamed=not parse.name)
+        change = state.prepared.set(parse.name, prepared)
+        state.inflight.push(Owed(Kind.PARSE, prepared=prepared, change=change))
+        return instead
+
+    def _rendered_parse(
+        self, parse: Parse, statement: StatementPlan, prepared: Prepared, text: SqlText
+    ) -> bytes:
+        query = text.encode(self._rendered(statement, prepared.stripped, prepared.sealed))
+        types = list(parse.types)
+        if statement.parameters:
+            types.extend([0] * (max(statement.parameters) - len(types)))
+        for number, seal in statement.parameters.items():
+            types[number - 1] = BYTEA_OID if seal.form is Form.VALUE else BYTEA_ARRAY_OID
+        return write_parse(Parse(parse.name, query, tuple(types)))
+
+    def _bind(self, body: bytes) -> bytes | None:
+        state = self._state
+        portal_name, statement_name = bind_names(body)
+        prepared = state.prepared.get(statement_name)
+        instead: bytes | None = None
+        if prepared is None or prepared.plan is None or prepared.plan.action is Action.FORWARD:
+            portal = Portal(prepared, bind_result_formats(body))
+        else:
+            bind = read_bind(body)
+            sealed = Counter(prepared.sealed)
+            try:
+                # Asked again: the policy may have been reloaded since Parse.
+                refusal = state.current_authority().refusal(prepared.plan)
+                if refusal is not None:
+                    raise ValueRefused(refusal)
+                if prepared.plan.parameters:
+                    instead = write_bind(self._sealed_bind(bind, prepared, prepared.plan, sealed))
+            except ValueRefused as refused:
+                return self._refuse(prepared, refused.refusal)
+            portal = Portal(prepared, bind.result_formats, sealed)
+        change = state.portals.set(portal_name, portal)
+        state.inflight.push(Owed(Kind.BIND, portal=portal, change=change))
+        return instead
+
+    def _sealed_bind(
+        self, bind: Bind, prepared: Prepared, plan: StatementPlan, sealed: Counter[str]
+    ) -> Bind:
+        sealer = Sealer(self._state, plan, sealed)
+        values = list(bind.values)
+        formats = [bind.format_of(i) for i in range(len(values))]
+        for number, seal in plan.parameters.items():
+            i = number - 1
+            if i >= len(values):
+                continue  # The server says that parameters are missing.
+            value = values[i]
+            if value is not None:
+                values[i] = sealer.parameter(seal, prepared.declared_type(number), formats[i], value)
+            formats[i] = 1
+        return bind._replace(formats=tuple(formats), values=tuple(values))
+
+    def _describe(self, body: bytes) -> bytes | None:
+        state = self._state
+        target, name = read_target(body)
+        if target == _PORTAL:
+            portal = state.portals.get(name)
+            if portal is not None:
+                portal.described = True
+            state.inflight.push(Owed(Kind.DESCRIBE_PORTAL, portal=portal))
+        else:
+            prepared = state.prepared.get(name)
+            if prepared is not None:
+                prepared.described = True
+            state.inflight.push(Owed(Kind.DESCRIBE_STATEMENT, prepared=prepared))
+        return None
+
+    def _execute(self, body: bytes) -> bytes | None:
+        state = self._state
+        name, _ = read_execute(body)
+        # A portal without Bind may be a cursor: SQL's DECLARE shares this namespace.
+        portal = state.portals.get(name) or Portal(None)
+        before = b""
+        if not portal.described and not (portal.prepared is not None and portal.prepared.described):
+            before = write_target(DESCRIBE, "P", name)
+            portal.described = True
+            state.inflight.push(Owed(Kind.DESCRIBE_PORTAL, portal=portal, hidden=True))
+        state.inflight.push(Owed(Kind.EXECUTE, portal=portal))
+        return before + message(EXECUTE, body) if before else None
+
+    def _close(self, body: bytes) -> bytes | None:
+        state = self._state
+        target, name = read_target(body)
+        names = state.portals if target == _PORTAL else state.prepared
+        state.inflight.push(Owed(Kind.CLOSE, change=names.set(name, None)))
+        return None
+
+    def _sync(self, body: bytes) -> bytes | None:
+        self._state.inflight.push(Owed(Kind.SYNC))
+        return None
+
+    def _function_call(self, body: bytes) -> bytes | None:
+        self._state.inflight.push(Owed(Kind.FUNCTION))
+        return None
+
+    def _copy_end(self, body: bytes) -> bytes | None:
+        self._state.inflight.push(Owed(Kind.COPY_END))
+        return None
+
+    # Refusals and executions.
+
+    def _refuse(self, prepared: Prepared, refusal: Refusal, *, unnamed: bool = False) -> bytes:
+        execution = self._execution(prepared.plan, prepared.stripped, "extended")
+        self._refused(execution, refusal)
+        sent, owed = refuse_extended(refusal, unnamed=unnamed)
+        for entry in owed:
+            self._state.inflight.push(entry)
+        return sent
+
+    def _refused(self, execution: Execution, refusal: Refusal) -> None:
+        self._records.extend(
+            Record(event) for event in refused_events(self._state.origin, execution, refusal)
+        )
+
+    def _execution(
+        self, plan: StatementPlan | None, stripped: Stripped | None, protocol: Protocol
+    ) -> Execution:
+        state = self._state
+        return Execution(state.next_execution(), plan, stripped, state.current_authority(), protocol)
+
+
+_SEVERAL_COMMANDS: Final = Refusal(
+    "42601", "cannot insert multiple commands into a prepared statement", "Send one statement per Parse."
+)
+
+_READERS: Final[dict[int, Callable[[Request, bytes], bytes | None]]] = {
+    QUERY: Request._query,
+    PARSE: Request._parse,
+    BIND: Request._bind,
+    DESCRIBE: Request._describe,
+    EXECUTE: Request._execute,
+    CLOSE: Request._close,
+    SYNC: Request._sync,
+    FUNCTION_CALL: Request._function_call,
+    COPY_DONE: Request._copy_end,
+    COPY_FAIL: Request._copy_end,
+}

@@ -1,0 +1,473 @@
+"""Server to client: replies matched to what is owed, descriptions re-typed, rows unsealed, and recorded first.
+
+The head of `proxy.inflight` says which client message a reply answers. Descriptions become a `Shape`; rows of a
+shape that can carry sealed values go through a `RowProgram` and are held until their event precedes them in the
+list of effects. Everything else is relayed as it came, in one run with its neighbours: rows of an untouched
+result are stepped over by their headers, and a long one is passed on without being collected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from proxy.cells import Settings
+from proxy.effects import Close, Effect, Record, RefreshCatalog, ToClient
+from proxy.execution import Execution
+from proxy.inflight import Kind, Owed
+from proxy.rows import BadCell, RowProgram, UnshowableCell, Withheld
+from proxy.seal import parameter_type
+from proxy.shape import NO_ROWS, Shape, read_shape
+from proxy.sql.plan import StatementPlan
+from proxy.snapshot import Authority
+from proxy.state import IDLE, State
+from proxy.tampering import tampered_event
+from proxy.wire.framing import HEADER_SIZE, BadMessage, MessageBuffer
+from proxy.wire.messages import (
+    BIND_COMPLETE,
+    CLOSE_COMPLETE,
+    COMMAND_COMPLETE,
+    COPY_DATA,
+    COPY_IN_RESPONSE,
+    DATA_ROW,
+    EMPTY_QUERY_RESPONSE,
+    ERROR_RESPONSE,
+    NO_DATA,
+    PARAMETER_DESCRIPTION,
+    PARAMETER_STATUS,
+    PARSE_COMPLETE,
+    PORTAL_SUSPENDED,
+    READY_FOR_QUERY,
+    ROW_DESCRIPTION,
+    error_response,
+    one_cstring,
+    read_fields,
+    read_parameter_description,
+    read_parameter_status,
+    write_fields,
+    write_parameter_description,
+)
+
+CONNECTION_FAILURE: Final = "08006"
+
+
+class SessionOver(Exception):
+    """The session has to end here; `effects` is what happens last."""
+
+    def __init__(self, effects: list[Effect]) -> None:
+        super().__init__("session over")
+        self.effects = effects
+
+
+class Response:
+    """Reads what the server sends. `receive` returns effects in the order in which they must happen."""
+
+    __slots__ = ("_buffer", "_effects", "_opened", "_out", "_passing", "_program", "_programs", "_running", "_state")
+
+    def __init__(self, state: State, max_message: int) -> None:
+        self._state = state
+        self._buffer = MessageBuffer(max_message)
+        self._passing = 0
+        """Bytes of an untouched DataRow or CopyData that are still to be relayed."""
+        self._out: list[bytes] = []
+        self._effects: list[Effect] = []
+        self._opened = False
+        """`_program` and `_running` are those of the result whose rows are arriving."""
+        self._program: RowProgram | None = None
+        self._running: Execution | None = None
+        self._programs = Programs()
+
+    def receive(self, data: bytes) -> list[Effect]:
+        """Raises `BadMessage` when the bytes are not the protocol; the session then ends."""
+        if self._passing:
+            passed, data = data[: self._passing], data[self._passing :]
+            self._passing -= len(passed)
+            self._out.append(passed)
+        data = self._buffer.feed(data)
+        try:
+            self._buffer.keep(data[self._messages(data) :])
+        except SessionOver as over:
+            self._out.clear()
+            effects, self._effects = self._effects + over.effects, []
+            return effects
+        self._flush()
+        effects, self._effects = self._effects, []
+        return effects
+
+    def interrupted(self) -> list[Effect]:
+        """The connection ends in the middle: say what was released, drop what was not."""
+        running, self._running = self._running, None
+        if running is None:
+            return []
+        running.release()
+        return list(
+            map(Record, running.events(self._state.origin, final=True, sqlstate=CONNECTION_FAILURE))
+        )
+
+    def _messages(self, data: bytes) -> int:
+        """Act on every whole message; return where the incomplete rest begins."""
+        size = len(data)
+        position = mark = 0
+        while size - position >= HEADER_SIZE:
+            kind = data[position]
+            end = position + 1 + self._buffer.length(data, position)
+            if kind == DATA_ROW:
+                if not self._opened:
+                    self._open_rows()
+                if self._program is None:
+                    position = end
+                    continue
+            elif kind == COPY_DATA:
+                position = end
+                continue
+            if end > size:
+                break
+            read = _READERS.get(kind)
+            if read is not None:
+                self._out.append(data[mark:position])
+                instead = read(self, data, position, end)
+                self._out.append(data[position:end] if instead is None else instead)
+                mark = end
+            position = end
+        if position > size:
+            self._passing = position - size
+            position = size
+        self._out.append(data[mark:position])
+        return position
+
+    def _flush(self) -> None:
+        """What is to go out so far becomes one effect."""
+        data = b"".join(self._out)
+        self._out.clear()
+        if data:
+            self._effects.append(ToClient(data))
+
+    # Descriptions.
+
+    def _row_description(self, data: bytes, position: int, end: int) -> bytes | None:
+        head = self._state.inflight.head
+        body = data[position + HEADER_SIZE : end]
+        if head is None:
+            return None
+        if head.kind is Kind.QUERY and head.query is not None:
+            query = head.query
+            if query.current_refused:
+                return b""
+            shape = self._shape(body, query.plan)
+            if not shape.sealed:
+                self._opened, self._program = True, None
+                return None
+            self._open(shape, shape.formats, self._execution_of(head))
+            return shape.described()
+        plan = self._plan_of(head)
+        shape = self._shape(body, plan)
+        if head.kind is Kind.DESCRIBE_STATEMENT and head.prepared is not None:
+            head.prepared.shape = shape
+        elif head.kind is Kind.DESCRIBE_PORTAL and head.portal is not None:
+            head.portal.shape = shape
+        if head.kind in (Kind.DESCRIBE_STATEMENT, Kind.DESCRIBE_PORTAL):
+            self._state.inflight.pop()
+        if head.hidden:
+            return b""
+        return shape.described() if shape.sealed else None
+
+    def _no_data(self, data: bytes, position: int, end: int) -> bytes | None:
+        head = self._state.inflight.pop()
+        if head is None:
+            return None
+        if head.prepared is not None:
+            head.prepared.shape = NO_ROWS
+        if head.portal is not None:
+            head.portal.shape = NO_ROWS
+        return b"" if head.hidden else None
+
+    def _parameter_description(self, data: bytes, position: int, end: int) -> bytes | None:
+        head = self._state.inflight.head
+        prepared = head.prepared if head is not None else None
+        if prepared is None or prepared.plan is None or not prepared.plan.parameters:
+            return None
+        types = list(read_parameter_description(data[position + HEADER_SIZE : end]))
+        snapshot = self._state.current_authority().snapshot
+        for number, seal in prepared.plan.parameters.items():
+            if number <= len(types):
+                declared = prepared.declared_type(number)
+                types[number - 1] = parameter_type(snapshot, seal, declared)
+        return write_parameter_description(tuple(types))
+
+    def _shape(self, body: bytes, plan: StatementPlan | None) -> Shape:
+        snapshot = self._state.current_authority().snapshot
+        outputs = plan.outputs if plan is not None else None
+        shape = snapshot.shapes.get((body, outputs))
+        if shape is None:
+            shape = read_shape(body, snapshot.catalog, outputs, snapshot.type_of)
+            snapshot.remember_shape((body, outputs), shape)
+        return shape
+
+    # Rows.
+
+    def _open_rows(self) -> None:
+        """The first DataRow of a result: is it to be looked at?"""
+        self._opened = True
+        self._program = None
+        head = self._state.inflight.head
+        if head is None or head.kind is not Kind.EXECUTE or head.portal is None:
+            if head is not None and head.query is not None and head.query.current_refused:
+                raise self._not_refused()
+            return
+        if head.hidden:
+            raise self._not_refused()
+        portal = head.portal
+        if portal.shape is not None:
+            shape, formats = portal.shape, portal.shape.formats
+        elif portal.prepared is not None and portal.prepared.shape is not None:
+            shape, formats = portal.prepared.shape, portal.result_formats
+        else:
+            raise BadMessage("rows of a result that was never described")
+        if shape.sealed:
+            self._open(shape, formats, self._execution_of(head))
+
+    def _open(self, shape: Shape, formats: tuple[int, ...], execution: Execution) -> None:
+        self._opened = True
+        self._running = execution
+        self._program = self._programs.get(
+            shape, formats, self._state.current_authority(), self._state.settings
+        )
+
+    def _row(self, data: bytes, position: int, end: int) -> bytes:
+        running, program = self._running, self._program
+        assert running is not None  # noqa: S101 - set with the program
+        assert program is not None  # noqa: S101
+        try:
+            full = running.hold(program.unseal(data, position, end, running.tally))
+        except (BadCell, Withheld, UnshowableCell) as bad:
+            raise self._row_refused(running, bad) from None
+        if full:
+            self._release(running, final=False)
+        return b""
+
+    def _release(
+        self, running: Execution, *, final: bool, sqlstate: str | None = None, affected: int | None = None
+    ) -> None:
+        """Events first, then the rows they speak of."""
+        self._flush()
+        events = running.events(self._state.origin, final=final, sqlstate=sqlstate, affected=affected)
+        self._effects.extend(map(Record, events))
+        self._out.append(running.release())
+
+    def _row_refused(self, running: Execution, bad: BadCell | Withheld | UnshowableCell) -> SessionOver:
+        """A cell that must not be shown ends the session: rows that were held with it are not released."""
+        self._flush()
+        running.release()
+        origin = self._state.origin
+        records: list[Effect] = []
+        if isinstance(bad, BadCell):
+            records.append(Record(tampered_event(origin, running, bad, self._state.current_authority())))
+        records += map(Record, running.events(origin, final=True, sqlstate=bad.sqlstate))
+        self._running = None
+        return _over(records, bad.sqlstate, str(bad), _HINTS.get(bad.sqlstate, ""))
+
+    def _not_refused(self) -> SessionOver:
+        """`sealgate.refuse` returned: somebody replaced it. The refused statement was not executed."""
+        text = "sealgate.refuse() did not raise an error"
+        return _over([], "XX000", text, "Run sealgate apply: it restores the functions of schema sealgate.")
+
+    # Ends of statements.
+
+    def _command_complete(self, data: bytes, position: int, end: int) -> bytes | None:
+        self._completed(_affected(one_cstring(data[position + HEADER_SIZE : end])))
+        return None
+
+    def _empty_query(self, data: bytes, position: int, end: int) -> bytes | None:
+        self._completed(None)
+        return None
+
+    def _completed(self, affected: int | None) -> None:
+        head = self._state.inflight.head
+        plan = self._plan_of(head)
+        if head is not None and head.kind is Kind.QUERY and head.query is not None:
+            if head.query.current_refused:
+                raise self._not_refused()
+            self._finish(head, plan, affected=affected)
+            head.query.completed()
+        elif head is not None and head.kind is Kind.EXECUTE:
+            if head.hidden:
+                raise self._not_refused()
+            self._finish(head, plan, affected=affected)
+            self._state.inflight.pop()
+            if head.portal is not None:
+                head.portal.execution = None
+        if plan is not None and plan.changes_catalog:
+            self._effects.append(RefreshCatalog())
+
+    def _portal_suspended(self, data: bytes, position: int, end: int) -> bytes | None:
+        head = self._state.inflight.pop()
+        running, self._running = self._running, None
+        self._opened = False
+        if head is not None and running is not None:
+            self._release(running, final=False)
+        return None
+
+    def _finish(
+        self, head: Owed, plan: StatementPlan | None, *, sqlstate: str | None = None, affected: int | None = None
+    ) -> None:
+        running, self._running = self._running, None
+        self._opened = False
+        if running is None and plan is not None and plan.touches:
+            running = self._execution_of(head)
+        if running is not None:
+            self._release(running, final=True, sqlstate=sqlstate, affected=affected)
+
+    def _error(self, data: bytes, position: int, end: int) -> bytes | None:
+        inflight = self._state.inflight
+        head = inflight.head
+        fields = read_fields(data[position + HEADER_SIZE : end])
+        executing = head is not None and (
+            (head.query is not None and not head.query.current_refused)
+            or (head.kind is Kind.EXECUTE and not head.hidden)
+        )
+        if head is not None and executing:
+            sqlstate = fields.get("C", b"").decode("ascii", "replace")
+            self._finish(head, self._plan_of(head), sqlstate=sqlstate)
+        self._opened, self._running = False, None
+        instead = self._repositioned(head, fields)
+        inflight.fail()
+        return instead
+
+    def _repositioned(self, head: Owed | None, fields: dict[str, bytes]) -> bytes | None:
+        """The error's position counts in the text the server got; the client wants it in its own."""
+        if head is None or head.hidden or "P" not in fields or not fields["P"].isdigit():
+            return None
+        if head.query is not None:
+            edited = head.query.edited
+        else:
+            edited = head.prepared.edited if head.prepared is not None else None
+        if edited is None:
+            return None
+        position = edited.original_position(int(fields["P"]))
+        fields = {**fields, "P": str(position).encode()} if position else {c: v for c, v in fields.items() if c != "P"}
+        return write_fields(ERROR_RESPONSE, fields)
+
+    def _ready(self, data: bytes, position: int, end: int) -> bytes | None:
+        state = self._state
+        state.inflight.ready()
+        self._opened, self._running = False, None
+        if end == position + HEADER_SIZE + 1:
+            state.transaction_status = data[end - 1]
+            if state.transaction_status == IDLE and not len(state.inflight):
+                state.portals.clear()  # The end of a transaction closes them.
+        return None
+
+    # Confirmations and settings.
+
+    def _confirmed(self, data: bytes, position: int, end: int) -> bytes | None:
+        head = self._state.inflight.pop()
+        if head is None:
+            return None
+        if head.change is not None:
+            head.change.keep()
+        return b"" if head.hidden else None
+
+    def _copy_in(self, data: bytes, position: int, end: int) -> bytes | None:
+        self._state.inflight.begin_copy_in()
+        return None
+
+    def _parameter_status(self, data: bytes, position: int, end: int) -> bytes | None:
+        self._state.parameter_status(*read_parameter_status(data[position + HEADER_SIZE : end]))
+        return None
+
+    # Whose reply is it?
+
+    def _plan_of(self, head: Owed | None) -> StatementPlan | None:
+        if head is None:
+            return None
+        if head.query is not None:
+            return head.query.plan
+        prepared = head.portal.prepared if head.portal is not None else head.prepared
+        return prepared.plan if prepared is not None else None
+
+    def _execution_of(self, head: Owed) -> Execution:
+        """The run that the head is about, begun if this is the first word on it."""
+        state = self._state
+        authority = state.current_authority()
+        if head.query is not None:
+            query = head.query
+            if query.execution is None:
+                query.execution = Execution(
+                    state.next_execution(), query.plan, query.stripped, authority, "simple", query.current_sealed
+                )
+            return query.execution
+        portal = head.portal
+        prepared = portal.prepared if portal is not None else None
+        if portal is not None and portal.execution is not None:
+            return portal.execution
+        execution = Execution(
+            state.next_execution(),
+            prepared.plan if prepared is not None else None,
+            prepared.stripped if prepared is not None else None,
+            authority,
+            "extended",
+            portal.sealed if portal is not None else {},
+        )
+        if portal is not None:
+            portal.execution = execution
+        return execution
+
+
+class Programs:
+    """Row programs of one session; a statement executed again does not compile again."""
+
+    __slots__ = ("_known",)
+    _LIMIT: Final = 256
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, tuple[int, ...], int, int], tuple[RowProgram, object]] = {}
+
+    def get(
+        self, shape: Shape, formats: tuple[int, ...], authority: Authority, settings: Settings
+    ) -> RowProgram:
+        key = (id(shape), formats, id(authority), id(settings))
+        known = self._known.get(key)
+        if known is not None:
+            return known[0]
+        if len(self._known) >= self._LIMIT:
+            self._known.clear()
+        program = RowProgram(shape, formats, authority, settings)
+        # The keys are identities: what they identify has to stay alive with them.
+        self._known[key] = (program, (shape, authority, settings))
+        return program
+
+
+_HINTS: Final = {
+    "XX001": "The value in the database was altered, or copied from another column. The access log names the cell.",
+    "22P05": "Use a client_encoding that has the character, UTF8 for instance.",
+}
+
+
+def _over(records: list[Effect], sqlstate: str, text: str, hint: str) -> SessionOver:
+    return SessionOver(
+        [*records, ToClient(error_response("FATAL", sqlstate, text, hint)), Close(text)]
+    )
+
+
+def _affected(tag: bytes) -> int | None:
+    """The row count at the end of a command tag: `INSERT 0 5`, `SELECT 3`."""
+    count = tag.rpartition(b" ")[2]
+    return int(count) if count.isdigit() else None
+
+
+_READERS: Final[dict[int, Callable[[Response, bytes, int, int], bytes | None]]] = {
+    BIND_COMPLETE: Response._confirmed,
+    CLOSE_COMPLETE: Response._confirmed,
+    COMMAND_COMPLETE: Response._command_complete,
+    COPY_IN_RESPONSE: Response._copy_in,
+    DATA_ROW: Response._row,
+    EMPTY_QUERY_RESPONSE: Response._empty_query,
+    ERROR_RESPONSE: Response._error,
+    NO_DATA: Response._no_data,
+    PARAMETER_DESCRIPTION: Response._parameter_description,
+    PARAMETER_STATUS: Response._parameter_status,
+    PARSE_COMPLETE: Response._confirmed,
+    PORTAL_SUSPENDED: Response._portal_suspended,
+    READY_FOR_QUERY: Response._ready,
+    ROW_DESCRIPTION: Response._row_description,
+}

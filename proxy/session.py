@@ -1,0 +1,163 @@
+"""One client's session, without I/O: bytes and events in, effects out.
+
+The shell (`proxy.connection`) calls one method per thing that happened and performs the effects it gets back, in
+order. Which of the three relays is at work follows from the handshake:
+
+    Handshake   until the server has let the client in
+    Request and Response   a session on the protected database
+    plain relay            a session on another database, or replication: nothing is sealed or unsealed
+
+Whatever goes wrong in here ends this one session, with an error the client understands and an event.
+"""
+
+from __future__ import annotations
+
+from proxy.audit.event import Origin, protocol_violation, session_closed
+from proxy.effects import Close, Effect, Record, ToClient, ToServer
+from proxy.handshake import Handshake, Phase, Terms
+from proxy.request import Request
+from proxy.response import Response
+from proxy.snapshot import Authority, SnapshotSource
+from proxy.state import State, startup_settings
+from proxy.wire.framing import BadMessage
+from proxy.wire.messages import error_response
+
+SERVER_MESSAGE_LIMIT = 0x3FFFFFFF
+"""PostgreSQL's own bound on a message (MaxAllocSize), in bytes."""
+
+
+class Session:
+    """Holds the three relays and turns their failures into the end of the session."""
+
+    __slots__ = ("_handshake", "_max_message", "_over", "_request", "_response", "_source", "_state")
+
+    def __init__(self, terms: Terms, source: SnapshotSource, origin: Origin, max_message: int) -> None:
+        self._handshake = Handshake(terms, origin)
+        self._source = source
+        self._max_message = max_message
+        self._request: Request | None = None
+        self._response: Response | None = None
+        self._state: State | None = None
+        self._over = False
+
+    @property
+    def origin(self) -> Origin:
+        return self._state.origin if self._state is not None else self._handshake.origin
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is in flight and no transaction is open: draining may close it."""
+        state = self._state
+        return state is None or (not len(state.inflight) and state.transaction_status == ord("I"))
+
+    # What happens to it.
+
+    def client_data(self, data: bytes) -> list[Effect]:
+        """The client sent bytes."""
+        if self._over:
+            return []
+        try:
+            if self._request is not None:
+                return self._request.receive(data)
+            if self._handshake.phase is Phase.DONE:
+                return [ToServer(data)]
+            return self._ended_by(self._handshake.client_data(data))
+        except BadMessage as bad:
+            return self._violated("client", bad)
+
+    def server_data(self, data: bytes) -> list[Effect]:
+        """The server sent bytes."""
+        if self._over:
+            return []
+        try:
+            if self._response is not None:
+                return self._ended_by(self._response.receive(data))
+            if self._handshake.phase is Phase.DONE:
+                return [ToClient(data)]
+            effects = self._handshake.server_data(data)
+            return effects + self._begin()
+        except BadMessage as bad:
+            return self._violated("server", bad)
+
+    def client_tls_started(self, origin: Origin) -> list[Effect]:
+        return self._handshake.client_tls_started(origin)
+
+    def server_connected(self) -> list[Effect]:
+        return self._handshake.server_connected()
+
+    def server_unreachable(self) -> list[Effect]:
+        return self._ended_by(self._handshake.server_unreachable())
+
+    def roles_known(self, roles: frozenset[str]) -> list[Effect]:
+        return self._handshake.roles_known(roles) + self._begin()
+
+    def roles_unknown(self) -> list[Effect]:
+        return self._ended_by(self._handshake.roles_unknown())
+
+    def client_gone(self) -> list[Effect]:
+        """The client closed its side, or its connection broke."""
+        return self._end("client disconnected")
+
+    def server_gone(self) -> list[Effect]:
+        """The server closed its side. What it said last has been relayed already."""
+        return self._end("server disconnected")
+
+    def record_failed(self) -> list[Effect]:
+        """An event could not be written and the configuration says deny: nothing more is released."""
+        self._over = True
+        text = "the access log cannot be written, so nothing may be released"
+        hint = "Sealgate's log says why. [audit] on_failure decides."
+        return [ToClient(error_response("FATAL", "58030", text, hint)), Close(text)]
+
+    def shut_down(self) -> list[Effect]:
+        """The proxy stops: PostgreSQL's own words."""
+        if self._over:
+            return []
+        text = "terminating connection due to administrator command"
+        farewell: list[Effect] = [ToClient(error_response("FATAL", "57P01", text))]
+        return [*farewell, *self._end("proxy is shutting down")]
+
+    # Transitions.
+
+    def _begin(self) -> list[Effect]:
+        """The handshake is done: hand over, beginning with what the server has sent meanwhile."""
+        handshake = self._handshake
+        if handshake.phase is not Phase.DONE:
+            return []
+        if not handshake.protected:
+            return [ToClient(handshake.server_rest)]
+        state = State(
+            source=self._source,
+            origin=handshake.origin,
+            authority=Authority(self._source.current, handshake.roles),
+            settings=startup_settings(handshake.startup.parameters),
+        )
+        self._state = state
+        self._request = Request(state, self._max_message)
+        self._response = Response(state, SERVER_MESSAGE_LIMIT)
+        return self._response.receive(handshake.server_rest)
+
+    def _violated(self, peer: str, bad: BadMessage) -> list[Effect]:
+        text = f"protocol violation by the {peer}: {bad}"
+        return [
+            *self._interrupted(),
+            Record(protocol_violation(self.origin, text)),
+            ToClient(error_response("FATAL", bad.sqlstate, text)),
+            *self._end(text),
+        ]
+
+    def _ended_by(self, effects: list[Effect]) -> list[Effect]:
+        """If one of the effects is the end, say so in the access log before it."""
+        if effects and isinstance(effects[-1], Close):
+            self._over = True
+            effects[-1:] = [Record(session_closed(self.origin, effects[-1].reason)), effects[-1]]
+        return effects
+
+    def _end(self, reason: str) -> list[Effect]:
+        if self._over:
+            return []
+        self._over = True
+        return [*self._interrupted(), Record(session_closed(self.origin, reason)), Close(reason)]
+
+    def _interrupted(self) -> list[Effect]:
+        return self._response.interrupted() if self._response is not None else []

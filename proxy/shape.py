@@ -1,0 +1,99 @@
+"""What a RowDescription means: which fields can carry sealed values, and as what the client sees them.
+
+The server describes a sealed column as `bytea` (a domain is described by its base type), with the column's
+table and number where the field is a plain column. A `bytea` field is therefore one of
+
+- a declared sealed column: only values under that column's keys belong there;
+- a column of another relation whose type is a sealgate domain (view, history table): logical type known;
+- an output that the plan traced to a sealed column (set operations, for instance);
+- anything else: relayed as `bytea`, yet looked at, because a function may return sealed values.
+
+Every other field is relayed unread. A result without `bytea` is relayed without being split into rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.catalog import Catalog
+from proxy.cells import LogicalType
+from proxy.wire.messages import Field, read_row_description, write_row_description
+
+BYTEA_OID: Final = 17
+BYTEA_ARRAY_OID: Final = 1001
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One result field that can carry sealed values."""
+
+    table: int
+    """OID of the relation it is described from, 0 if none."""
+    label: str | None
+    """The declared column it is; values under other keys do not belong here. None: not known."""
+    logical: LogicalType | None
+    """The type the client sees; None: `bytea`, as the server says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A described result. `columns` is parallel to `fields`, None for a field that is relayed unread."""
+
+    fields: tuple[Field, ...]
+    columns: tuple[Column | None, ...]
+
+    @property
+    def sealed(self) -> bool:
+        """Rows have to be looked at."""
+        return any(column is not None for column in self.columns)
+
+    @property
+    def formats(self) -> tuple[int, ...]:
+        """The format codes of the RowDescription itself."""
+        return tuple(field.format for field in self.fields)
+
+    def described(self) -> bytes:
+        """The RowDescription message for the client: logical type, length and modifier, all else the server's."""
+        return write_row_description(tuple(map(_presented, self.fields, self.columns)))
+
+
+NO_ROWS: Final = Shape((), ())
+
+
+def _presented(field: Field, column: Column | None) -> Field:
+    if column is None or column.logical is None:
+        return field
+    logical = column.logical
+    return field._replace(type=logical.oid, length=logical.length, modifier=logical.modifier)
+
+
+def read_shape(
+    body: bytes,
+    catalog: Catalog,
+    outputs: tuple[str | None, ...] | None,
+    type_of: Callable[[str], LogicalType | None],
+) -> Shape:
+    """A RowDescription body, with the plan's word on outputs whose origin the server does not tell."""
+    fields = read_row_description(body)
+    known = outputs if outputs is not None and len(outputs) == len(fields) else (None,) * len(fields)
+    columns = tuple(
+        _column(field, output, catalog, type_of) if field.type == BYTEA_OID else None
+        for field, output in zip(fields, known, strict=True)
+    )
+    return Shape(fields, columns)
+
+
+def _column(
+    field: Field,
+    output: str | None,
+    catalog: Catalog,
+    type_of: Callable[[str], LogicalType | None],
+) -> Column:
+    sealed_type = catalog.attribute_type(field.table, field.number) if field.table else None
+    if sealed_type is not None:
+        declared = catalog.column(field.table, field.number)
+        return Column(field.table, declared.label if declared else None, sealed_type)
+    logical = type_of(output) if output is not None else None
+    return Column(field.table, None, logical)

@@ -1,0 +1,124 @@
+"""What a session remembers between messages. Small on purpose: request and response share it, nobody else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from proxy.audit.event import Origin
+from proxy.cells import CellError, Settings
+from proxy.cells.encoding import from_utf8, to_utf8
+from proxy.inflight import Inflight
+from proxy.snapshot import Authority, SnapshotSource
+from proxy.sql.plan import Refusal
+from proxy.statements import Names, Portal, Prepared
+
+IDLE: Final = ord("I")
+
+_PATH_ITEM = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",\s]+))\s*(?:,|\Z)')
+_OPTION = re.compile(r"(?:-c\s*|--)([A-Za-z_][\w.-]*)=((?:\\.|[^\s\\])*)")
+
+
+@dataclass(slots=True)
+class State:
+    """One session. `authority` follows `source`; the rest follows what the server reports."""
+
+    source: SnapshotSource
+    origin: Origin
+    authority: Authority
+    settings: Settings = field(default_factory=Settings)
+    search_path: tuple[str, ...] | None = None
+    """None: the server does not report it (before PostgreSQL 18)."""
+    conforming_strings: bool = True
+    server_encoding: str = "UTF8"
+    transaction_status: int = IDLE
+    inflight: Inflight = field(default_factory=Inflight)
+    prepared: Names[Prepared] = field(default_factory=Names)
+    portals: Names[Portal] = field(default_factory=Names)
+    executions: int = 0
+
+    def current_authority(self) -> Authority:
+        """This principal under the current snapshot."""
+        if self.authority.snapshot is not self.source.current:
+            self.authority = Authority(self.source.current, self.authority.roles)
+        return self.authority
+
+    def next_execution(self) -> str:
+        self.executions += 1
+        return f"{self.origin.session}-{self.executions}"
+
+    def read_sql(self, raw: bytes) -> SqlText:
+        """A statement's text out of client_encoding."""
+        encoding = self.settings.encoding
+        if encoding == "SQL_ASCII":
+            encoding = self.server_encoding
+        return read_sql(raw, encoding)
+
+    def parameter_status(self, name: str, value: str) -> None:
+        """The server reports a setting (ParameterStatus)."""
+        if name == "client_encoding":
+            self.settings = replace(self.settings, encoding=value)
+        elif name == "DateStyle":
+            self.settings = replace(self.settings, date_style=value)
+        elif name == "TimeZone":
+            self.settings = replace(self.settings, time_zone=value)
+        elif name == "standard_conforming_strings":
+            self.conforming_strings = value == "on"
+        elif name == "search_path":
+            self.search_path = read_search_path(value, self.origin.login)
+        elif name == "server_encoding":
+            self.server_encoding = value
+        elif name == "application_name":
+            self.origin = replace(self.origin, application_name=value)
+
+
+@dataclass(frozen=True, slots=True)
+class SqlText:
+    """A statement's text, and whether its bytes were certain to mean it."""
+
+    sql: str
+    encoding: str
+    refusal: Refusal | None = None
+    """Why a statement in this text may not touch a sealed column: its bytes are not of the encoding, say."""
+
+    def encode(self, sql: str) -> bytes:
+        convert = from_utf8(self.encoding)
+        return convert(sql.encode()) if convert is not None else sql.encode()
+
+
+def read_sql(raw: bytes, encoding: str) -> SqlText:
+    """Text that cannot be decoded is read as LATIN1: enough to see that it names nothing of ours, in which
+    case the server has the last word on it.
+    """
+    if raw.isascii():
+        return SqlText(raw.decode("ascii"), encoding)
+    try:
+        return SqlText(to_utf8(encoding)(raw).decode(), encoding)
+    except CellError as error:
+        hint = "Send the statement in a client_encoding that both sides know, UTF8 for instance."
+        return SqlText(raw.decode("latin-1"), "LATIN1", Refusal(error.sqlstate, error.message, hint))
+
+
+def read_search_path(value: str, login: str) -> tuple[str, ...]:
+    """The value of search_path as schema names, `"$user"` replaced."""
+    names = []
+    for quoted, bare in _PATH_ITEM.findall(value):
+        name = quoted.replace('""', '"') if quoted else bare
+        names.append(login if name == "$user" else name)
+    return tuple(names)
+
+
+def startup_settings(parameters: Mapping[str, str]) -> Settings:
+    """Settings that shape values and that the server does not report: only the startup packet tells them."""
+    given = {name: value.replace("\\", "") for name, value in _OPTION.findall(parameters.get("options", ""))}
+    given = {name.replace("-", "_").lower(): value for name, value in given.items()}
+    given |= {name.lower(): value for name, value in parameters.items()}
+    settings = Settings()
+    if given.get("bytea_output", "").lower() == "escape":
+        settings = replace(settings, bytea_output="escape")
+    try:
+        return replace(settings, extra_float_digits=int(given.get("extra_float_digits", "1")))
+    except ValueError:
+        return settings
