@@ -169,6 +169,10 @@ class Handshake:
         self.phase = Phase.RELAYING
         return [ToServer(self._packet)]
 
+    def refused(self, sqlstate: str, text: str) -> list[Effect]:
+        """The proxy cannot take this client, for a reason of its own."""
+        return _fatal(sqlstate, text)
+
     def server_unreachable(self) -> list[Effect]:
         """PostgreSQL's own answer while it cannot take connections."""
         return _fatal("57P03", "the database server is not reachable", "Try again; Sealgate's log says why.")

@@ -88,6 +88,9 @@ class Session:
     def server_unreachable(self) -> list[Effect]:
         return self._ended_by(self._handshake.server_unreachable())
 
+    def too_many_clients(self) -> list[Effect]:
+        return self._ended_by(self._handshake.refused("53300", "sorry, too many clients already"))
+
     def roles_known(self, roles: frozenset[str]) -> list[Effect]:
         return self._handshake.roles_known(roles) + self._begin()
 
@@ -147,16 +150,17 @@ class Session:
         ]
 
     def _ended_by(self, effects: list[Effect]) -> list[Effect]:
-        """If one of the effects is the end, say so in the access log before it."""
+        """If the last of the effects is the end, the access log says so before it."""
         if effects and isinstance(effects[-1], Close):
-            self._over = True
-            effects[-1:] = [Record(session_closed(self.origin, effects[-1].reason)), effects[-1]]
+            effects[-1:] = self._end(effects[-1].reason)
         return effects
 
     def _end(self, reason: str) -> list[Effect]:
         if self._over:
             return []
         self._over = True
+        if self._handshake.phase is not Phase.DONE:
+            return [Close(reason)]  # No session was opened.
         return [*self._interrupted(), Record(session_closed(self.origin, reason)), Close(reason)]
 
     def _interrupted(self) -> list[Effect]:

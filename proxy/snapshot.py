@@ -68,12 +68,25 @@ def _constant_parser(logical: LogicalType) -> Callable[[str], bytes]:
 
 
 class SnapshotSource:
-    """Holds the current snapshot; whoever reloads replaces it."""
+    """Holds the current snapshot; whoever reloads replaces it. Not `ready` until the server was first reached."""
 
-    __slots__ = ("current",)
+    __slots__ = ("_current",)
 
-    def __init__(self, current: Snapshot) -> None:
-        self.current = current
+    def __init__(self, current: Snapshot | None = None) -> None:
+        self._current = current
+
+    @property
+    def ready(self) -> bool:
+        return self._current is not None
+
+    @property
+    def current(self) -> Snapshot:
+        assert self._current is not None  # noqa: S101 - no session begins before
+        return self._current
+
+    @current.setter
+    def current(self, snapshot: Snapshot) -> None:
+        self._current = snapshot
 
 
 class Authority:

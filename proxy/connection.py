@@ -1,0 +1,316 @@
+"""One client and its server connection. [io]
+
+Two protocols feed one `Session` and this file performs the effects it returns, in their order. Nothing is awaited
+per message: what takes time (TLS, connecting, the look-up of roles) happens in the handshake only, with the client's
+reading paused. Back-pressure goes both ways: whoever's buffer is full stops the other side's reading, so a slow
+reader or a fast writer costs the buffers' bounds and no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from proxy.audit.event import Origin
+from proxy.audit.log import AuditFailed
+from proxy.effects import (
+    Close,
+    ConnectServer,
+    Effect,
+    LookUpRoles,
+    Record,
+    RefreshCatalog,
+    RelayCancel,
+    StartClientTLS,
+    ToClient,
+    ToServer,
+)
+from proxy.session import Session
+from proxy.upstream import connect, send_once
+
+if TYPE_CHECKING:
+    from proxy.listener import Listener
+
+_BUFFER: Final = 256 * 1024
+"""Bytes that wait for one slow peer before the other is no longer read."""
+_GOODBYE_SECONDS: Final = 5.0
+"""How long a client may take to read its last messages."""
+
+log = structlog.get_logger("sealgate.connection")
+
+
+class Client(asyncio.Protocol):
+    """The client's end. Owns the session."""
+
+    def __init__(self, listener: Listener, number: str) -> None:
+        self._listener = listener
+        self._number = number
+        self._transport: asyncio.Transport | None = None
+        self._server: Server | None = None
+        self._session: Session | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._startup: asyncio.TimerHandle | None = None
+        self._closing = False
+        self._draining = False
+
+    # The client's transport calls these.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server makes
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_BUFFER)
+        if self._session is not None:
+            return  # The same connection, now with TLS.
+        peer = transport.get_extra_info("peername") or ("", 0)
+        origin = Origin("", (), str(peer[0]), int(peer[1]), "", self._number, "", tls=False)
+        listener = self._listener
+        self._session = Session(listener.terms, listener.source, origin, listener.listen.max_message_bytes)
+        self._startup = asyncio.get_running_loop().call_later(
+            listener.listen.startup_seconds, self._startup_timed_out
+        )
+        listener.joined(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._perform(self._core.client_data(data))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel_startup()
+        if self._session is not None and not self._closing:
+            self._perform(self._core.client_gone())
+        self._end()
+        self._listener.left(self)
+
+    def pause_writing(self) -> None:
+        if self._server is not None:
+            self._server.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._server is not None:
+            self._server.resume_reading()
+
+    # The server's end calls these.
+
+    def server_data(self, data: bytes) -> None:
+        self._perform(self._core.server_data(data))
+        if self._draining and not self._closing and self._core.idle:
+            self.shut_down()
+
+    def server_lost(self) -> None:
+        if not self._closing:
+            self._perform(self._core.server_gone())
+
+    def pause_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    # The listener calls these.
+
+    def drain(self) -> None:
+        """End as soon as nothing is in flight and no transaction is open."""
+        self._draining = True
+        if self._core.idle:
+            self.shut_down()
+
+    def shut_down(self) -> None:
+        """End now."""
+        self._perform(self._core.shut_down())
+
+    # Effects.
+
+    @property
+    def _core(self) -> Session:
+        assert self._session is not None  # noqa: S101 - made with the connection
+        return self._session
+
+    def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case ToClient(data):
+                    self._write(data)
+                case ToServer(data):
+                    if self._server is not None:
+                        self._server.write(data)
+                case Record(event):
+                    if not self._record(event):
+                        if not self._closing:
+                            self._perform(self._core.record_failed())
+                        return
+                case Close(reason):
+                    log.debug("session ended", session=self._number, reason=reason)
+                    self._close()
+                case RefreshCatalog():
+                    self._listener.refresh_catalog()
+                case _:
+                    self._start(self._in_the_background(effect))
+
+    def _record(self, event: dict[str, Any]) -> bool:
+        """False: the event is not written and nothing behind it may happen."""
+        try:
+            self._listener.audit.write(event)
+        except AuditFailed as failed:
+            log.error("access log cannot be written", session=self._number, problem=str(failed))
+            return self._listener.release_unrecorded
+        return True
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _close(self) -> None:
+        """Let the client read what was sent, then end; the server's connection ends at once."""
+        self._closing = True
+        if self._server is not None:
+            self._server.close()
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.close()
+            asyncio.get_running_loop().call_later(_GOODBYE_SECONDS, transport.abort)
+
+    def _end(self) -> None:
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        if self._server is not None:
+            self._server.close()
+
+    # What takes time: the handshake's.
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self.pause_reading()
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("session failed", session=self._number, exc_info=task.exception())
+            self._close()
+        elif not self._tasks:
+            self.resume_reading()
+
+    async def _in_the_background(self, effect: Effect) -> None:
+        match effect:
+            case StartClientTLS():
+                await self._start_tls()
+            case ConnectServer():
+                await self._connect()
+            case LookUpRoles(login):
+                await self._look_up_roles(login)
+            case RelayCancel(packet):
+                await self._relay_cancel(packet)
+
+    async def _start_tls(self) -> None:
+        context, transport = self._listener.tls, self._transport
+        assert context is not None  # noqa: S101 - else the session does not offer it
+        assert transport is not None  # noqa: S101 - a client that speaks has one
+        transport.write(b"S")
+        try:
+            self._transport = await asyncio.get_running_loop().start_tls(
+                transport, self, context, server_side=True, ssl_handshake_timeout=10.0
+            )
+        except (OSError, ssl.SSLError) as failed:
+            log.info("client TLS failed", session=self._number, problem=type(failed).__name__)
+            transport.abort()
+            return
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(high=_BUFFER)
+        self._perform(self._core.client_tls_started(replace(self._core.origin, tls=True)))
+
+    async def _connect(self) -> None:
+        listener = self._listener
+        self._cancel_startup()
+        if listener.full:
+            self._perform(self._core.too_many_clients())
+            return
+        if not listener.ready:
+            self._perform(self._core.server_unreachable())
+            return
+        try:
+            self._server = await connect(
+                listener.upstream, listener.upstream_tls, lambda: Server(self)
+            )
+        except (OSError, ssl.SSLError) as failed:
+            log.warning(
+                "server unreachable", session=self._number, problem=f"{type(failed).__name__}: {failed}"
+            )
+            self._perform(self._core.server_unreachable())
+            return
+        if self._closing:
+            self._server.close()
+            return
+        self._perform(self._core.server_connected())
+
+    async def _look_up_roles(self, login: str) -> None:
+        roles = await self._listener.roles_of(login)
+        if self._closing:
+            return
+        self._perform(self._core.roles_known(roles) if roles is not None else self._core.roles_unknown())
+
+    async def _relay_cancel(self, packet: bytes) -> None:
+        try:
+            await send_once(self._listener.upstream, self._listener.upstream_tls, packet)
+        except (OSError, ssl.SSLError) as failed:
+            log.warning("cancel request not delivered", problem=type(failed).__name__)
+        self._close()
+
+    # The time a stranger may take.
+
+    def _startup_timed_out(self) -> None:
+        log.info("no startup packet in time", session=self._number)
+        self._close()
+
+    def _cancel_startup(self) -> None:
+        if self._startup is not None:
+            self._startup.cancel()
+            self._startup = None
+
+
+class Server(asyncio.Protocol):
+    """The server's end of one client's session."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_connection makes
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_BUFFER)
+
+    def data_received(self, data: bytes) -> None:
+        self._client.server_data(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._client.server_lost()
+
+    def pause_writing(self) -> None:
+        self._client.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._client.resume_reading()
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()

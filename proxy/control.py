@@ -1,0 +1,55 @@
+"""The proxy's own connection to the server: reads the catalog, never carries a client's statement. [io]"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+import asyncpg
+
+from proxy.catalog import Catalog, SealedColumn
+from proxy.introspect import introspect, roles_of
+
+_SECONDS: Final = 10.0
+FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+"""What asking the server can raise."""
+
+
+class ControlConnection:
+    """One connection, opened again when it broke; questions wait for each other."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._connection: asyncpg.Connection[Any] | None = None
+        self._turn = asyncio.Lock()
+
+    async def catalog(self, columns: Mapping[str, SealedColumn]) -> Catalog:
+        """A picture of the database. Raises one of `FAILURES`."""
+        async with self._connected() as connection:
+            return await introspect(connection, columns)
+
+    async def roles_of(self, login: str) -> frozenset[str] | None:
+        """The login and the groups it is a member of; None if there is no such role. Raises one of `FAILURES`."""
+        async with self._connected() as connection:
+            return await roles_of(connection, login)
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(*FAILURES):
+                await self._connection.close(timeout=_SECONDS)
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+        async with self._turn, asyncio.timeout(_SECONDS):
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await asyncpg.connect(
+                    self._dsn, server_settings={"application_name": "sealgate"}, timeout=_SECONDS
+                )
+            try:
+                yield self._connection
+            except FAILURES:
+                self._connection.terminate()
+                self._connection = None
+                raise

@@ -1,0 +1,123 @@
+"""Connections to the server. [io]
+
+TLS with the server follows libpq's sslmode words: `disable`, `prefer` (TLS if the server has it, unverified),
+`require` (TLS or nothing, unverified), `verify-full` (certificate and host name checked against `tls_ca` or the
+system's roots). SSLRequest comes first, and exactly one byte of answer is read before the TLS handshake, so nothing
+sent in clear can become part of the session (PostgreSQL manual, "SSL Session Encryption").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable
+from typing import TypeVar
+
+from proxy.config import Upstream
+from proxy.wire.framing import LENGTH
+from proxy.wire.messages import SSL_REQUEST
+
+_SSL_REQUEST = LENGTH.pack(8) + LENGTH.pack(SSL_REQUEST)
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+
+class UpstreamRefused(OSError):
+    """The server is there and will not do what the configuration asks: TLS."""
+
+
+async def connect(upstream: Upstream, context: ssl.SSLContext | None, factory: Callable[[], P]) -> P:
+    """A connected protocol. Raises OSError (ssl.SSLError and TimeoutError are) when there is none."""
+    async with asyncio.timeout(upstream.connect_seconds):
+        loop = asyncio.get_running_loop()
+        if upstream.is_socket_directory:
+            path = f"{upstream.host}/.s.PGSQL.{upstream.port}"
+            return (await loop.create_unix_connection(factory, path))[1]
+        if context is None:
+            return (await loop.create_connection(factory, upstream.host, upstream.port))[1]
+        sock = await _tcp(upstream)
+        try:
+            if await _offers_tls(sock):
+                connected = loop.create_connection(
+                    factory, sock=sock, ssl=context, server_hostname=upstream.host
+                )
+            elif upstream.tls == "prefer":
+                connected = loop.create_connection(factory, sock=sock)
+            else:
+                raise UpstreamRefused(f'the server offers no TLS, and upstream.tls is "{upstream.tls}"')
+            return (await connected)[1]
+        except BaseException:
+            sock.close()
+            raise
+
+
+def tls_context(upstream: Upstream) -> ssl.SSLContext | None:
+    """The context for `upstream.tls`; None where there is no TLS to ask for."""
+    if upstream.tls == "disable" or upstream.is_socket_directory:
+        return None
+    context = ssl.create_default_context(cafile=upstream.tls_ca)
+    if upstream.tls != "verify-full":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def send_once(upstream: Upstream, context: ssl.SSLContext | None, packet: bytes) -> None:
+    """Send one packet on a connection of its own and wait until the server closes it: a CancelRequest."""
+    closed = asyncio.get_running_loop().create_future()
+    protocol = await connect(upstream, context, lambda: _Once(packet, closed))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(upstream.connect_seconds):
+            await closed
+    protocol.close()
+
+
+async def _tcp(upstream: Upstream) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(upstream.host, upstream.port, type=socket.SOCK_STREAM)
+    error: OSError = OSError(f"{upstream.host} has no address")
+    for family, kind, protocol, _, address in found:
+        sock = socket.socket(family, kind, protocol)
+        sock.setblocking(False)
+        try:
+            await loop.sock_connect(sock, address)
+        except OSError as refused:
+            sock.close()
+            error = refused
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise error
+
+
+async def _offers_tls(sock: socket.socket) -> bool:
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(sock, _SSL_REQUEST)
+    answer = await loop.sock_recv(sock, 1)
+    if answer not in (b"S", b"N"):
+        raise UpstreamRefused("the server does not answer SSLRequest as PostgreSQL does")
+    return answer == b"S"
+
+
+class _Once(asyncio.Protocol):
+    def __init__(self, packet: bytes, closed: asyncio.Future[None]) -> None:
+        self._packet = packet
+        self._closed = closed
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_connection makes
+        self._transport = transport
+        transport.write(self._packet)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
