@@ -20,6 +20,7 @@ import base64
 import binascii
 import hmac
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,6 +31,7 @@ from keystore.rootkey import RootKey
 
 FORMAT: Final = "sealgate-keystore"
 VERSION: Final = 1
+_ROOT_KEY_ID: Final = re.compile("[0-9a-f]{16}")
 _MEMBERS: Final = {"format", "version", "serial", "root_key", "keys", "mac"}
 _ENTRY: Final = {
     "id": int,
@@ -73,7 +75,7 @@ def from_json(content: bytes, root_key: RootKey, where: str) -> Document:
     if parsed["root_key"] != root_key.id:
         raise WrongRootKey(
             where,
-            f"was written under another root key ({parsed['root_key']!r}, not {root_key.id!r})",
+            f"was written under another root key ({parsed['root_key']}, not {root_key.id})",
             "Point keystore.root_key at the root key this keystore was made with.",
         )
     mac = parsed.pop("mac")
@@ -171,6 +173,7 @@ def _well_formed(parsed: dict[str, Any]) -> bool:
         and type(parsed["serial"]) is int
         and parsed["serial"] >= 1
         and isinstance(parsed["root_key"], str)
+        and _ROOT_KEY_ID.fullmatch(parsed["root_key"]) is not None  # quoted in an error
         and isinstance(parsed["keys"], list)
         and all(_well_formed_entry(entry) for entry in parsed["keys"])
     )

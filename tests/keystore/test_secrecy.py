@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import pickle
 import re
+import resource
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -144,13 +145,22 @@ def test_no_failure_shows_a_key(tmp_path: Path) -> None:
             error = error.__cause__ or error.__context__
 
 
-def test_a_failed_write_of_a_root_key_shows_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk while the root key is written leaves no text of it in the traceback."""
+def test_a_failed_write_of_a_root_key_shows_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that refuses the bytes leaves no text of the key in the traceback, and no file."""
     monkeypatch.setattr(Secret, "generate", classmethod(lambda cls: cls(ROOT)))
-    with pytest.raises(KeystoreError) as caught:
-        keystore.create_root_key("/dev/full/root.key")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(KeystoreError) as caught:
+            keystore.create_root_key(tmp_path / "root.key")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     assert_shows_no_key("".join(shown.format()))
+    assert caught.value.problem == "file too large"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_keystore_imports_the_key_bytes() -> None:
