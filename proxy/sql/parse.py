@@ -1,0 +1,225 @@
+"""sqlglot's Postgres parser, fed with our own tokens and freed of what misreads PostgreSQL.
+
+Theory: `facts` about sqlglot 30.30 show two sources of silent misreadings: its tokenizer (which is
+not used: `proxy.sql.lexer` is), and parser rules made for other dialects or for pretty output. The
+second kind is removed here, by three means:
+
+- the kind of each token is decided here: a word is a keyword to the parser only if it is one of
+  PostgreSQL's, a type name is a type only where a type can stand, every operator that is not one of
+  `= <> < > <= >= + - * / % ^` is the same generic operator at PostgreSQL's "any other operator" level;
+- class attributes of the parser are replaced (never a subclass: the compiled build refuses those):
+  no function is special, no lambda, no join kind, no placeholder that PostgreSQL has not;
+- what remains is checked by `proxy.sql.crosscheck` against libpg_query.
+
+Identifiers come out of the tree folded and cut as PostgreSQL does. The tree is for reading: SQL is
+never generated from it. Errors carry no text.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from sqlglot import exp
+from sqlglot.dialects.postgres import Postgres
+from sqlglot.parsers.postgres import PostgresParser
+from sqlglot.tokenizer_core import Token as SqlglotToken
+from sqlglot.tokenizer_core import TokenType
+
+from proxy.sql.hardening import GENERIC_OPERATOR
+from proxy.sql.lexer import Kind, Token
+
+# sqlglot logs the statement, literals and all, when it falls back to a Command.
+logging.getLogger("sqlglot").disabled = True
+logging.getLogger("sqlglot").propagate = False
+
+
+class UnparsedSql(Exception):
+    """sqlglot cannot read the statement. Nothing more is known, and nothing of it is told."""
+
+
+def parse(tokens: Sequence[Token]) -> exp.Expression:
+    """The syntax tree of one statement (no `;` among its tokens). Raises UnparsedSql."""
+    try:
+        trees = PostgresParser(dialect=_DIALECT).parse(_sqlglot_tokens(tokens), "")
+    except Exception:  # ParseError, but also TypeError, RecursionError, ...: all of them mean this
+        raise UnparsedSql from None
+    if len(trees) != 1 or not isinstance(trees[0], exp.Expression) or isinstance(trees[0], _UNREAD):
+        raise UnparsedSql
+    return trees[0]
+
+
+def position(node: exp.Expr) -> int | None:
+    """Index of the token that a leaf (Identifier, Literal, Parameter, Star, bit string, function
+    call by its name) came from, in the list given to `parse`; None for nodes without a place."""
+    if isinstance(node, exp.Parameter):
+        node = node.this
+    start = node.meta.get("start")
+    return start // _STRIDE if isinstance(start, int) else None
+
+
+# Only these are read. The rest (utility commands, DDL) is for whoever calls to recognise by its
+# tokens; sqlglot would make Commands or guesses of it.
+_READ: Final = frozenset(
+    {"select", "with", "values", "table", "insert", "update", "delete", "merge"}
+)
+
+# What the parser returns when it gave up without saying so.
+_UNREAD: Final = (exp.Command, exp.MultitableInserts, exp.Semicolon)
+
+# Offsets of sqlglot tokens: the index of ours, spread so that no two tokens look adjacent to the
+# parser but the two it is given for a parameter.
+_STRIDE: Final = 4
+
+_T = TokenType
+
+# Words that the parser is to see as keywords. Every one is a keyword of PostgreSQL (a test holds
+# that); whatever sqlglot reserves besides (semi, qualify, rlike, list, ...) is a name here.
+_WORDS: Final = """
+    all and any as asc between case collate cross cube current_catalog current_date current_schema
+    current_time current_timestamp current_user default delete desc distinct else end escape except
+    exists false fetch filter first for from full having ilike in inner insert intersect into is
+    isnull join lateral left like limit localtime localtimestamp merge natural next not notnull null
+    offset on only operator or ordinality outer over overlaps partition range recursive returning
+    right rollup row rows select session_user set some table tablesample then true union update
+    using values variadic when where window with
+"""
+_KEYWORDS: Final[dict[str, TokenType]] = {
+    **{word: Postgres.Tokenizer.KEYWORDS[word.upper()] for word in _WORDS.split()},
+    "array": _T.ARRAY,
+    # One function to the parser; PostgreSQL has five names for who one is.
+    "current_role": _T.CURRENT_USER,
+    "system_user": _T.CURRENT_USER,
+    "user": _T.CURRENT_USER,
+}
+_PAIRS: Final = {
+    ("group", "by"): _T.GROUP_BY,
+    ("order", "by"): _T.ORDER_BY,
+    ("partition", "by"): _T.PARTITION_BY,
+    ("grouping", "sets"): _T.GROUPING_SETS,
+    ("similar", "to"): _T.SIMILAR_TO,
+}
+
+# Type names, which are types after `::` and in CAST(... AS, and before a string.
+_TYPE_NAMES: Final = """
+    bigint bit bool boolean bpchar bytea char character date daterange dec decimal float float4
+    float8 int int2 int4 int4range int8 int8range integer interval json jsonb money name nchar
+    numeric numrange real smallint text time timestamp timestamptz timetz tsrange tstzrange uuid
+    varchar xml
+"""
+_TYPES: Final[dict[str, TokenType]] = {
+    word: Postgres.Tokenizer.KEYWORDS[word.upper()] for word in _TYPE_NAMES.split()
+}
+_TYPE_PAIRS: Final = {
+    ("double", "precision"): _T.DOUBLE,
+    ("character", "varying"): _T.VARCHAR,
+    ("char", "varying"): _T.VARCHAR,
+}
+
+_SYMBOLS: Final[dict[str, TokenType]] = {
+    "(": _T.L_PAREN,
+    ")": _T.R_PAREN,
+    "[": _T.L_BRACKET,
+    "]": _T.R_BRACKET,
+    ",": _T.COMMA,
+    ".": _T.DOT,
+    ":": _T.COLON,
+    "::": _T.DCOLON,
+    # Both name an argument: f(a => 1), f(a := 1).
+    "=>": _T.FARROW,
+    ":=": _T.FARROW,
+    "=": _T.EQ,
+    "<>": _T.NEQ,
+    "!=": _T.NEQ,
+    "<": _T.LT,
+    ">": _T.GT,
+    "<=": _T.LTE,
+    ">=": _T.GTE,
+    "+": _T.PLUS,
+    "-": _T.DASH,
+    "*": _T.STAR,
+    "/": _T.SLASH,
+    "%": _T.MOD,
+    "^": _T.CARET,
+}
+
+
+def _sqlglot_tokens(tokens: Sequence[Token]) -> list[SqlglotToken]:
+    first = next((token for token in tokens if token.text != "("), None)
+    if first is None or first.kind is not Kind.IDENT or first.value not in _READ:
+        raise UnparsedSql
+    out: list[SqlglotToken] = []
+    words = [token.value if token.kind is Kind.IDENT else "" for token in tokens]
+    casts = _casts(tokens, words)
+    skip = -1
+    for index, token in enumerate(tokens):
+        if index == skip:
+            continue
+        place = index * _STRIDE
+        kind = token.kind
+        if kind is Kind.IDENT:
+            token_type = _word(index, token, words, tokens, casts)
+            pair = (token.value, words[index + 1] if index + 1 < len(words) else "")
+            if pair in _PAIRS or (pair in _TYPE_PAIRS and index in casts):
+                token_type = _PAIRS.get(pair) or _TYPE_PAIRS[pair]
+                skip = index + 1
+            out.append(SqlglotToken(token_type, token.value, start=place, end=place))
+        elif kind is Kind.PARAM:
+            out.append(SqlglotToken(_T.PARAMETER, "$", start=place, end=place))
+            out.append(SqlglotToken(_T.NUMBER, token.value, start=place + 1, end=place + 1))
+        else:
+            token_type = _other(token, kind)
+            out.append(SqlglotToken(token_type, token.value, start=place, end=place))
+    return out
+
+
+def _casts(tokens: Sequence[Token], words: list[str]) -> set[int]:
+    """Indexes of the tokens where a type name begins: after `::`, in CAST(... AS, before a string."""
+    places: set[int] = set()
+    brackets: list[bool] = []
+    for index, token in enumerate(tokens):
+        text = token.text
+        if text == "::":
+            places.add(index + 1)
+        elif text in ("(", "["):
+            brackets.append(text == "(" and index > 0 and words[index - 1] == "cast")
+        elif text in (")", "]"):
+            if brackets:
+                brackets.pop()
+        elif words[index] == "as" and brackets and brackets[-1]:
+            places.add(index + 1)
+        elif token.kind is Kind.STRING and index > 0 and words[index - 1] in _TYPES:
+            places.add(index - 1)
+    return places
+
+
+def _word(
+    index: int, token: Token, words: list[str], tokens: Sequence[Token], casts: set[int]
+) -> TokenType:
+    word = token.value
+    if index > 0 and tokens[index - 1].text == ".":
+        return _T.VAR  # after a dot every word is a name
+    if index in casts:
+        return _TYPES.get(word, _T.VAR)
+    if not word.isascii() or len(token.text) > 63:
+        return _T.IDENTIFIER  # str.upper() would make keywords of some of these
+    return _KEYWORDS.get(word, _T.VAR)
+
+
+def _other(token: Token, kind: Kind) -> TokenType:
+    if kind is Kind.QUOTED_IDENT:
+        return _T.IDENTIFIER
+    if kind is Kind.NUMBER:
+        return _T.NUMBER
+    if kind is Kind.STRING:
+        return {"b": _T.BIT_STRING, "x": _T.HEX_STRING}.get(token.text[0].lower(), _T.STRING)
+    symbol = _SYMBOLS.get(token.text)
+    if symbol is not None:
+        return symbol
+    if kind is Kind.OPERATOR:
+        return GENERIC_OPERATOR
+    raise UnparsedSql
+
+
+_DIALECT: Final = Postgres()
