@@ -46,6 +46,7 @@ class Kind(Enum):
     COPY_END = auto()
 
 
+_DESCRIPTIONS = frozenset({Kind.DESCRIBE_STATEMENT, Kind.DESCRIBE_PORTAL})
 _ENDS_WITH_READY = frozenset({Kind.SYNC, Kind.QUERY, Kind.FUNCTION})
 
 
@@ -133,6 +134,9 @@ class Inflight:
         for owed in reversed(dropped):
             if owed.change is not None:
                 owed.change.undo()
+            described = owed.portal or owed.prepared
+            if described is not None and owed.kind in _DESCRIPTIONS:
+                described.described = described.shape is not None
         self.copy_in = False
         self.skipping = not self._queue
 
