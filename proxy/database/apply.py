@@ -1,0 +1,372 @@
+"""Brings the database in line with the configuration. Idempotent. [io: asyncpg]
+
+All facts are read and judged first; one obstacle anywhere and nothing at all is changed. Then the schema is brought
+in line in a transaction of its own, and each table in one of its own, in which its facts are read and judged again
+under the lock. A table that is refused then, or is busy, is left as it was; the others are not taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import asyncpg
+
+from keystore import Keyset
+from proxy.catalog import SCHEMA, Declaration, SealedColumn, column_parts, sealed_columns
+from proxy.database import obstacles, schema
+from proxy.database.look import fixed_names, role_facts, schema_facts, table_facts
+from proxy.database.obstacles import EQUALITY, Obstacle
+from proxy.database.report import ApplyReport, ColumnReport, TableReport
+from proxy.database.sealing import (
+    SEND,
+    CannotSeal,
+    Progress,
+    Report,
+    TableBusy,
+    create_index,
+    lock,
+    seal_rows,
+)
+from proxy.database.steps import Action, NewIndex, TableSteps, qualified, steps_for
+from proxy.database.tables import RoleFacts, TableFacts
+
+LOCK_SECONDS = 5.0
+# Any number; the same for every Sealgate, so that two of them do not apply to one database at once.
+_ADVISORY_LOCK = 0x5EA1_6A7E
+_CONNECTION_LOST = ("08", "57P")
+_TERM_OVERHEAD = 16
+_SEALED_OVERHEAD = 36
+_STAGED_ROW = (
+    24 + 4 + 6 + 4 + 24
+)  # tuple header, oid, tid, line pointer, and the row in the primary key's index
+_INDEX_ENTRY = 40  # per row: 8 header, 17 term, alignment, 4 line pointer, pages nine tenths full
+
+
+async def apply(
+    connection: asyncpg.Connection,
+    columns: Mapping[str, Declaration],
+    keyset: Keyset,
+    *,
+    dry_run: bool = False,
+    progress: Report | None = None,
+    lock_seconds: float = LOCK_SECONDS,
+) -> ApplyReport:
+    """Creates or repairs schema `sealgate`, seals what is declared and plain, and creates missing equality indexes.
+
+    columns   label -> type and search, as the configuration has them (`policy.columns`)
+    keyset    must have keys for every declared column
+    progress  called with Progress as rows are sealed, the table is rewritten and read back
+
+    Never raises for what stands in the way: that is in the report, and `ok` is False. Raises asyncpg's errors when
+    the connection fails; the open transaction is then the server's to take back.
+    """
+    declared = sealed_columns(columns)
+    if dry_run:
+        return await _Application(connection, declared, keyset, progress, lock_seconds).tell()
+    async with _alone(connection) as alone:
+        if not alone:
+            return ApplyReport(False, obstacles=(_ANOTHER,))
+        return await _Application(connection, declared, keyset, progress, lock_seconds).run()
+
+
+_ANOTHER = Obstacle(
+    f"schema {SCHEMA}", "another `sealgate apply` is at work on this database", "Wait for it."
+)
+
+
+class _Application:
+    """One run: the connection, what is declared, the keys."""
+
+    def __init__(
+        self,
+        connection: asyncpg.Connection,
+        declared: Mapping[str, SealedColumn],
+        keyset: Keyset,
+        progress: Report | None,
+        lock_seconds: float,
+    ) -> None:
+        self._connection = connection
+        self._declared = declared
+        self._keyset = keyset
+        self._progress = progress or (lambda _: None)
+        self._lock_seconds = lock_seconds
+        self._has_terms = False  # sealgate.eq exists
+
+    async def tell(self) -> ApplyReport:
+        """The dry run."""
+        async with fixed_names(self._connection, readonly=True):
+            changes, steps, found = await self._look()
+            tables = [
+                await _measured(self._connection, s) if _measurable(s) else _report(s)
+                for s in steps
+            ]
+        return ApplyReport(True, tuple(c.said for c in changes), tuple(tables), found)
+
+    async def run(self) -> ApplyReport:
+        async with fixed_names(self._connection, readonly=True):
+            changes, steps, found = await self._look()
+        if found:
+            return ApplyReport(False, obstacles=found)
+        if changes:
+            trouble = await self._change_schema(changes)
+            if trouble:
+                return ApplyReport(False, obstacles=(trouble,))
+            async with fixed_names(self._connection, readonly=True):
+                _, steps, found = await self._look()
+        tables: list[TableReport] = []
+        late = list(found)
+        for planned in steps if not found else ():
+            if planned.nothing:
+                tables.append(_report(planned))
+                continue
+            report, refused = await self._change_table(planned.table.label)
+            late += refused
+            tables += [report] if report else []
+        return ApplyReport(False, tuple(c.said for c in changes), tuple(tables), tuple(late))
+
+    async def _look(
+        self,
+    ) -> tuple[tuple[schema.Change, ...], list[TableSteps], tuple[Obstacle, ...]]:
+        role = await role_facts(self._connection)
+        facts = await schema_facts(self._connection)
+        found = [
+            *obstacles.of_schema(facts, role),
+            *obstacles.missing_keys(self._keyset.missing(self._declared)),
+        ]
+        self._has_terms = "eq(bytea)" in (facts.functions or {})
+        tables = await table_facts(self._connection, self._declared)
+        steps: list[TableSteps] = []
+        for label, columns in _by_table(self._declared).items():
+            table = tables.get(label)
+            if table is None:
+                found += [obstacles.missing_table(column) for column in columns]
+                continue
+            planned, refused = await self._steps(table, columns, role)
+            steps.append(planned)
+            found += refused
+        return schema.changes(facts), steps, tuple(found)
+
+    async def _steps(
+        self, table: TableFacts, columns: list[SealedColumn], role: RoleFacts
+    ) -> tuple[TableSteps, tuple[Obstacle, ...]]:
+        different = {
+            column.label
+            for column in columns
+            if (facts := table.column(column.label)) is not None
+            and facts.sealed is not None
+            and table.selectable
+            and self._has_terms
+            and await _terms_differ(self._connection, table, facts.quoted, column)
+        }
+        return steps_for(table, columns, role, frozenset(different))
+
+    async def _change_schema(self, changes: tuple[schema.Change, ...]) -> Obstacle | None:
+        said = ""
+        try:
+            async with fixed_names(self._connection):
+                for change in changes:
+                    said = change.said
+                    for statement in change.statements:
+                        await self._connection.execute(statement)
+        except asyncpg.CheckViolationError as error:
+            return Obstacle(
+                f"schema {SCHEMA}",
+                f"cannot {said}: column {error.column_name} of table {error.table_name} holds values that are not sealed",
+                "Find how they came there and remove or seal them; the database does not refuse plaintext until then.",
+            )
+        except asyncpg.InsufficientPrivilegeError:
+            return Obstacle(
+                f"schema {SCHEMA}",
+                f"this login may not {said}",
+                "Run apply with --dsn as the database's owner.",
+            )
+        return None
+
+    async def _change_table(self, label: str) -> tuple[TableReport | None, tuple[Obstacle, ...]]:
+        try:
+            async with fixed_names(self._connection):
+                await _without_timeouts(self._connection)
+                await lock(self._connection, label, self._lock_seconds)
+                report, refused = await self._change_locked(label)
+                if refused:
+                    raise _Refused(refused)
+        except _Refused as error:
+            return None, error.obstacles
+        except TableBusy:
+            return None, (_busy(label, self._lock_seconds),)
+        except CannotSeal as error:
+            return None, (Obstacle(error.label, error.problem, error.fix),)
+        except asyncpg.PostgresError as error:
+            if self._connection.is_closed() or (error.sqlstate or "08").startswith(
+                _CONNECTION_LOST
+            ):
+                raise
+            return None, (_refused_by_server(label, error),)
+        # The rewrite dropped the statistics of the old values; without new ones the first plans are bad.
+        await self._connection.execute(f"ANALYZE {qualified(label)}")
+        return report, ()
+
+    async def _change_locked(self, label: str) -> tuple[TableReport, tuple[Obstacle, ...]]:
+        columns = _by_table(self._declared)[label]
+        role = await role_facts(self._connection)
+        before = (await table_facts(self._connection, [c.label for c in columns]))[label]
+        steps, refused = await self._steps(before, columns, role)
+        if refused:
+            return _report(steps), refused
+        rows = None
+        if steps.rewritten:
+            rows = await seal_rows(self._connection, steps, self._keyset, self._progress)
+        for number, index in enumerate(steps.created):
+            self._progress(Progress(label, "index", number, len(steps.created)))
+            await create_index(self._connection, await _free_name(self._connection, index))
+        after = (await table_facts(self._connection, [c.label for c in columns]))[label]
+        report = replace(
+            _report(steps),
+            rows=rows,
+            done=True,
+            table_bytes_before=before.table_bytes,
+            table_bytes_after=after.table_bytes,
+            index_bytes_before=before.index_bytes,
+            index_bytes_after=after.index_bytes,
+        )
+        return report, ()
+
+
+class _Refused(Exception):
+    """Takes the table's transaction back."""
+
+    def __init__(self, found: tuple[Obstacle, ...]) -> None:
+        super().__init__()
+        self.obstacles = found
+
+
+@asynccontextmanager
+async def _alone(connection: asyncpg.Connection) -> AsyncIterator[bool]:
+    taken = await connection.fetchval("SELECT pg_catalog.pg_try_advisory_lock($1)", _ADVISORY_LOCK)
+    try:
+        yield taken
+    finally:
+        if taken and not connection.is_closed():
+            await connection.execute(f"SELECT pg_catalog.pg_advisory_unlock({_ADVISORY_LOCK})")
+
+
+def _by_table(declared: Mapping[str, SealedColumn]) -> dict[str, list[SealedColumn]]:
+    tables: dict[str, list[SealedColumn]] = {}
+    for column in declared.values():
+        tables.setdefault(column.table, []).append(column)
+    return tables
+
+
+async def _without_timeouts(connection: asyncpg.Connection) -> None:
+    """Sealing takes as long as it takes, whatever the login's settings. transaction_timeout came with 17."""
+    await connection.execute(
+        "SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name IN"
+        " ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')"
+    )
+
+
+async def _terms_differ(
+    connection: asyncpg.Connection, table: TableFacts, quoted: str, column: SealedColumn
+) -> bool:
+    """Are there stored values without the term that is declared, or with one that is not? The equality index helps."""
+    term = f"{SCHEMA}.eq({quoted})"
+    wrong = (
+        f"{quoted} IS NOT NULL AND {term} IS NULL"
+        if EQUALITY in column.search
+        else f"{term} IS NOT NULL"
+    )
+    found: bool = await connection.fetchval(
+        f"SELECT EXISTS (SELECT FROM {table.qualified} WHERE {wrong})"  # noqa: S608
+    )
+    return found
+
+
+async def _free_name(connection: asyncpg.Connection, index: NewIndex) -> NewIndex:
+    """A new index's name with a number behind it if it is taken; one that replaces another keeps that one's name."""
+    if index.replaces is not None:
+        return index
+    schema_name = column_parts(f"{index.table}.x")[0]
+    for number in range(1, 1000):
+        name = index.name if number == 1 else f"{index.name[:60]}{number}"
+        taken = await connection.fetchval(
+            "SELECT true FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = $1 AND c.relname = $2",
+            schema_name,
+            name,
+        )
+        if not taken:
+            return replace(index, name=name)
+    raise CannotSeal(index.table, f"no name is free like {index.name}", "Rename some indexes.")
+
+
+def _busy(label: str, seconds: float) -> Obstacle:
+    return Obstacle(
+        label,
+        f"the table is in use: its lock was not to be had in {seconds:g} s, and waiting longer would stop everybody behind it",
+        "Run apply again when it is quiet; SELECT pid, query FROM pg_stat_activity shows who holds it.",
+    )
+
+
+def _refused_by_server(label: str, error: asyncpg.PostgresError) -> Obstacle:
+    """Messages name objects, but class 22's may quote a value; DETAIL always may."""
+    said = "" if error.sqlstate.startswith("22") else f": {error.args[0]}"
+    problem = f"the server refused{said} (SQLSTATE {error.sqlstate})"
+    return Obstacle(label, problem, "Nothing of this table was changed.")
+
+
+def _report(steps: TableSteps) -> TableReport:
+    return TableReport(
+        table=steps.table.label,
+        columns=tuple(
+            ColumnReport(
+                column=c.declared.label,
+                action=c.action.value,
+                type=c.declared.type.name,
+                equality=c.equality,
+            )
+            for c in steps.columns
+        ),
+        indexes=tuple(statement for index in steps.created for statement in index.statements()),
+        notes=steps.notes,
+    )
+
+
+def _measurable(steps: TableSteps) -> bool:
+    return bool(steps.rewritten) and steps.table.selectable and steps.table.kind in ("r", "p")
+
+
+async def _measured(connection: asyncpg.Connection, steps: TableSteps) -> TableReport:
+    """The dry run's sizes: rows and plaintext bytes counted, what comes of them reckoned."""
+    sealing = [
+        c
+        for c in steps.columns
+        if c.action is Action.SEAL and c.facts.type_oid == c.declared.type.oid
+    ]
+    reads = ["count(*)"]
+    for c in sealing:
+        sent = f"pg_catalog.octet_length(pg_catalog.{SEND[c.declared.type.name]}({c.facts.quoted}))"
+        reads += [
+            f"count({c.facts.quoted})",
+            f"coalesce(sum({sent}), 0)",
+            f"coalesce(sum(pg_catalog.pg_column_size({c.facts.quoted})), 0)",
+        ]
+    row = await connection.fetchrow(f"SELECT {', '.join(reads)} FROM {steps.table.qualified}")  # noqa: S608
+    rows, *sums = (int(value) for value in row)
+    sealed = stored = 0
+    for c, start in zip(sealing, range(0, len(sums), 3), strict=True):
+        cells, plaintext, size = sums[start : start + 3]
+        overhead = _SEALED_OVERHEAD + (_TERM_OVERHEAD if c.equality else 0)
+        sealed += plaintext + cells * (overhead + 4)
+        stored += size
+    fresh = sum(1 for index in steps.created if index.replaces is None)
+    return replace(
+        _report(steps),
+        rows=rows,
+        table_bytes_before=steps.table.table_bytes,
+        table_bytes_after=steps.table.table_bytes - stored + sealed,
+        index_bytes_before=steps.table.index_bytes,
+        index_bytes_after=steps.table.index_bytes + fresh * rows * _INDEX_ENTRY,
+        staging_bytes=sealed + rows * _STAGED_ROW,
+    )

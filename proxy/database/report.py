@@ -1,0 +1,128 @@
+"""What apply did, or would do: values, and the lines that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from proxy.database.obstacles import Obstacle
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnReport:
+    column: str
+    action: str
+    """seal, reseal, keep"""
+    type: str
+    equality: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TableReport:
+    """One table. Bytes are of the table with TOAST, of all its indexes, of the temporary copy; None: not measured."""
+
+    table: str
+    columns: tuple[ColumnReport, ...]
+    rows: int | None = None
+    table_bytes_before: int | None = None
+    table_bytes_after: int | None = None
+    index_bytes_before: int | None = None
+    index_bytes_after: int | None = None
+    staging_bytes: int | None = None
+    indexes: tuple[str, ...] = ()
+    """The statements that create them."""
+    notes: tuple[str, ...] = ()
+    done: bool = False
+
+    @property
+    def changes(self) -> bool:
+        return bool(self.indexes) or any(c.action != "keep" for c in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyReport:
+    """`obstacles` empty: all is in line (or, in a dry run, could be). What `done` says was committed."""
+
+    dry_run: bool
+    schema: tuple[str, ...] = ()
+    tables: tuple[TableReport, ...] = ()
+    obstacles: tuple[Obstacle, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.obstacles
+
+    @property
+    def changed(self) -> bool:
+        """Something was committed; always False for a dry run."""
+        return not self.dry_run and (bool(self.schema) or any(t.done for t in self.tables))
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "ok": self.ok, "changed": self.changed}
+
+    def lines(self) -> Iterator[str]:
+        """What people read, most important last."""
+        verb = "would " if self.dry_run else ""
+        if len(self.schema) > _MANY:
+            yield f"{verb}{self.schema[0]} and what is in it ({len(self.schema)} changes)"
+        else:
+            yield from (f"{verb}{said}" for said in self.schema)
+        for table in self.tables:
+            yield from _table_lines(table, self.dry_run)
+        if any(t.changes and any(c.action == "seal" for c in t.columns) for t in self.tables):
+            yield _BACKUPS
+        if self.obstacles and not self.changed:
+            yield (
+                "nothing is changed, because:"
+                if not self.dry_run
+                else "nothing would be changed, because:"
+            )
+        for obstacle in self.obstacles:
+            yield f"refused: {obstacle}"
+        if self.ok and not self.schema and not any(t.changes for t in self.tables):
+            yield "nothing to do: the database is in line with the configuration"
+
+
+_MANY = 4
+_BACKUPS = (
+    "note: the rewrite leaves no old rows in the table, but backups, WAL archives, replicas' old snapshots and"
+    " server logs from before it hold plaintext; take a fresh base backup and let the old ones expire"
+)
+
+
+def _table_lines(table: TableReport, dry_run: bool) -> Iterator[str]:
+    if not table.changes:
+        yield f"{table.table}: in line"
+    for column in table.columns if table.changes else ():
+        equality = " with equality terms" if column.equality else ""
+        said = {
+            "seal": ("would seal", "sealed"),
+            "reseal": ("would seal anew", "sealed anew"),
+            "keep": ("in line", "in line"),
+        }[column.action][0 if dry_run or not table.done else 1]
+        yield f"{column.column}: {said} as {column.type}{equality}"
+    if table.table_bytes_before is not None and table.table_bytes_after is not None:
+        yield (
+            f"{table.table}: {_rows(table.rows)}, table {_size(table.table_bytes_before)} ->"
+            f" {'about ' if dry_run else ''}{_size(table.table_bytes_after)}, indexes"
+            f" {_size(table.index_bytes_before or 0)} -> {'about ' if dry_run else ''}{_size(table.index_bytes_after or 0)}"
+            + (f", temporary {_size(table.staging_bytes)}" if table.staging_bytes else "")
+        )
+    for statement in table.indexes:
+        yield f"{table.table}: {statement}"
+    for note in table.notes:
+        yield f"note: {note}"
+
+
+def _rows(rows: int | None) -> str:
+    return "no rows" if not rows else "1 row" if rows == 1 else f"{rows:,} rows"
+
+
+def _size(size: int) -> str:
+    value = float(size)
+    for unit in ("bytes", "kB", "MB"):
+        if value < 10240:
+            return f"{value:.0f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GB"

@@ -1,0 +1,283 @@
+"""What Sealgate keeps in the database: schema `sealgate`, and how to create, compare and repair it.
+
+No superuser, no extension: domains over bytea, two functions, one version function. Everybody may use them, they
+give nothing away: an equality term is as readable in the column itself.
+
+- **Domains.** `sealed_text`, `sealed_int4`, ... one per logical type, each a bytea whose CHECK admits sealed values,
+  version 1, only: magic, version and flags are compared as four bytes, then the length must leave room for the
+  fields these flags announce. The expression cannot fail on short values and calls nothing but built-in functions,
+  so that a restore or a logical replica evaluates it with any search_path.
+- **eq(value).** The equality term or NULL. A SQL function with a parsed body (RETURN), immutable and not STRICT, which the
+  planner inlines; a functional index on it costs no call. Parsed bodies also resolve their names once, at creation.
+- **refuse(sqlstate, message, hint).** Raises.
+- **version().** The version of all of this. Raise SCHEMA_VERSION whenever a definition below changes.
+
+`definitions` in the database are compared as PostgreSQL prints them (pg_get_constraintdef, pg_get_functiondef's parts),
+so a CHECK that somebody dropped or loosened is seen, and `apply` puts it back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from proxy.catalog import SCHEMA, SEALABLE_TYPES, domain_name
+
+SCHEMA_VERSION = 1
+CONSTRAINT = "sealed"
+
+TYPE_TITLES: Mapping[str, str] = {
+    "varchar": "character varying",
+    "bpchar": "character",
+    "int2": "smallint",
+    "int4": "integer",
+    "int8": "bigint",
+    "float4": "real",
+    "float8": "double precision",
+    "bool": "boolean",
+    "timestamp": "timestamp without time zone",
+    "timestamptz": "timestamp with time zone",
+}
+"""Types whose SQL name says more than pg_type's."""
+
+CHECK = (
+    r"octet_length(VALUE) >= 36 AND substring(VALUE, 1, 4) = '\x5ea10100'::bytea"
+    r" OR octet_length(VALUE) >= 52 AND substring(VALUE, 1, 4) = '\x5ea10101'::bytea"
+)
+# The same as pg_get_constraintdef prints it (14 to 18 alike).
+CHECK_PRINTED = (
+    r"""CHECK ((((octet_length(VALUE) >= 36) AND ("substring"(VALUE, 1, 4) = '\x5ea10100'::bytea))"""
+    r""" OR ((octet_length(VALUE) >= 52) AND ("substring"(VALUE, 1, 4) = '\x5ea10101'::bytea))))"""
+)
+EQ_BODY = r"RETURN CASE WHEN substring(value, 1, 4) = '\x5ea10101'::bytea THEN substring(value, 9, 16) END"
+EQ_PRINTED = (
+    r"""RETURN CASE WHEN ("substring"(value, 1, 4) = '\x5ea10101'::bytea)"""
+    r""" THEN "substring"(value, 9, 16) ELSE NULL::bytea END"""
+)
+REFUSE_BODY = """
+BEGIN
+  IF hint IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = sqlstate, MESSAGE = message;
+  END IF;
+  RAISE EXCEPTION USING ERRCODE = sqlstate, MESSAGE = message, HINT = hint;
+END
+"""
+VERSION_PRINTED = f"RETURN {SCHEMA_VERSION}"
+_VERSION_BODY = re.compile(r"RETURN (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the schema: what to run, and what the catalog then says (volatility, body as printed, settings)."""
+
+    signature: str
+    create: str
+    comment: str
+    catalog: tuple[str, str, str, tuple[str, ...]]
+    """pg_proc.provolatile, proparallel, the body as PostgreSQL prints it, proconfig"""
+
+
+FUNCTIONS = (
+    Function(
+        signature="eq(bytea)",
+        create=(
+            f"FUNCTION {SCHEMA}.eq(value bytea) RETURNS bytea"
+            f" LANGUAGE sql IMMUTABLE PARALLEL SAFE {EQ_BODY}"
+        ),
+        comment=(
+            "Equality term of a sealed value, NULL if it has none. Index and compare this:"
+            " CREATE INDEX ON t (sealgate.eq(c))."
+        ),
+        catalog=("i", "s", EQ_PRINTED, ()),
+    ),
+    Function(
+        signature="refuse(text, text, text)",
+        create=(
+            f"FUNCTION {SCHEMA}.refuse(sqlstate text, message text, hint text) RETURNS void"
+            " LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp"
+            f" AS $refuse${REFUSE_BODY}$refuse$"
+        ),
+        comment="Raises. The Sealgate proxy sends it in place of a statement that it refuses.",
+        catalog=("v", "u", REFUSE_BODY, ("search_path=pg_catalog, pg_temp",)),
+    ),
+    Function(
+        signature="version()",
+        create=(
+            f"FUNCTION {SCHEMA}.version() RETURNS integer"
+            f" LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN {SCHEMA_VERSION}"
+        ),
+        comment="Version of this schema, compared by `sealgate check` and `sealgate apply`.",
+        catalog=("i", "s", VERSION_PRINTED, ()),
+    ),
+)
+SCHEMA_COMMENT = (
+    "Sealgate: types and functions of sealed (encrypted) columns. Created by `sealgate apply`;"
+    " tables depend on it, so do not drop it."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaFacts:
+    """Schema `sealgate` as it is. `owned`: the current role may change it; `usable`: everybody may use it."""
+
+    exists: bool = False
+    owned: bool = False
+    usable: bool = False
+    domains: Mapping[str, DomainFacts] | None = None
+    functions: Mapping[str, FunctionFacts] | None = None
+
+    @property
+    def version(self) -> int | None:
+        """What `sealgate.version()` returns, read off its body; None if there is none to read."""
+        found = (self.functions or {}).get("version()")
+        match = _VERSION_BODY.fullmatch(found.catalog[2]) if found else None
+        return int(match.group(1)) if match else None
+
+
+@dataclass(frozen=True, slots=True)
+class DomainFacts:
+    base: str
+    not_null: bool
+    default: str | None
+    constraints: tuple[tuple[str, str, bool], ...]
+    """name, as printed, validated"""
+
+    @property
+    def intact(self) -> bool:
+        return (
+            self.base == "bytea"
+            and not self.not_null
+            and self.default is None
+            and [(printed, valid) for _, printed, valid in self.constraints]
+            == [(CHECK_PRINTED, True)]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionFacts:
+    catalog: tuple[str, str, str, tuple[str, ...]]
+    executable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One statement that brings the schema closer to what it should be, and how to say it."""
+
+    said: str
+    statements: tuple[str, ...]
+
+
+# One row per object. Everything that could differ from what we create is read back.
+FACTS_SCHEMA = """
+SELECT pg_catalog.pg_has_role(n.nspowner, 'USAGE') AS owned,
+       pg_catalog.has_schema_privilege('public', n.oid, 'USAGE') AS usable
+FROM pg_catalog.pg_namespace n WHERE n.nspname = $1
+"""
+FACTS_DOMAINS = """
+SELECT t.typname AS name, pg_catalog.format_type(t.typbasetype, t.typtypmod) AS base, t.typnotnull AS not_null,
+       t.typdefault AS default,
+       coalesce(pg_catalog.array_agg(c.conname ORDER BY c.conname) FILTER (WHERE c.contype = 'c'), '{}') AS names,
+       coalesce(pg_catalog.array_agg(pg_catalog.pg_get_constraintdef(c.oid) ORDER BY c.conname)
+                FILTER (WHERE c.contype = 'c'), '{}') AS printed,
+       coalesce(pg_catalog.array_agg(c.convalidated ORDER BY c.conname) FILTER (WHERE c.contype = 'c'), '{}') AS valid
+FROM pg_catalog.pg_type t
+JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+LEFT JOIN pg_catalog.pg_constraint c ON c.contypid = t.oid
+WHERE n.nspname = $1 AND t.typtype = 'd'
+GROUP BY t.oid
+"""
+FACTS_FUNCTIONS = """
+SELECT p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')' AS signature,
+       p.provolatile::text AS volatility, p.proparallel::text AS parallel,
+       coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) AS body,
+       coalesce(p.proconfig, '{}') AS config,
+       pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE') AS executable
+FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname = $1
+"""
+
+
+def expected_domains() -> tuple[str, ...]:
+    return tuple(domain_name(name) for name in SEALABLE_TYPES)
+
+
+def changes(facts: SchemaFacts) -> tuple[Change, ...]:
+    """What to run, in order. Nothing when all is as it should be."""
+    found = list(_schema_changes(facts))
+    for name in SEALABLE_TYPES:
+        found += _domain_changes(name, (facts.domains or {}).get(domain_name(name)))
+    for function in FUNCTIONS:
+        found += _function_changes(function, (facts.functions or {}).get(function.signature))
+    return tuple(found)
+
+
+def _schema_changes(facts: SchemaFacts) -> Iterable[Change]:
+    if not facts.exists:
+        yield Change(
+            f"create schema {SCHEMA}",
+            (
+                f"CREATE SCHEMA {SCHEMA}",
+                f"COMMENT ON SCHEMA {SCHEMA} IS {_literal(SCHEMA_COMMENT)}",
+                f"GRANT USAGE ON SCHEMA {SCHEMA} TO PUBLIC",
+            ),
+        )
+    elif not facts.usable:
+        yield Change(
+            f"let everybody use schema {SCHEMA}", (f"GRANT USAGE ON SCHEMA {SCHEMA} TO PUBLIC",)
+        )
+
+
+def _domain_changes(type_name: str, facts: DomainFacts | None) -> Iterable[Change]:
+    domain = f"{SCHEMA}.{domain_name(type_name)}"
+    title = TYPE_TITLES.get(type_name, type_name)
+    if facts is None:
+        comment = f"A sealed (encrypted) value of type {title}. Sealgate unseals it for roles that may read it."
+        yield Change(
+            f"create domain {domain}",
+            (
+                f"CREATE DOMAIN {domain} AS bytea CONSTRAINT {CONSTRAINT} CHECK ({CHECK})",
+                f"COMMENT ON DOMAIN {domain} IS {_literal(comment)}",
+            ),
+        )
+        return
+    if facts.intact:
+        return
+    drops = [
+        f"ALTER DOMAIN {domain} DROP CONSTRAINT {_identifier(name)}"
+        for name, _, _ in facts.constraints
+    ]
+    yield Change(
+        f"restore the CHECK of domain {domain}",
+        (
+            *drops,
+            f"ALTER DOMAIN {domain} ADD CONSTRAINT {CONSTRAINT} CHECK ({CHECK})",
+            f"ALTER DOMAIN {domain} DROP NOT NULL",
+            f"ALTER DOMAIN {domain} DROP DEFAULT",
+        ),
+    )
+
+
+def _function_changes(function: Function, facts: FunctionFacts | None) -> Iterable[Change]:
+    name = f"{SCHEMA}.{function.signature}"
+    grant = f"GRANT EXECUTE ON FUNCTION {name} TO PUBLIC"
+    if facts is None or facts.catalog != function.catalog:
+        verb = "create" if facts is None else "restore"
+        yield Change(
+            f"{verb} function {name}",
+            (
+                f"CREATE OR REPLACE {function.create}",
+                f"COMMENT ON FUNCTION {name} IS {_literal(function.comment)}",
+                grant,
+            ),
+        )
+    elif not facts.executable:
+        yield Change(f"let everybody execute {name}", (grant,))
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
