@@ -34,18 +34,9 @@ class Listener:
         control: ControlConnection,
         refresh: Callable[[], Awaitable[None]],
     ) -> None:
-        self.listen = configuration.listen
-        self.upstream = configuration.upstream
+        self.configure(configuration)
         self.source = source
         self.audit = audit
-        self.release_unrecorded = configuration.audit.on_failure == "allow"
-        self.tls = client_tls(configuration)
-        self.upstream_tls = tls_context(configuration.upstream)
-        self.terms = Terms(
-            database=configuration.control.database,
-            tls_available=self.tls is not None,
-            tls_required=configuration.listen.tls_required,
-        )
         self._control = control
         self._refresh = refresh
         self._refreshing: asyncio.Task[None] | None = None
@@ -85,6 +76,21 @@ class Listener:
                 await self._empty.wait()
         except TimeoutError:
             log.warning("clients did not close", sessions=len(self._clients))
+
+    def configure(self, configuration: Configuration) -> None:
+        """Treat new sessions by this; running ones keep what they began with. Raises OSError, and then changes nothing."""
+        tls = client_tls(configuration)
+        upstream_tls = tls_context(configuration.upstream)
+        self.listen = configuration.listen
+        self.upstream = configuration.upstream
+        self.tls = tls
+        self.upstream_tls = upstream_tls
+        self.release_unrecorded = configuration.audit.on_failure == "allow"
+        self.terms = Terms(
+            database=configuration.control.database,
+            tls_available=tls is not None,
+            tls_required=configuration.listen.tls_required,
+        )
 
     def use(self, snapshot: Snapshot) -> None:
         """From the next message on, every session decides by this."""
