@@ -59,7 +59,7 @@ def _denied_value(value: object) -> Literal["null", "error"]:
 
 
 def _column(label: str, table: object, parse: Parse | None) -> ColumnRule:
-    key = f'columns."{label}"'
+    key = _column_key(label)
     _check_label(label, key)
     entries = _table(table, _COLUMN_KEYS, key)
     spec = entries.get("type")
@@ -67,7 +67,7 @@ def _column(label: str, table: object, parse: Parse | None) -> ColumnRule:
         raise PolicyError(
             f"{key}.type", "the column's type is missing", 'Write for example type = "text".'
         )
-    search = _strings(entries.get("search", []), f"{key}.search")
+    search = _strings(entries.get("search", []), f"{key}.search", '["equality"]')
     for term in search:
         if term not in SEARCHES:
             raise PolicyError(
@@ -76,6 +76,11 @@ def _column(label: str, table: object, parse: Parse | None) -> ColumnRule:
     if search and read_type(spec).name == "json":
         raise PolicyError(f"{key}.search", "json has no equality in PostgreSQL", "Use jsonb.")
     return ColumnRule(label, spec, frozenset(search), _mask(entries.get("mask"), spec, key, parse))
+
+
+def _column_key(label: str) -> str:
+    """The column's table as it is written in TOML."""
+    return f"columns.'{label}'" if '"' in label else f'columns."{label}"'
 
 
 def _check_label(label: str, key: str) -> None:
@@ -91,7 +96,7 @@ def _check_spelling(label: str, parts: Iterable[str], key: str) -> None:
         raise PolicyError(
             key,
             f"{label} is spelled otherwise in the catalog",
-            f"Write {spelled} (in TOML: '{spelled}'), or in lower case if that is its name.",
+            f"Write {spelled} (in TOML between single quotes), or in lower case if that is its name.",
         )
 
 
@@ -115,7 +120,10 @@ def _role(role: str, table: object, columns: Mapping[str, ColumnRule]) -> RoleGr
         )
     entries = _table(table, _GRANTS, key)
     grants = RoleGrants(
-        **{name: _strings(entries.get(name, []), f"{key}.{name}") for name in _GRANTS}
+        **{
+            name: _strings(entries.get(name, []), f"{key}.{name}", '["public.customers.*"]')
+            for name in _GRANTS
+        }
     )
     for grant in Grant:
         for pattern in grants.patterns(grant):
@@ -140,7 +148,7 @@ def _check_pattern(pattern: str, key: str, columns: Mapping[str, ColumnRule]) ->
             key,
             f"{pattern} is not a declared column",
             _suggestion(pattern, columns)
-            or f'Declare it as [columns."{pattern}"], or drop the grant.',
+            or f"Declare it as [{_column_key(pattern)}], or drop the grant.",
         )
 
 
@@ -152,7 +160,7 @@ def _check_masked(grants: RoleGrants, key: str, columns: Mapping[str, ColumnRule
             raise PolicyError(
                 key,
                 f"{label} has no mask",
-                f'Give [columns."{label}"] a mask, for example mask = "null", or list only columns with one.',
+                f'Give [{_column_key(label)}] a mask, for example mask = "null", or list only columns with one.',
             )
 
 
@@ -162,7 +170,7 @@ def _check_search(grants: RoleGrants, key: str, columns: Mapping[str, ColumnRule
             raise PolicyError(
                 key,
                 f"{label} declares no search",
-                f'Add search = ["equality"] to [columns."{label}"], or drop the grant.',
+                f'Add search = ["equality"] to [{_column_key(label)}], or drop the grant.',
             )
 
 
@@ -199,11 +207,9 @@ def _known(table: Mapping[str, object], known: tuple[str, ...], key: str) -> Non
             )
 
 
-def _strings(value: object, key: str) -> tuple[str, ...]:
+def _strings(value: object, key: str, example: str) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-        raise PolicyError(
-            key, "is not a list of texts", 'Write for example ["public.customers.*"].'
-        )
+        raise PolicyError(key, "is not a list of texts", f"Write for example {example}.")
     return tuple(value)
 
 
