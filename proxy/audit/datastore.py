@@ -75,8 +75,8 @@ def executed(origin: Origin, execution: Execution) -> Event:
     controlled(event, MODIFIED if modified else ALLOWED, ALLOWED)
     ids = execution.cell_ids[:CELL_IDS_INLINE]
     sealgate = {
-        "command": execution.command,
-        "execution": execution.execution,
+        "command": clean(execution.command),
+        "execution": clean(execution.execution),
         "part": execution.part,
         "final": execution.final,
         "protocol": execution.protocol,
@@ -112,7 +112,7 @@ def refused(origin: Origin, refusal: Refused) -> Event:
     controlled(event, DENIED, BLOCKED)
     sealgate = {
         "command": command,
-        "execution": refusal.execution,
+        "execution": clean(refusal.execution),
         "protocol": refusal.protocol,
         "columns": [_attempted(attempt) for attempt in refusal.attempts],
         "tls": origin.tls,
@@ -157,7 +157,7 @@ def _on(
     event["type_id"] = DATABASE if table is None else TABLE
     if table is not None:
         event["table"] = {"name": table}
-    event["policy"] = {"name": "sealgate", "version": policy_version}
+    event["policy"] = {"name": "sealgate", "version": clean(policy_version)}
     query, flags = query_info(statement)
     if query is not None:
         event["query_info"] = query

@@ -43,7 +43,7 @@ def tampered(origin: Origin, value: Tampered) -> Event:
     sealgate: dict[str, Any] = {
         "table": clean(value.table, LABEL_CAP),
         "column": clean(value.column, LABEL_CAP),
-        "execution": value.execution,
+        "execution": clean(value.execution),
         "tls": origin.tls,
     }
     if value.key_column is not None:

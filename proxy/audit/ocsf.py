@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
+from proxy.audit.text import clean
+
 Event = dict[str, Any]
 """One OCSF event, JSON-shaped: dicts, lists, str, int, bool. Parts may be shared: never change one."""
 
@@ -61,7 +63,7 @@ def base(
         "product": PRODUCT,
     }
     if correlation:
-        metadata["correlation_uid"] = correlation
+        metadata["correlation_uid"] = clean(correlation)
     return {
         "class_uid": class_uid,
         "category_uid": class_uid // 1000,

@@ -1,0 +1,158 @@
+"""One event of every kind, as the demo's shop would cause it. `docs/events.md` shows them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from proxy.audit.event import (
+    Attempt,
+    ColumnUse,
+    ConfigurationLoad,
+    Event,
+    Execution,
+    KeysLoad,
+    Origin,
+    PolicyLoad,
+    Refused,
+    Started,
+    Tampered,
+    authentication,
+    configuration_loaded,
+    executed,
+    keys_loaded,
+    policy_loaded,
+    protocol_violation,
+    refused,
+    session_closed,
+    session_opened,
+    started,
+    stopped,
+    tampered,
+)
+from proxy.audit.lifecycle import log_repaired, log_resumed
+
+SUPPORT = Origin(
+    login="support",
+    roles=("support", "staff"),
+    client_host="10.1.4.7",
+    client_port=51122,
+    application_name="helpdesk",
+    session="ses-4f1c22",
+    database="shop",
+    tls=True,
+)
+SHOP = replace(SUPPORT, login="shop_app", roles=("shop_app",), application_name="shop")
+
+READ = Execution(
+    table="public.customers",
+    columns=(
+        ColumnUse("public.customers.email", "clear", 3, "roles.support.clear", (1,)),
+        ColumnUse("public.customers.ssn", "masked", 3, "roles.support.masked", (1,)),
+    ),
+    statement="SELECT email, ssn FROM customers WHERE city = \x00s /* desk 4 */ LIMIT $1",
+    command="SELECT",
+    rows=3,
+    cell_ids=tuple(bytes([0x1D, 0xC0, 0xFF, 0xEE, 0, 0, 0, n]) for n in range(6)),
+    cell_ids_complete=True,
+    execution="ses-4f1c22-8",
+    part=1,
+    final=True,
+    protocol="extended",
+    status_ok=True,
+    sqlstate=None,
+    policy_version="9a4c1f0e22b7d381",
+)
+WRITE = replace(
+    READ,
+    columns=(
+        ColumnUse("public.customers.email", "written", 1, "roles.shop_app.write", (2,)),
+        ColumnUse("public.customers.ssn", "written", 1, "roles.shop_app.write", (2,)),
+    ),
+    statement="INSERT INTO customers (name, email, ssn) VALUES (\x00s, \x00s, \x00s)",
+    command="INSERT",
+    rows=1,
+    cell_ids=(bytes(7) + b"\x09", bytes(7) + b"\x0a"),
+    execution="ses-4f1c22-9",
+    protocol="simple",
+)
+FAILED = replace(WRITE, rows=0, cell_ids=(), status_ok=False, sqlstate="23505")
+COMPARE = replace(
+    READ,
+    columns=(ColumnUse("public.customers.email", "compared", 0, "roles.shop_app.clear"),),
+    statement="SELECT id FROM customers WHERE email = $1",
+    rows=1,
+    cell_ids=(),
+    execution="ses-4f1c22-10",
+)
+REFUSED = Refused(
+    table="public.customers",
+    attempts=(
+        Attempt("public.customers.ssn", "compare", "default.deny", denied=True),
+        Attempt("public.customers.email", "read", "roles.support.clear", denied=False),
+    ),
+    statement="SELECT email FROM customers WHERE ssn = \x00s",
+    command="SELECT",
+    execution="ses-4f1c22-11",
+    protocol="simple",
+    sqlstate="42501",
+    reason="permission denied for column public.customers.ssn: role support may not compare it",
+    policy_version="9a4c1f0e22b7d381",
+)
+UNREADABLE = replace(
+    REFUSED,
+    table=None,
+    attempts=(),
+    statement=None,
+    command="OTHER",
+    sqlstate="0A000",
+    reason="statement is nested too deeply",
+)
+COPIED = Tampered(
+    table="public.customers",
+    column="public.customers.notes",
+    key_column="public.customers.ssn",
+    key_id=7,
+    cell_id=b"\x1d\xc0\xff\xee\x00\x00\x00\x05",
+    execution="ses-4f1c22-12",
+    statement="SELECT notes FROM customers",
+)
+DAMAGED = replace(COPIED, column="public.customers.ssn", key_id=None, cell_id=None, key_column=None)
+POLICY = PolicyLoad("9a4c1f0e22b7d381", "", columns=3, roles=2)
+KEYS = KeysLoad("c07dbe41", "", columns=3, keys=4)
+CONFIGURATION = ConfigurationLoad("sealgate.toml", "5be1a0", "1b77f2")
+START = Started("127.0.0.1", 6432, 4711, "shop", "9a4c1f0e22b7d381", "c07dbe41", "deny")
+
+
+def examples() -> dict[str, Event]:
+    """Title -> event, in the order of a day."""
+    return {
+        "Policy in force": policy_loaded(POLICY),
+        "Policy refused": policy_loaded(
+            replace(
+                POLICY, previous="9a4c1f0e22b7d381", problem="roles.support.masked: no such column"
+            )
+        ),
+        "Keys in force": keys_loaded(KEYS),
+        "Keys refused": keys_loaded(replace(KEYS, problem="keystore.json: wrong root key")),
+        "Proxy started": started(START),
+        "Login succeeded": authentication(SUPPORT, True, None, "scram-sha-256"),
+        "Login failed": authentication(SUPPORT, False, "28P01", "scram-sha-256"),
+        "Session opened": session_opened(SUPPORT),
+        "Session passed through": session_opened(SUPPORT, "replication"),
+        "Sealed columns read": executed(SUPPORT, READ),
+        "Sealed columns written": executed(SHOP, WRITE),
+        "Sealed columns compared": executed(SHOP, COMPARE),
+        "Statement failed by the server": executed(SHOP, FAILED),
+        "Statement refused": refused(SUPPORT, REFUSED),
+        "Statement not understood": refused(SUPPORT, UNREADABLE),
+        "Stored value copied": tampered(SUPPORT, COPIED),
+        "Stored value damaged": tampered(SUPPORT, DAMAGED),
+        "Protocol violated": protocol_violation(
+            SUPPORT, "message of type 'B' is longer than its body"
+        ),
+        "Session closed": session_closed(SUPPORT, "the client said goodbye", duration=4100),
+        "Configuration reloaded": configuration_loaded(CONFIGURATION),
+        "Log repaired": log_repaired(offset=8812, size=411),
+        "Log resumed": log_resumed(lost=12, since=1795364924120, reason="No space left on device"),
+        "Proxy stopped": stopped("SIGTERM", pid=4711),
+    }
