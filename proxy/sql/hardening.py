@@ -36,6 +36,11 @@ def _generic_operator(parser: Any, left: exp.Expr, right: exp.Expr) -> exp.Expr:
     return parser.expression(exp.Operator(this=left, operator="operator", expression=right))  # type: ignore[no-any-return]
 
 
+def _constant(kind: type[exp.Expr], **args: Any) -> Any:
+    """A parser for a constant's keyword that keeps its place: sealing TRUE replaces the word."""
+    return lambda parser, token: parser.expression(kind(**args)).update_positions(token)
+
+
 def _only(table: dict[Any, Any], *keys: Any) -> dict[Any, Any]:
     return {key: table[key] for key in keys}
 
@@ -74,6 +79,12 @@ def _hardened() -> dict[str, Any]:
             TokenType.OVERLAPS,
             TokenType.SIMILAR_TO,
         ),
+        "PRIMARY_PARSERS": {
+            **parser.PRIMARY_PARSERS,
+            TokenType.NULL: _constant(exp.Null),
+            TokenType.TRUE: _constant(exp.Boolean, this=True),
+            TokenType.FALSE: _constant(exp.Boolean, this=False),
+        },
         "PLACEHOLDER_PARSERS": _only(parser.PLACEHOLDER_PARSERS, TokenType.PARAMETER),
         "QUERY_MODIFIER_PARSERS": _only(
             parser.QUERY_MODIFIER_PARSERS,
