@@ -127,7 +127,9 @@ _TOKEN: Final = re.compile(
     rf"|{literals.dollar_string('tag')})"
     rf"|({literals.UNICODE_IDENTIFIER})"
     r"|(/\*)"
-    r"|([\s\S]))"
+    r"|([\s\S])"
+    # blanks or a comment end the text: without this, search would look for a token inside them
+    r"|\Z)"
 )
 
 
