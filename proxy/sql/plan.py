@@ -18,7 +18,7 @@ back to what the client wrote.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 
@@ -129,7 +129,7 @@ class StatementPlan:
     command: str
     """First word of the command tag where it is SELECT, INSERT, UPDATE or DELETE, else OTHER or
     the utility command's own name."""
-    parameters: Mapping[int, Seal] = _NO_PARAMETERS
+    parameters: Mapping[int, Seal] = field(default_factory=lambda: _NO_PARAMETERS)
     """`$n` -> how its value is sealed; absent: the parameter is not touched."""
     touches: tuple[Touch, ...] = ()
     outputs: tuple[str | None, ...] | None = None
