@@ -1,0 +1,152 @@
+"""One-dimensional arrays, taken apart: `= ANY($1)` and `IN` compare a sealed column with each element.
+
+Mirrors array_in and array_recv in src/backend/utils/adt/arrayfuncs.c: `{a,"b c",NULL}` with optional bounds
+(`[1:2]={...}`), or the binary form with dimension, flags, element type and lengths. Arrays of several dimensions
+are well-formed to the server and refused here (0A000): equality on a column needs a list.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from struct import error, unpack_from
+
+from proxy.cells import encoding
+from proxy.cells.errors import CellError, long_message, short_message
+from proxy.cells.logical import LogicalType, by_oid
+from proxy.cells.settings import Settings
+
+_BLANK = rb"[ \t\n\v\f\r]*+"
+_BOUNDS = re.compile(
+    _BLANK + rb"((?:\[[+-]?[0-9]+(?::[+-]?[0-9]+)?\]" + _BLANK + rb")*+)(=?)" + _BLANK + rb"\{"
+)
+_BOUND = re.compile(rb"\[([+-]?[0-9]+)(?::([+-]?[0-9]+))?\]")
+_ITEM = re.compile(
+    _BLANK
+    + rb'(?:"((?:[^"\\]++|\\[\x00-\xff])*+)"'
+    + rb'|((?:[^"\\{},\x20\t\n\v\f\r]|\\[\x00-\xff])(?:[^"\\{},]++|\\[\x00-\xff])*+)|(\{)|(?=\}))'
+    + _BLANK
+    + rb"([,}])?"
+)
+_ESCAPED = re.compile(rb"\\([\x00-\xff])")
+_BLANKS = b" \t\n\v\f\r"
+
+
+def _malformed() -> CellError:
+    return CellError("22P02", "malformed array literal")
+
+
+def _several_dimensions() -> CellError:
+    return CellError("0A000", "multidimensional arrays cannot be compared with a sealed column")
+
+
+def array_items(
+    format: int,  # noqa: A002 - the protocol's word
+    value: bytes,
+    element: LogicalType,
+    settings: Settings,
+) -> list[bytes | None]:
+    """The elements of an array parameter or literal in canonical form, None for NULL."""
+    if format == 1:
+        return _binary_items(value, element, settings)
+    value = encoding.to_utf8(settings.encoding)(value)
+    decode = element.decoder(0, replace(settings, encoding="UTF8"))
+    items: list[bytes | None] = []
+    position, size = _open(value)
+    while True:
+        match = _ITEM.match(value, position)
+        if match is None:
+            raise _malformed()
+        if match[3] is not None:
+            raise _several_dimensions()
+        found = _item(match)
+        if match[4] is None or not (found or (match[4] == b"}" and not items)):
+            raise _malformed()
+        items += (item if item is None else decode(item) for item in found)
+        position = match.end()
+        if match[4] == b"}":
+            break
+    if value[position:].strip(_BLANKS) or (size is not None and size != len(items)):
+        raise _malformed()
+    return items
+
+
+def _item(match: re.Match[bytes]) -> list[bytes | None]:
+    """One element without quotes and escapes, None for NULL; nothing where nothing stands."""
+    if match[1] is not None:
+        return [_ESCAPED.sub(rb"\1", match[1]) if b"\\" in match[1] else match[1]]
+    if match[2] is None:
+        return []
+    bare: bytes = match[2].rstrip(_BLANKS)
+    if b"\\" not in bare:
+        return [None if bare.upper() == b"NULL" else bare]
+    backslashes = len(bare) - len(bare.rstrip(b"\\"))
+    if backslashes % 2:  # the last one escapes a blank, which stays
+        bare = match[2][: len(bare) + 1]
+    return [_ESCAPED.sub(rb"\1", bare)]
+
+
+def _open(value: bytes) -> tuple[int, int | None]:
+    """(position after the opening brace, number of elements the bounds announce or None)."""
+    match = _BOUNDS.match(value)
+    if match is None or bool(match[1]) != bool(match[2]):
+        raise _malformed()
+    bounds = _BOUND.findall(match[1])
+    if not bounds:
+        return match.end(), None
+    if len(bounds) > 1:
+        raise _several_dimensions()
+    if any(len(bound) > 12 for bound in bounds[0]):
+        raise CellError("54000", "array bound is out of integer range")
+    low, high = (int(bounds[0][0]), int(bounds[0][1])) if bounds[0][1] else (1, int(bounds[0][0]))
+    if not (-0x80000000 <= low <= 0x7FFFFFFF and -0x80000000 <= high < 0x7FFFFFFF):
+        raise CellError("54000", "array bound is out of integer range")
+    if high < low:
+        raise CellError("2202E", "upper bound cannot be less than lower bound")
+    return match.end(), high - low + 1
+
+
+def _binary_items(value: bytes, element: LogicalType, settings: Settings) -> list[bytes | None]:
+    decode = element.decoder(1, settings)
+    try:
+        dimensions, flags, oid = unpack_from(">iiI", value)
+        if dimensions < 0:
+            raise CellError("22P03", "invalid number of dimensions")
+        if dimensions > 6:
+            raise CellError("54000", "number of array dimensions exceeds the maximum allowed (6)")
+        if flags not in (0, 1):
+            raise CellError("22P03", "invalid array flags")
+        if oid != element.oid:
+            raise _wrong_element(oid, element)
+        if dimensions > 1:
+            raise _several_dimensions()
+        position, count = 12, 0
+        if dimensions:
+            count, lower = unpack_from(">ii", value, position)
+            position = 20
+            if count < 0 or lower + count > 0x7FFFFFFF:
+                raise CellError("54000", "array size exceeds the maximum allowed")
+        items: list[bytes | None] = []
+        for _ in range(count):
+            (length,) = unpack_from(">i", value, position)
+            position += 4
+            if length < -1 or length > len(value) - position:
+                raise CellError("22P03", "insufficient data left in message")
+            if length == -1:
+                items.append(None)
+            else:
+                items.append(decode(value[position : position + length]))
+                position += length
+    except error:
+        raise short_message() from None
+    if position != len(value):
+        raise long_message()
+    return items
+
+
+def _wrong_element(oid: int, element: LogicalType) -> CellError:
+    found = by_oid(oid)
+    shown = found.name if found else str(oid)
+    return CellError(
+        "42804", f"binary data has array element type {shown} instead of expected {element.name}"
+    )

@@ -1,0 +1,250 @@
+"""date, timestamp, timestamptz: days in int4, microseconds in int8, both from 2000-01-01 and big endian.
+
+Mirrors date_in, timestamp_in, timestamptz_in and their binary twins in src/backend/utils/adt/date.c and
+timestamp.c. A timestamptz is an instant: the session's TimeZone takes part in reading and writing text only. ISO
+dates and timestamps, the usual case in every DateStyle, are read by one regular expression each; all other text
+goes through `datetime_fields` and `datetime_input`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+from functools import lru_cache
+from struct import Struct
+
+from proxy.cells import calendar, datetime_output, encoding
+from proxy.cells.datetime_fields import fields
+from proxy.cells.datetime_input import Reading
+from proxy.cells.datetime_numbers import Malformed, Reason
+from proxy.cells.errors import CellError, corrupt, wrong_size
+from proxy.cells.settings import Convert, Family, Settings, always, identity, unmodified
+from proxy.cells.zones import UTC, Zone, zone
+
+DATE_FORM = Struct(">i")
+TIMESTAMP_FORM = Struct(">q")
+_ORDINAL_2000 = date(2000, 1, 1).toordinal()
+_ISO_DATE = re.compile(rb"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_ISO_TIMESTAMP = re.compile(
+    rb"([0-9]{4})-([0-9]{2})-([0-9]{2})[ T]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]{1,6}))?"
+    rb"(?:(Z)|([+-])(0[0-9]|1[0-5])(?::?([0-5][0-9]))?)?"
+)
+
+
+@lru_cache(maxsize=256)
+def session_zone(name: str) -> Zone:
+    found = zone(name)
+    if found is None:
+        raise CellError(
+            "0A000",
+            "the session's TimeZone is not known to Sealgate: set one from the IANA database",
+        )
+    return found
+
+
+def _read(value: bytes, settings: Settings, room: int, session: Zone, type_name: str) -> Reading:
+    """What the server would understand; raises the error it would give."""
+    try:
+        found = fields(value.decode("latin-1"), room)
+        if found is None:
+            raise Malformed(Reason.FORMAT)
+        reading = Reading(datetime_output.style(settings.date_style)[1], session)
+        reading.read(found)
+    except Malformed as malformed:
+        sqlstate, message = malformed.reason.value
+    else:
+        return reading
+    raise CellError(sqlstate, message.format(type_name))
+
+
+def _days(match: re.Match[bytes]) -> int | None:
+    """Days of the date that an ISO match starts with; None if there is no such date (year 0 included)."""
+    try:
+        return date(int(match[1]), int(match[2]), int(match[3])).toordinal() - _ORDINAL_2000
+    except ValueError:
+        return None
+
+
+def _date_from_text(settings: Settings) -> Convert:
+    session = session_zone(settings.time_zone)
+
+    def parse(value: bytes) -> bytes:
+        match = _ISO_DATE.fullmatch(value)
+        if match is not None and (days := _days(match)) is not None:
+            return DATE_FORM.pack(days)
+        reading = _read(value, settings, 129, session, "date")
+        return DATE_FORM.pack(
+            _SPECIAL_DATES[reading.special] if reading.special else _date(reading)
+        )
+
+    return encoding.ascii_form(parse, settings.encoding)
+
+
+_SPECIAL_DATES = {
+    "infinity": calendar.DATE_INFINITE,
+    "-infinity": calendar.DATE_NEGATIVE_INFINITE,
+    "epoch": calendar.UNIX_EPOCH - calendar.POSTGRES_EPOCH,
+}
+_SPECIAL_TIMESTAMPS = {
+    "infinity": calendar.TIMESTAMP_INFINITE,
+    "-infinity": calendar.TIMESTAMP_NEGATIVE_INFINITE,
+    "epoch": -calendar.EPOCH_SECONDS * calendar.SECOND,
+}
+
+
+def _date(reading: Reading) -> int:
+    if calendar.is_valid_julian(reading.year, reading.month):
+        julian = calendar.julian_day(reading.year, reading.month, reading.day)
+        days = julian - calendar.POSTGRES_EPOCH
+        if calendar.DATE_MIN <= days < calendar.DATE_END:
+            return days
+    raise CellError("22008", "date out of range")
+
+
+def _timestamp(reading: Reading, west: int) -> int:
+    if calendar.is_valid_julian(reading.year, reading.month):
+        julian = calendar.julian_day(reading.year, reading.month, reading.day)
+        seconds = (reading.hour * 60 + reading.minute) * 60 + reading.second + west
+        value = (julian - calendar.POSTGRES_EPOCH) * calendar.DAY
+        value += seconds * calendar.SECOND + reading.microsecond
+        if calendar.TIMESTAMP_MIN <= value < calendar.TIMESTAMP_END:
+            return value
+    raise CellError("22008", "timestamp out of range")
+
+
+def _iso_timestamp(match: re.Match[bytes], session: Zone | None) -> int | None:
+    """Microseconds of an ISO match; `session` where a zone counts. None where the general reader must decide."""
+    days = _days(match)
+    if days is None:
+        return None
+    seconds = days * 86400 + int(match[4]) * 3600 + int(match[5]) * 60 + int(match[6])
+    micro = int(match[7].ljust(6, b"0")) if match[7] else 0
+    if session is not None and not match[8]:
+        if match[9] is not None:
+            east = int(match[10]) * 3600 + int(match[11] or 0) * 60
+            seconds += east if match[9] == b"-" else -east
+        elif session.times:
+            return None
+        else:
+            seconds -= session.at(0).offset
+    value = seconds * calendar.SECOND + micro
+    return value if calendar.TIMESTAMP_MIN <= value < calendar.TIMESTAMP_END else None
+
+
+def _timestamp_from_text(zoned: bool) -> Callable[[Settings], Convert]:
+    type_name = "timestamp with time zone" if zoned else "timestamp"
+
+    def compile_for(settings: Settings) -> Convert:
+        session = session_zone(settings.time_zone)
+
+        def parse(value: bytes) -> bytes:
+            match = _ISO_TIMESTAMP.fullmatch(value)
+            if match is not None:
+                found = _iso_timestamp(match, session if zoned else None)
+                if found is not None:
+                    return TIMESTAMP_FORM.pack(found)
+            reading = _read(value, settings, 153, session, type_name)
+            if reading.special:
+                return TIMESTAMP_FORM.pack(_SPECIAL_TIMESTAMPS[reading.special])
+            return TIMESTAMP_FORM.pack(_timestamp(reading, reading.west if zoned else 0))
+
+        return encoding.ascii_form(parse, settings.encoding)
+
+    return compile_for
+
+
+def _date_from_binary(value: bytes) -> bytes:
+    if len(value) != 4:
+        raise wrong_size(value, 4)
+    (days,) = DATE_FORM.unpack(value)
+    infinite = days in (calendar.DATE_INFINITE, calendar.DATE_NEGATIVE_INFINITE)
+    if not infinite and not calendar.DATE_MIN <= days < calendar.DATE_END:
+        raise CellError("22008", "date out of range")
+    return value
+
+
+def _timestamp_from_binary(value: bytes) -> bytes:
+    if len(value) != 8:
+        raise wrong_size(value, 8)
+    (micro,) = TIMESTAMP_FORM.unpack(value)
+    infinite = micro in (calendar.TIMESTAMP_INFINITE, calendar.TIMESTAMP_NEGATIVE_INFINITE)
+    if not infinite and not calendar.TIMESTAMP_MIN <= micro < calendar.TIMESTAMP_END:
+        raise CellError("22008", "timestamp out of range")
+    return value
+
+
+def _date_to_text(settings: Settings) -> Convert:
+    show = datetime_output.date_text(settings.date_style)
+
+    def convert(canonical: bytes) -> bytes:
+        if len(canonical) != 4:
+            raise corrupt("date")
+        return show(int.from_bytes(canonical, "big", signed=True))
+
+    return convert
+
+
+def _timestamp_to_text(zoned: bool) -> Callable[[Settings], Convert]:
+    def compile_for(settings: Settings) -> Convert:
+        place = session_zone(settings.time_zone) if zoned else None
+        show = datetime_output.timestamp_text(settings.date_style, place)
+
+        def convert(canonical: bytes) -> bytes:
+            if len(canonical) != 8:
+                raise corrupt("timestamp")
+            return show(int.from_bytes(canonical, "big", signed=True))
+
+        return convert
+
+    return compile_for
+
+
+def round_timestamp(canonical: bytes, modifier: int) -> bytes:
+    """AdjustTimestampForTypmod: half away from 2000-01-01, to `modifier` digits of a second."""
+    if not 0 <= modifier < 6 or len(canonical) != 8:
+        return canonical
+    (value,) = TIMESTAMP_FORM.unpack(canonical)
+    if value in (calendar.TIMESTAMP_INFINITE, calendar.TIMESTAMP_NEGATIVE_INFINITE):
+        return canonical
+    unit = 10 ** (6 - modifier)
+    rounded = (abs(value) + unit // 2) // unit * unit
+    return TIMESTAMP_FORM.pack(rounded if value >= 0 else -rounded)
+
+
+def local_to_instant(micro: int, place: Zone) -> int:
+    """The instant that a local time names in a zone: timestamp2timestamptz."""
+    reading = Reading("MDY", UTC)
+    days, rest = divmod(micro, calendar.DAY)
+    reading.year, reading.month, reading.day = calendar.date_of(days + calendar.POSTGRES_EPOCH)
+    reading.second = rest // calendar.SECOND
+    return micro + reading.offset_in(place)[0] * calendar.SECOND
+
+
+DATE = Family(
+    _date_from_text,
+    always(_date_from_binary),
+    _date_to_text,
+    always(identity),
+    unmodified,
+    unmodified,
+    identity,
+)
+TIMESTAMP = Family(
+    _timestamp_from_text(zoned=False),
+    always(_timestamp_from_binary),
+    _timestamp_to_text(zoned=False),
+    always(identity),
+    round_timestamp,
+    round_timestamp,
+    identity,
+)
+TIMESTAMPTZ = Family(
+    _timestamp_from_text(zoned=True),
+    always(_timestamp_from_binary),
+    _timestamp_to_text(zoned=True),
+    always(identity),
+    round_timestamp,
+    round_timestamp,
+    identity,
+)
