@@ -14,8 +14,8 @@ Values of one key differ before the nonce only in flag and term, so a key prebui
 it can meet and reading a value is one comparison, not a parse: what has another magic, version,
 flag or key id matches neither. Only then is it worth finding out why (`_fault`).
 
-NIST SP 800-38D (8.3) allows 2^32 values under one key with random nonces; `add_version` gives a
-column a fresh key long before that. The nonce comes from the system for each value: a buffer of
+NIST SP 800-38D (8.3) allows 2^32 values under one key with random nonces. Nothing here counts them
+(several proxies seal at once): give a column a fresh key, `add_version`, well before that. The nonce comes from the system for each value: a buffer of
 them would save 0.4 us and hand the same nonces to both sides of a fork.
 """
 

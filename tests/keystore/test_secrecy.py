@@ -9,6 +9,7 @@ import re
 import resource
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_keys_are_frozen_and_have_no_state_to_show(name: str) -> None:
     with pytest.raises(TypeError):
         vars(thing)
     with pytest.raises(TypeError):
-        thing.__getstate__()  # type: ignore[attr-defined]
+        thing.__getstate__()
 
 
 def test_a_keyset_key_map_is_read_only() -> None:
@@ -109,11 +110,11 @@ def test_a_keyset_key_map_is_read_only() -> None:
 def failures(directory: Path) -> Iterator[Callable[[], object]]:
     """Calls that fail while a key is near."""
     text = f"sealgate-root-key-v1:{ROOT.hex()}:00000000\n"
-    for name, content in (("digest", text), ("prefix", text[9:]), ("short", text[:70])):
+    for name, damaged in (("digest", text), ("prefix", text[9:]), ("short", text[:70])):
         path = directory / name
         path.touch(mode=0o600)
-        path.write_text(content)
-        yield lambda path=path: keystore.load_root_key(RootKeySource("file", path))
+        path.write_text(damaged)
+        yield partial(keystore.load_root_key, RootKeySource("file", path))
     keys = objects()
     root, key, document = keys["RootKey"], keys["DataKey"], keys["Document"]
     assert isinstance(root, RootKey)
