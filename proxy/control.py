@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from proxy.catalog import Catalog, SealedColumn
+from proxy.catalog import Catalog, Declaration
 from proxy.introspect import introspect, roles_of
 
 _SECONDS: Final = 10.0
@@ -25,7 +25,7 @@ class ControlConnection:
         self._connection: asyncpg.Connection[Any] | None = None
         self._turn = asyncio.Lock()
 
-    async def catalog(self, columns: Mapping[str, SealedColumn]) -> Catalog:
+    async def catalog(self, columns: Mapping[str, Declaration]) -> Catalog:
         """A picture of the database. Raises one of `FAILURES`."""
         async with self._connected() as connection:
             return await introspect(connection, columns)
