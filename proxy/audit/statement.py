@@ -65,7 +65,7 @@ def statement_text(stripped: str, parameters: int = 0) -> str:
         if piece is None:
             number += 1
             pieces[index] = f"${number}"
-    return "".join(map(str, pieces)).strip()
+    return "".join(map(str, pieces)).strip(" ")
 
 
 def query_info(stripped: str | None) -> tuple[dict[str, Any] | None, dict[str, Any]]:
