@@ -19,9 +19,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import policy
 from keystore import KeystoreError, RootKeySource
-from policy import Policy, PolicyError, compile_mask
+from policy import Policy, PolicyError
 from proxy.catalog import SealedColumn, sealed_columns
-from proxy.cells import CellError, LogicalType, Settings, TypeSpecError, logical_type
+from proxy.cells import Settings, TypeSpecError, logical_type
 from proxy.tables import BadTable, read, unknown
 
 SECTIONS = ("listen", "upstream", "control", "keystore", "audit", "policy", "columns", "roles")
@@ -104,7 +104,7 @@ class KeystoreFile:
     """[keystore]: the wrapped data keys, and what unwraps them."""
 
     path: Path = Path("keystore.json")
-    root_key: RootKeySource = RootKeySource("file", Path("root.key"))
+    root_key: RootKeySource = field(default=RootKeySource("file", Path("root.key")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +132,7 @@ class Configuration:
 
 def load(file: Path) -> Configuration:
     """Reads and checks a configuration file. Raises ConfigurationError."""
-    return parse(_text(file), file)
+    return parse(read_text(file), file)
 
 
 def parse(text: str, file: Path) -> Configuration:
@@ -152,7 +152,8 @@ def parse(text: str, file: Path) -> Configuration:
         raise ConfigurationError(file, error.where, error.problem, error.fix) from None
 
 
-def _text(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """The text of a configuration file. Raises ConfigurationError."""
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -176,7 +177,10 @@ def _configuration(document: Mapping[str, object], file: Path) -> Configuration:
     keystore = read(KeystoreFile, document.get("keystore", {}), "keystore", base)
     audit = read(Audit, document.get("audit", {}), "audit", base)
     rules = policy.load(
-        _table(document, "columns"), _table(document, "roles"), _table(document, "policy")
+        _table(document, "columns"),
+        _table(document, "roles"),
+        _table(document, "policy"),
+        parse=_canonical,
     )
     _check_listen(listen, upstream)
     _check_upstream(upstream)
@@ -257,25 +261,15 @@ def _check_columns(rules: Policy) -> None:
         key = f'columns."{label}"'
         try:
             sealed_columns({label: rule})
-            type_ = logical_type(rule.type)
         except TypeSpecError as error:
             fix = 'Write a PostgreSQL type such as "text", "varchar(40)", "numeric(10,2)", "date".'
             raise BadTable(f"{key}.type", str(error), fix) from None
         except ValueError as error:
             fix = 'Write [columns."schema.table.column"].'
             raise BadTable(key, str(error), fix) from None
-        if rule.mask is not None:
-            _check_mask(f"{key}.mask", rule.mask, type_)
 
 
-def _check_mask(key: str, mask: str, type_: LogicalType) -> None:
-    def parse_constant(text: str) -> bytes:
-        return type_.assign(type_.from_text(text.encode(), Settings()))
-
-    try:
-        compile_mask(mask, type_.name, parse_constant)
-    except CellError:
-        problem = f"its constant is not a value of the column's type {type_.name}"
-        raise BadTable(key, problem, "Write a constant of that type, or another mask.") from None
-    except PolicyError as error:
-        raise BadTable(key, error.problem, error.fix) from None
+def _canonical(type_name: str, text: str) -> bytes:
+    """The canonical plaintext of a text in the configuration: the constant of a mask."""
+    logical = logical_type(type_name)
+    return logical.assign(logical.from_text(text.encode(), Settings()))

@@ -91,12 +91,19 @@ def _checked(hint: Any, value: Any, key: str, field: dataclasses.Field[Any], bas
 
 
 def _default(field: dataclasses.Field[Any], base: Path) -> Any:
-    value = field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[misc]
+    made = field.default_factory
+    return _based(field.default if made is dataclasses.MISSING else made(), base)
+
+
+def _based(value: Any, base: Path) -> Any:
+    """A default with its relative paths taken from `base`."""
     if isinstance(value, Path):
         return base / value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = {part.name: _default(part, base) for part in dataclasses.fields(value)}
-        return dataclasses.replace(value, **parts)
+        names = [field.name for field in dataclasses.fields(value)]
+        return dataclasses.replace(
+            value, **{name: _based(getattr(value, name), base) for name in names}
+        )
     return value
 
 

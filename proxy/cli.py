@@ -1,0 +1,138 @@
+"""`sealgate COMMAND`: one parser, one place where errors become a line and an exit code.
+
+Exit codes: 0 done, 1 findings or refused, 2 usage or bad configuration. People's output (or JSON, with `--json`)
+goes to stdout, diagnostics to stderr. An expected error is one line without a traceback; an unexpected one keeps its
+traceback, because hiding it helps nobody.
+
+Each command is a module of `proxy.commands` with `add(parser)` and `run(options) -> int`. They are imported when
+they are called: `sealgate init` needs no asyncpg, `sealgate demo` no configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+DONE, REFUSED, USAGE = 0, 1, 2
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    name: str
+    summary: str
+    example: str
+    module: str
+    configured: bool = True
+
+
+COMMANDS = (
+    Command(
+        "init",
+        "create the root key and the keystore named in the configuration",
+        "sealgate init --config sealgate.toml",
+        "proxy.commands.init",
+    ),
+    Command(
+        "apply",
+        "bring the database in line with the configuration, and seal existing rows",
+        "sealgate apply --dry-run\n  sealgate apply --dsn postgresql://owner@db.example.com/shop",
+        "proxy.commands.apply",
+    ),
+    Command(
+        "check",
+        "compare the configuration with the database; each finding says what to do",
+        "sealgate check --json",
+        "proxy.commands.check",
+    ),
+    Command(
+        "serve",
+        "run the proxy until SIGTERM (drains); SIGHUP reloads the configuration",
+        "sealgate serve --config /etc/sealgate/sealgate.toml",
+        "proxy.commands.serve",
+    ),
+    Command(
+        "explain",
+        "say what the proxy would do with a statement, without executing it",
+        'sealgate explain --role support "SELECT email FROM customers WHERE id = 7"',
+        "proxy.commands.explain",
+    ),
+    Command(
+        "demo",
+        "a tour with an embedded PostgreSQL: nothing to configure, nothing left behind",
+        "sealgate demo --keep",
+        "proxy.demo.command",
+        configured=False,
+    ),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; the process's exit code."""
+    try:
+        return _run(arguments)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing more to say, nor at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return REFUSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(given).parse_args(given)
+    from proxy.commands.errors import explained
+
+    with explained() as outcome:
+        outcome.code = int(options.run(options))
+    return outcome.code
+
+
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sealgate",
+        description="A transparent encrypting proxy for PostgreSQL.",
+        epilog="A tour that needs no configuration: sealgate demo",
+    )
+    parser.add_argument("--version", action="version", version=f"sealgate {_version()}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        sub = commands.add_parser(
+            command.name,
+            help=command.summary,
+            description=command.summary[0].upper() + command.summary[1:] + ".",
+            epilog=f"example:\n  {command.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if command.name in given:  # only the command that is meant loads its module
+            _fill(sub, command)
+    return parser
+
+
+def _fill(parser: argparse.ArgumentParser, command: Command) -> None:
+    if command.configured:
+        parser.add_argument(
+            "--config",
+            type=Path,
+            default=Path("sealgate.toml"),
+            metavar="FILE",
+            help="configuration file (default: %(default)s)",
+        )
+    module = importlib.import_module(command.module)
+    module.add(parser)
+    parser.set_defaults(run=module.run)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("sealgate")
+    except PackageNotFoundError:
+        return "(not installed)"
