@@ -1,0 +1,43 @@
+"""Sealgate: a transparent encrypting proxy for PostgreSQL. This file holds no code, only the way in.
+
+Reading order
+    effects, session      what a session is: bytes and events in, effects out; no I/O
+    handshake             from the first byte to the first ReadyForQuery
+    snapshot              policy, catalog and keys in one frozen value, and what they allow one principal
+    request, response     a plan applied: client to server, server to client
+    seal, rows            values sealed on the way in, rows unsealed on the way out
+    state, inflight, statements, shape, execution     what a session remembers between messages
+    refusal, refused, tampering, errors               what becomes of what is not allowed, or not true
+    catalog, introspect   the database's tables, columns, views as one picture; introspect [io] takes it
+    connection, listener, upstream, control           [io] the thin shell: sockets, TLS, asyncio
+    upkeep                [io] keeps the snapshot current: DDL, changes past the proxy, SIGHUP
+    config, tables        the configuration file into frozen values
+    cli, commands         `sealgate COMMAND`; the composition root is commands/serve
+    embedded, demo        [io] a PostgreSQL of one's own, and the tour through it
+
+Packages
+    wire        PostgreSQL's messages: framing, reading, writing; knows nothing of ours
+    cells       text and binary cells to canonical plaintext and back, per type
+    sql         lexer, parser, resolver, planner: SQL text to an immutable plan
+    audit       OCSF events and the access log
+    database    schema `sealgate`: apply and check
+    policy, keystore (beside this package)      who may do what; keys and sealed values
+
+Glossary
+    access log        one OCSF event per line: who touched which sealed columns, with what outcome
+    canonical         a value in PostgreSQL's binary send format of its logical type: what is sealed
+    catalog           the picture of the database's relations that the planner and the session use
+    cell              one value of one row; a cell id names a stored sealed value in the access log
+    clear, masked, withheld      what a role gets of a sealed value
+    control connection           the proxy's own login, for the catalog only
+    data key          seals values of one column; named by a key id inside every sealed value
+    equality term     what the database compares instead of the plaintext; declared by search = ["equality"]
+    keyset, keystore  all keys in memory; the file they are wrapped in, under the root key
+    label             a column's name everywhere: public.customers.email
+    logical type      the type that applications see; the database holds a domain over bytea
+    plan              what is to be done with a statement, as data: forward, apply or refuse
+    protected database           the one that the control dsn names; others pass through
+    refusal           an error that the server raises in our place, so that its state stays the truth
+    sealed            encrypted and authenticated (format version 1); unsealed is the way back
+    snapshot          policy, catalog and keys of one moment
+"""
