@@ -22,7 +22,7 @@ _NAMES: Final[dict[Access, AccessName]] = {
 def refused_events(origin: Origin, execution: Execution, refusal: Refusal) -> Iterator[Event]:
     """One event per sealed table the statement would have touched; one without a table if that is unknown."""
     touches = execution.plan.touches if execution.plan is not None else ()
-    tables = sorted({touch.table for touch in touches}) or [None]
+    tables: list[str | None] = [*sorted({touch.table for touch in touches})] or [None]
     for table in tables:
         yield refused(
             origin,

@@ -18,6 +18,7 @@ from typing import Final
 
 from keystore import DataKey, TamperedValue, cell_id, key_id, looks_sealed
 from policy import Access, Outcome
+from proxy.audit.event import Outcome as UseName
 from proxy.cells import CellError, LogicalType, Settings, by_oid, can_convert, convert
 from proxy.execution import Tally
 from proxy.shape import BYTEA_OID, Column, Shape
@@ -144,7 +145,7 @@ def _compile_key(
     if logical is None or outcome is Outcome.WITHHELD or (outcome is Outcome.MASKED and mask is None):
         return _withhold(key, refuse=snapshot.policy.denied_value == "error")
     encode = _encoder(logical, column, format_code, settings)
-    counted = (key.column, "clear" if mask is None else "masked")
+    counted: tuple[str, UseName] = (key.column, "clear" if mask is None else "masked")
     version = (key.column, key.version)
 
     def release(value: bytes, tally: Tally) -> bytes | None:
@@ -177,7 +178,7 @@ class UnshowableCell(Exception):
 
 
 def _withhold(key: DataKey, *, refuse: bool) -> CellProgram:
-    counted = (key.column, "withheld")
+    counted: tuple[str, UseName] = (key.column, "withheld")
 
     def withhold(value: bytes, tally: Tally) -> bytes | None:
         if refuse:

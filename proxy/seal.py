@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from dataclasses import replace
 from typing import Final
 
 from keystore import KeystoreError
@@ -22,8 +23,10 @@ from proxy.cells import (
     by_oid,
     can_convert,
     convert,
+    is_implicit,
     logical_type,
 )
+from proxy.cells.logical import TYPES
 from proxy.shape import BYTEA_OID
 from proxy.snapshot import Snapshot
 from proxy.sql.plan import Form, Refusal, Seal, StatementPlan
@@ -31,6 +34,7 @@ from proxy.state import State
 from proxy.wire.framing import INT32
 
 _UNKNOWN_OID: Final = 705
+_INTEGERS: Final = {"int2", "int4", "int8"}
 _ARRAY_HEADER: Final = struct.Struct("!iiIii")
 
 
@@ -73,11 +77,12 @@ class Sealer:
             raise ValueRefused(Refusal("0A000", message, "Run sealgate apply.")) from None
 
     def _seal(self, seal: Seal, declared: int, format_code: int, value: bytes, *, literal: bool) -> bytes:
-        settings = self._settings
-        if literal:
-            settings = _in_utf8(settings)
+        settings = replace(self._settings, encoding="UTF8") if literal else self._settings
         target = column_type(self._snapshot, seal.column)
         source = value_type(self._snapshot, seal, declared)
+        written = seal.column in self._written
+        if source.oid != target.oid and not written and not _comparable(source, target):
+            raise _unfit(seal.column, target.name, source.name)
         keys = self._snapshot.keyset.column(seal.column)
         if seal.form is Form.TERMS:
             items = array_items(format_code, value, source, settings)
@@ -85,12 +90,14 @@ class Sealer:
                 [
                     None
                     if item is None
-                    else keys.equality_term(target.equality_form(convert(source, target, item)))
+                    else keys.equality_term(
+                        target.equality_form(convert(source, target, item, settings))
+                    )
                     for item in items
                 ]
             )
-        plaintext = convert(source, target, source.decoder(format_code, settings)(value))
-        if seal.column in self._written:
+        plaintext = convert(source, target, source.decoder(format_code, settings)(value), settings)
+        if written:
             plaintext = target.assign(plaintext)
             self._sealed[seal.column] += 1
         searchable = "equality" in self._snapshot.catalog.sealed[seal.column].search
@@ -144,7 +151,12 @@ def _cast_type(cast: str, seal: Seal) -> LogicalType:
 
 
 def _element_type(array_oid: int) -> LogicalType | None:
-    return _BY_ARRAY_OID.get(array_oid)
+    return next((t for t in TYPES.values() if t.array_oid == array_oid), None)
+
+
+def _comparable(source: LogicalType, target: LogicalType) -> bool:
+    """A comparison may convert the value only where that cannot make unequal values equal (1.5 into an int4)."""
+    return is_implicit(source, target) or {source.name, target.name} <= _INTEGERS
 
 
 def _unfit(column: str, target: str, source: str) -> ValueRefused:
