@@ -36,6 +36,8 @@ class Obstacle:
     subject: str
     problem: str
     fix: str
+    of_type: bool = False
+    """The declared type and the column's are not the same."""
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.problem}. {self.fix}"
@@ -174,6 +176,11 @@ def configuration_type(type_text: str) -> str | None:
     return type_text
 
 
+def configuration_key(name: str) -> str:
+    """A column's table as it is written in TOML."""
+    return f"columns.'{name}'" if '"' in name else f'columns."{name}"'
+
+
 def keeps_predicate(column: ColumnFacts, index: IndexFacts) -> bool:
     """Does the index's WHERE say the same once the column is sealed? NULL stays NULL; nothing else may be asked of it."""
     if index.predicate is None:
@@ -194,10 +201,10 @@ def _same_type(spec: str, oid: int, modifier: int) -> bool:
 def _of_search(column: ColumnFacts, declared: SealedColumn) -> Iterator[Obstacle]:
     if EQUALITY not in declared.search:
         return
-    if declared.type.name == "json":
+    if not declared.type.has_equality:
         yield Obstacle(
             column.label,
-            "type json has no equality in PostgreSQL",
+            f"type {declared.type.name} has no equality in PostgreSQL",
             'Remove "equality" from its search, or make the column jsonb.',
         )
     if not column.deterministic:
@@ -213,7 +220,8 @@ def _of_sealed(column: ColumnFacts, declared: SealedColumn) -> Iterator[Obstacle
         yield Obstacle(
             column.label,
             f"it is sealed already, as {column.sealed}, but declared as {declared.type.name}",
-            f"Write type = \"{column.sealed}\" in [columns.'{column.label}'], or restore the plain column and seal it anew.",
+            f'Write type = "{column.sealed}" in [{configuration_key(column.label)}], or restore the plain column and seal it anew.',
+            of_type=True,
         )
 
 
@@ -226,12 +234,14 @@ def _of_type(column: ColumnFacts, declared: SealedColumn) -> Iterator[Obstacle]:
             column.label,
             f"its type is {column.type_text}, which Sealgate does not seal",
             "Change the column to one of the types that it does (text, varchar, numeric, date, jsonb ...) first.",
+            of_type=True,
         )
         return
     yield Obstacle(
         column.label,
         f"its type is {column.type_text}, and the configuration declares another",
-        f"Write type = \"{written}\" in [columns.'{column.label}'].",
+        f'Write type = "{written}" in [{configuration_key(column.label)}].',
+        of_type=True,
     )
 
 

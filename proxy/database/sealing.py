@@ -26,7 +26,7 @@ from typing import Any
 
 import asyncpg
 
-from keystore import DataKey, Keyset, TamperedValue, key_id, looks_sealed
+from keystore import ColumnKeys, DataKey, Keyset, TamperedValue, key_id, looks_sealed
 from proxy.cells import CellError, LogicalType, Settings
 from proxy.database.obstacles import drops_default
 from proxy.database.steps import (
@@ -194,22 +194,21 @@ class _Column:
         else:
             read = f"pg_catalog.{SEND[logical.name]}({quoted})"
             plaintext = _canonical(label, logical)
-        if steps.equality:
-
-            def seal(canonical: bytes) -> bytes:
-                return keys.seal(canonical, logical.equality_form(canonical))
-
-        else:
-            seal = keys.seal
+        seal = _with_term(keys, logical) if steps.equality else keys.seal
         return cls(label, read, plaintext, seal, opened)
 
 
+def _with_term(keys: ColumnKeys, logical: LogicalType) -> Callable[[bytes], bytes]:
+    form = logical.equality_form
+    return lambda canonical: keys.seal(canonical, form(canonical))
+
+
 def _canonical(label: str, logical: LogicalType) -> Callable[[bytes], bytes]:
-    settings = Settings()
+    decode = logical.decoder(1, Settings())
 
     def plaintext(value: bytes) -> bytes:
         try:
-            return logical.from_binary(value, settings)
+            return decode(value)
         except CellError as error:
             raise CannotSeal(
                 label,

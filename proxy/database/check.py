@@ -1,0 +1,286 @@
+"""Looks at the database for `sealgate check`. Changes nothing. [io: asyncpg]
+
+Catalog facts cost a constant number of queries. What sealed columns hold is counted over all rows of small tables and
+over a sample of large ones; a few values are opened to see whether they authenticate, and none is kept.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import asyncpg
+
+from keystore import Keyset, TamperedValue, key_id, looks_sealed
+from policy import Policy
+from proxy.catalog import (
+    DOMAIN_PREFIX,
+    SCHEMA,
+    SealedColumn,
+    column_parts,
+    label,
+    sealed_columns,
+)
+from proxy.database.findings import Access, Elsewhere, Facts, Finding, Stored, findings
+from proxy.database.look import fixed_names, role_facts, schema_facts, table_facts
+from proxy.database.tables import TableFacts
+
+SAMPLE_ROWS = 100_000
+OPENED_ROWS = 200
+POWERS = (
+    "pg_read_all_data",
+    "pg_write_all_data",
+    "pg_read_server_files",
+    "pg_write_server_files",
+    "pg_execute_server_program",
+)
+
+_EXISTING = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY ($1::text[])"
+
+# Per role, itself and its members, directly or not.
+_MEMBERS = """
+WITH RECURSIVE member (role, oid) AS (
+    SELECT rolname::text, oid FROM pg_catalog.pg_roles WHERE rolname = ANY ($1::text[])
+  UNION
+    SELECT member.role, m.member FROM member JOIN pg_catalog.pg_auth_members m ON m.roleid = member.oid
+)
+SELECT member.role, r.rolname::text AS login
+FROM member JOIN pg_catalog.pg_roles r ON r.oid = member.oid
+WHERE r.rolcanlogin ORDER BY 1, 2
+"""
+
+_PRIVILEGES = """
+SELECT d.label,
+       coalesce(array_agg(l.rolname::text) FILTER (
+           WHERE pg_catalog.has_column_privilege(l.oid, c.oid, a.attnum, 'SELECT')), '{}') AS readers,
+       coalesce(array_agg(l.rolname::text) FILTER (
+           WHERE pg_catalog.has_column_privilege(l.oid, c.oid, a.attnum, 'INSERT, UPDATE')), '{}') AS writers
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS d (label, nspname, relname, attname)
+JOIN pg_catalog.pg_namespace n ON n.nspname = d.nspname
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = d.relname
+JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = d.attname AND NOT a.attisdropped
+CROSS JOIN (SELECT oid, rolname FROM pg_catalog.pg_roles
+            WHERE rolcanlogin AND NOT rolsuper AND rolname <> current_user) l
+WHERE pg_catalog.has_schema_privilege(l.oid, n.oid, 'USAGE')
+GROUP BY d.label
+"""
+
+_POWERFUL = """
+SELECT r.rolname::text AS login, r.rolsuper AS superuser,
+       ARRAY(SELECT p.rolname::text FROM pg_catalog.pg_roles p
+             WHERE p.rolname = ANY ($1::text[]) AND NOT r.rolsuper AND pg_catalog.pg_has_role(r.oid, p.oid, 'MEMBER')
+             ORDER BY 1) AS powers
+FROM pg_catalog.pg_roles r WHERE r.rolcanlogin ORDER BY 1
+"""
+
+# Logins that are, or are members of, the owner of a declared table or of the schema (relname NULL).
+_OWNERS = """
+SELECT o.nspname, o.relname, r.rolname::text AS login
+FROM (
+    SELECT n.nspname, c.relname, c.relowner AS owner
+    FROM unnest($1::text[], $2::text[]) AS d (nspname, relname)
+    JOIN pg_catalog.pg_namespace n ON n.nspname = d.nspname
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = d.relname
+  UNION ALL
+    SELECT nspname, NULL, nspowner FROM pg_catalog.pg_namespace WHERE nspname = $3
+) o
+JOIN pg_catalog.pg_roles r ON r.rolcanlogin AND NOT r.rolsuper AND pg_catalog.pg_has_role(r.oid, o.owner, 'MEMBER')
+ORDER BY 1, 2, 3
+"""
+
+# Columns with a sealed type in tables, not inherited, so that a declared parent speaks for its children.
+_SEALED = """
+SELECT n.nspname, c.relname, a.attname, c.relkind::text AS kind, pg_catalog.format_type(a.atttypid, -1) AS type_text
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND NOT pg_catalog.starts_with(n.nspname, 'pg_temp_')
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid AND t.typtype = 'd' AND pg_catalog.starts_with(t.typname, $2)
+JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace AND tn.nspname = $1
+WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attinhcount = 0
+ORDER BY 1, 2, a.attnum
+"""
+
+# Plain columns that are called as a declared one is, and have its type or another of its category.
+_NAMESAKES = """
+SELECT d.label, n.nspname, c.relname, a.attname, c.relkind::text AS kind,
+       pg_catalog.format_type(a.atttypid, a.atttypmod) AS type_text
+FROM unnest($1::text[], $2::text[], $3::oid[]) AS d (label, attname, type_oid)
+JOIN pg_catalog.pg_type dt ON dt.oid = d.type_oid
+JOIN pg_catalog.pg_attribute a ON a.attname = d.attname AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_catalog.pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'm', 'v', 'f') AND NOT c.relispartition
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_type b ON b.oid = t.typbasetype
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND NOT pg_catalog.starts_with(n.nspname, 'pg_temp_')
+  AND (t.oid = dt.oid OR t.typcategory = dt.typcategory)
+  AND coalesce(b.oid, t.oid) <> 'pg_catalog.bytea'::pg_catalog.regtype
+ORDER BY 1, 2, 3
+"""
+
+
+async def check(
+    connection: asyncpg.Connection, policy: Policy, keyset: Keyset | None
+) -> list[Finding]:
+    """Configuration against database, errors first. Changes nothing; needs no more than a login, and looks
+    into the columns that it may SELECT.
+
+    keyset  None where the keystore cannot be read: nothing is then said of keys
+    """
+    declared = sealed_columns(policy.columns)
+    async with fixed_names(connection, readonly=True):
+        facts = await _facts(connection, declared, policy, keyset)
+    keys = None if keyset is None else {i: key.column for i, key in keyset.data_keys.items()}
+    missing = () if keyset is None else keyset.missing(declared)
+    return findings(facts, declared, policy, keys, missing)
+
+
+async def _facts(
+    connection: asyncpg.Connection,
+    declared: Mapping[str, SealedColumn],
+    policy: Policy,
+    keyset: Keyset | None,
+) -> Facts:
+    schema = await schema_facts(connection)
+    tables = await table_facts(connection, declared)
+    stored: dict[str, Stored | None] = {}
+    for column in declared.values():
+        table = tables.get(column.table)
+        facts = table.column(column.label) if table else None
+        if table is not None and facts is not None and facts.sealed is not None:
+            readable = table.selectable and "eq(bytea)" in (schema.functions or {})
+            stored[column.label] = (
+                await _stored(connection, table, facts.quoted, keyset) if readable else None
+            )
+    return Facts(
+        role=await role_facts(connection),
+        schema=schema,
+        tables=tables,
+        access=await _access(connection, declared, policy),
+        stored=stored,
+        undeclared=await _undeclared(connection, declared),
+        namesakes=await _namesakes(connection, declared),
+    )
+
+
+async def _access(
+    connection: asyncpg.Connection, declared: Mapping[str, SealedColumn], policy: Policy
+) -> Access:
+    roles = list(policy.roles)
+    logins: dict[str, list[str]] = defaultdict(list)
+    for row in await connection.fetch(_MEMBERS, roles):
+        logins[row["role"]].append(row["login"])
+    privileges = await connection.fetch(_PRIVILEGES, *_columns(declared))
+    able = {row["label"]: row for row in privileges}
+    powerful = await connection.fetch(_POWERFUL, list(POWERS))
+    owners: dict[str, list[str]] = defaultdict(list)
+    schemas, tables = _tables(declared)
+    for row in await connection.fetch(_OWNERS, schemas, tables, SCHEMA):
+        table = row["relname"] is not None
+        subject = label(row["nspname"], row["relname"]) if table else f"schema {SCHEMA}"
+        owners[subject].append(row["login"])
+    return Access(
+        existing=frozenset(row["rolname"] for row in await connection.fetch(_EXISTING, roles)),
+        logins={role: tuple(names) for role, names in logins.items()},
+        readers={
+            name: frozenset(able[name]["readers"]) if name in able else frozenset()
+            for name in declared
+        },
+        writers={
+            name: frozenset(able[name]["writers"]) if name in able else frozenset()
+            for name in declared
+        },
+        superusers=tuple(row["login"] for row in powerful if row["superuser"]),
+        everywhere=tuple((row["login"], power) for row in powerful for power in row["powers"]),
+        owners={subject: tuple(names) for subject, names in owners.items()},
+    )
+
+
+async def _stored(
+    connection: asyncpg.Connection, table: TableFacts, column: str, keyset: Keyset | None
+) -> Stored:
+    sampled = table.rows_estimate > SAMPLE_ROWS
+    percent = 100 * SAMPLE_ROWS / max(table.rows_estimate, 1)
+    source = f"{table.qualified} TABLESAMPLE SYSTEM ({percent:.6f})" if sampled else table.qualified
+    row = await connection.fetchrow(
+        "SELECT coalesce(sum(n), 0)::int8 AS cells,"  # noqa: S608
+        " coalesce(sum(n) FILTER (WHERE term IS NOT NULL), 0)::int8 AS terms,"
+        " count(*) FILTER (WHERE term IS NOT NULL) AS distinct_terms,"
+        " coalesce(max(n) FILTER (WHERE term IS NOT NULL), 0) AS most_frequent"
+        f" FROM (SELECT sealgate.eq({column}) AS term, count(*) AS n FROM {source}"
+        f" WHERE {column} IS NOT NULL GROUP BY 1) AS terms"
+    )
+    keys = await connection.fetch(
+        f"SELECT substring({column}::bytea, 5, 4) AS id, count(*) AS n FROM {source}"  # noqa: S608
+        f" WHERE {column} IS NOT NULL GROUP BY 1 LIMIT 1000"
+    )
+    opened, tampered = await _opened(connection, source, column, keyset)
+    return Stored(
+        cells=row["cells"],
+        sampled=sampled,
+        terms=row["terms"],
+        distinct_terms=row["distinct_terms"],
+        most_frequent=row["most_frequent"],
+        keys={int.from_bytes(k["id"], "big"): k["n"] for k in keys},
+        opened=opened,
+        tampered=tampered,
+    )
+
+
+async def _opened(
+    connection: asyncpg.Connection, source: str, column: str, keyset: Keyset | None
+) -> tuple[int, int]:
+    """How many values of a sample were opened with keys that we have, and how many of them are not what was sealed."""
+    if keyset is None:
+        return 0, 0
+    rows = await connection.fetch(
+        f"SELECT {column}::bytea FROM {source} WHERE {column} IS NOT NULL"  # noqa: S608
+        f" AND octet_length({column}) < 65536 LIMIT {OPENED_ROWS}"
+    )
+    counted: Counter[bool] = Counter()
+    for (value,) in rows:
+        key = keyset.data_keys.get(key_id(value)) if looks_sealed(value) else None
+        if key is None:
+            continue
+        try:
+            key.open(value)
+        except TamperedValue:
+            counted[True] += 1
+        else:
+            counted[False] += 1
+    return counted.total(), counted[True]
+
+
+async def _undeclared(
+    connection: asyncpg.Connection, declared: Mapping[str, SealedColumn]
+) -> list[Elsewhere]:
+    rows = await connection.fetch(_SEALED, SCHEMA, DOMAIN_PREFIX)
+    return [e for e in map(_elsewhere, rows) if e.label not in declared]
+
+
+async def _namesakes(
+    connection: asyncpg.Connection, declared: Mapping[str, SealedColumn]
+) -> list[Elsewhere]:
+    rows = await connection.fetch(
+        _NAMESAKES,
+        list(declared),
+        [c.name for c in declared.values()],
+        [c.type.oid for c in declared.values()],
+    )
+    found = (_elsewhere(row, row["label"]) for row in rows)
+    return [e for e in found if e.label not in declared]
+
+
+def _elsewhere(row: Mapping[str, Any], of: str = "") -> Elsewhere:
+    name = label(row["nspname"], row["relname"], row["attname"])
+    return Elsewhere(name, row["kind"], row["type_text"], of)
+
+
+def _columns(declared: Mapping[str, SealedColumn]) -> tuple[list[str], ...]:
+    parts = [column_parts(name) for name in declared]
+    return (list(declared), *([p[i] for p in parts] for i in range(3)))
+
+
+def _tables(declared: Iterable[str]) -> tuple[list[str], list[str]]:
+    parts = sorted({column_parts(name)[:2] for name in declared})
+    return [p[0] for p in parts], [p[1] for p in parts]
