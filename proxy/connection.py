@@ -12,7 +12,7 @@ import asyncio
 import ssl
 from collections.abc import Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 
@@ -61,9 +61,9 @@ class Client(asyncio.Protocol):
     # The client's transport calls these.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server makes
-        self._transport = transport
-        transport.set_write_buffer_limits(high=_BUFFER)
+        # uvloop's transports are asyncio.Transport in all but their class.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_BUFFER)
         if self._session is not None:
             return  # The same connection, now with TLS.
         peer = transport.get_extra_info("peername") or ("", 0)
@@ -283,9 +283,9 @@ class Server(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_connection makes
-        self._transport = transport
-        transport.set_write_buffer_limits(high=_BUFFER)
+        # uvloop's transports are asyncio.Transport in all but their class.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_BUFFER)
 
     def data_received(self, data: bytes) -> None:
         self._client.server_data(data)

@@ -13,7 +13,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from proxy.config import Upstream
 from proxy.wire.framing import LENGTH
@@ -110,9 +110,9 @@ class _Once(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_connection makes
-        self._transport = transport
-        transport.write(self._packet)
+        # uvloop's transports are asyncio.Transport in all but their class.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(self._packet)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._closed.done():
