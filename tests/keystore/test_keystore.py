@@ -183,6 +183,14 @@ def test_states_allow_what_nist_allows(
     assert (key_id(value) in keyset.data_keys) is opens
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_active_keys_the_newest_version_seals(path: Path, order: int) -> None:
+    """Whatever order the entries are in, and whichever has the larger id."""
+    add_version(path, ROOT, EMAIL)
+    keys = tuple(replace(key, state=KeyState.ACTIVE) for key in document(path).keys)
+    assert Keyset(keys[::order]).column(EMAIL).version == 2
+
+
 def test_generated_keys_are_fresh() -> None:
     """Keys for tests and `explain` share ids between runs but never bytes."""
     one, two = generate([EMAIL, SSN]), generate([EMAIL, SSN])

@@ -232,6 +232,24 @@ def test_a_wildcard_covers_its_schema_or_table_only(parts: list[str], other: lis
     assert covers("*", label)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "covered", "other"),
+    [
+        ("public.*", "public.a.b", "publicity.a.b"),
+        ("public.*", "public.customers.ssn", '"public.customers".a.b'),
+        ("public.customers.*", EMAIL, "public.customers_old.email"),
+        ("public.customers.*", EMAIL, 'public."customers.email".x'),
+        ("public.customers.email", EMAIL, "public.customers.email2"),
+        ('"a.b".*', '"a.b".c.d', "a.b.c"),
+        ('"*".*', '"*".a.b', "public.a.b"),
+    ],
+)
+def test_names_that_begin_alike_are_not_covered(pattern: str, covered: str, other: str) -> None:
+    """A grant on a schema or table does not reach one whose name only starts the same."""
+    assert covers(pattern, covered)
+    assert not covers(pattern, other)
+
+
 @given(
     label=NAMES,
     columns=st.dictionaries(NAMES, st.just(TEXT), max_size=2),
