@@ -9,8 +9,9 @@ such a border can have 17 digits or fewer. extra_float_digits <= 0 means `%.*g` 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
-from math import copysign, inf, isinf, nan
+from math import copysign, inf, isinf, ldexp, nan
 from struct import Struct, error
 
 from proxy.cells import encoding
@@ -34,10 +35,6 @@ def _names(value: bytes) -> float | None:
     return copysign(nan if match[2] else inf, -1.0 if match[1] == b"-" else 1.0)
 
 
-def _range(type_name: str) -> Exception:
-    return out_of_range(f"value is out of range for type {type_name}")
-
-
 def _parse_hexadecimal(match: re.Match[bytes]) -> tuple[int, int]:
     """(mantissa, power of two), exactly."""
     fraction = match[3] or b""
@@ -47,30 +44,36 @@ def _parse_hexadecimal(match: re.Match[bytes]) -> tuple[int, int]:
     return mantissa, exponent - 4 * len(fraction)
 
 
-def parse_double(value: bytes) -> bytes:
-    value = value.strip(_BLANKS)
-    if _DECIMAL.fullmatch(value) is not None:
-        number = float(value)
-        if isinf(number) or (number == 0.0 and _nonzero(value)):
-            raise _range("double precision")
-        return DOUBLE.pack(number)
-    if (named := _names(value)) is not None:
-        return DOUBLE.pack(named)
-    return DOUBLE.pack(_hexadecimal(value, 53, 1024, "double precision"))
+def _parser(
+    type_name: str, packed: Struct, nearest: Callable[[bytes], float], single: bool
+) -> Convert:
+    """strtod's longest prefix first: a number out of range is reported before junk behind it."""
+
+    def parse(value: bytes) -> bytes:
+        value = value.strip(_BLANKS)
+        if (named := _names(value)) is not None:
+            return packed.pack(named)
+        match = _HEXADECIMAL.match(value)
+        if match is not None:
+            number = _hexadecimal(match, 24 if single else 53, 128 if single else 1024)
+        else:
+            match = _DECIMAL.match(value)
+            if match is None:
+                raise invalid_syntax(type_name)
+            number = nearest(match[0])
+        if isinf(number) or (number == 0.0 and _nonzero(match[0])):
+            raise out_of_range(f"value is out of range for type {type_name}")
+        if match.end() != len(value):
+            raise invalid_syntax(type_name)
+        return packed.pack(number)
+
+    return parse
 
 
-def parse_single(value: bytes) -> bytes:
-    value = value.strip(_BLANKS)
-    if _DECIMAL.fullmatch(value) is not None:
-        return SINGLE.pack(_nearest_single(value))
-    if (named := _names(value)) is not None:
-        return SINGLE.pack(named)
-    return SINGLE.pack(_hexadecimal(value, 24, 128, "real"))
-
-
-def _nonzero(value: bytes) -> bool:
-    """Whether a decimal literal has a digit other than 0 before its exponent."""
-    return bool(re.split(rb"[eE]", value, maxsplit=1)[0].strip(b"+-.0"))
+def _nonzero(literal: bytes) -> bool:
+    """Whether a literal that became 0 has another digit than 0 before its exponent."""
+    mantissa = re.split(rb"[pP]" if b"x" in literal.lower() else rb"[eE]", literal, maxsplit=1)[0]
+    return bool(mantissa.strip(b"+-.0xX"))
 
 
 def _nearest_single(value: bytes) -> float:
@@ -82,8 +85,6 @@ def _nearest_single(value: bytes) -> float:
         single = copysign(inf, double)
     if single != double and not isinf(double):
         single = _settle_tie(value, double, single)
-    if isinf(single) or (single == 0.0 and _nonzero(value)):
-        raise _range("real")
     return float(single)
 
 
@@ -112,37 +113,23 @@ def _settle_tie(value: bytes, double: float, single: float) -> float:
     return copysign(below if exact < halfway else above, double)
 
 
-def _hexadecimal(value: bytes, precision: int, top: int, type_name: str) -> float:
-    """C99 hexadecimal floating point, rounded once, half to even."""
-    match = _HEXADECIMAL.fullmatch(value)
-    if match is None:
-        raise invalid_syntax(type_name)
+def _hexadecimal(match: re.Match[bytes], precision: int, top: int) -> float:
+    """C99 hexadecimal floating point, rounded once, half to even; infinite or 0 where it does not fit."""
     mantissa, exponent = _parse_hexadecimal(match)
     sign = -1.0 if match[1] == b"-" else 1.0
-    if mantissa == 0:
-        return copysign(0.0, sign)
     least = 3 - top - precision
     excess = max(mantissa.bit_length() - precision, least - exponent)
-    if excess > mantissa.bit_length() + 1:
-        raise _range(type_name)
+    if mantissa == 0 or excess > mantissa.bit_length() + 1:
+        return copysign(0.0, sign)
     if excess > 0:
         quotient = mantissa >> excess
         rest = mantissa - (quotient << excess)
         half = 1 << (excess - 1)
         mantissa = quotient + (rest > half or (rest == half and quotient & 1))
         exponent += excess
-    if mantissa == 0 or mantissa.bit_length() + exponent > top:
-        raise _range(type_name)
-    return (
-        sign * float(mantissa) * 2.0**exponent
-        if exponent > -1000
-        else sign * _scale(mantissa, exponent)
-    )
-
-
-def _scale(mantissa: int, exponent: int) -> float:
-    """mantissa x 2^exponent where 2^exponent alone would underflow and the product is representable."""
-    return float(mantissa) * 2.0**-1000 * 2.0 ** (exponent + 1000)
+    if mantissa.bit_length() + exponent > top:
+        return copysign(inf, sign)
+    return sign * ldexp(mantissa, exponent)
 
 
 def _shortest(mantissa: int, exponent: int, lopsided: bool) -> tuple[str, int]:
@@ -270,5 +257,7 @@ def _family(name: str, packed: Struct, parse: Convert, single: bool) -> Family:
     )
 
 
+parse_single = _parser("real", SINGLE, _nearest_single, single=True)
+parse_double = _parser("double precision", DOUBLE, float, single=False)
 FLOAT4 = _family("real", SINGLE, parse_single, True)
 FLOAT8 = _family("double precision", DOUBLE, parse_double, False)

@@ -41,7 +41,16 @@ def _refuse_constant(_name: str) -> Node:
     raise json_text.syntax_error()
 
 
+def _object(members: list[tuple[str, Node]]) -> Node:
+    """The members of an object; keys given twice are left to `_build`, which looks at what they drop too."""
+    found = dict(members)
+    if len(found) != len(members):
+        raise json_text.syntax_error()
+    return found
+
+
 _scanner = stdlib_json.JSONDecoder(
+    object_pairs_hook=_object,
     parse_float=_number,
     parse_int=_number,
     parse_constant=_refuse_constant,

@@ -26,7 +26,8 @@ from proxy.cells.settings import Convert, Family, Settings, always, identity
 POSITIVE, NEGATIVE, NAN, INFINITE, NEGATIVE_INFINITE = 0x0000, 0x4000, 0xC000, 0xD000, 0xF000
 _HEADER = Struct(">HhHH")
 _SPECIAL_TEXT = {NAN: b"NaN", INFINITE: b"Infinity", NEGATIVE_INFINITE: b"-Infinity"}
-_SPECIAL = {sign: _HEADER.pack(0, 0, sign, 0) for sign in _SPECIAL_TEXT}
+# The header bits that tell the infinities apart from NaN are among those that hold the scale: it is sent as 32.
+_SPECIAL = {sign: _HEADER.pack(0, 0, sign, 0 if sign == NAN else 32) for sign in _SPECIAL_TEXT}
 _MAX_WEIGHT = 0x7FFF
 _MAX_SCALE = 0x3FFF
 _MAX_EXPONENT = 0x7FFFFFFF // 2

@@ -14,7 +14,7 @@ from proxy.cells.calendar import is_leap, month_length
 from proxy.cells.zones import LocalTime, Zone
 
 _NAME = r"(?:<([^>]*)>|([^0-9,+\-<][^0-9,+\-]*+))"
-_TIME = r"[+-]?[0-9]+(?::[0-9]+(?::[0-9]+)?)?"
+_TIME = r"[+-]?[0-9]++(?::[0-9]++(?::[0-9]++|(?!:))|(?!:))"
 _DATE = rf"(J?[0-9]+|M[0-9]+\.[0-9]+\.[0-9]+)(?:/({_TIME}))?"
 _RULE = re.compile(
     rf"(?:<([^>]*)>|([^0-9,+\-<][^0-9,+\-]*+)?)({_TIME})(?:{_NAME}({_TIME})?(?:[,;]{_DATE},{_DATE})?)?"
