@@ -5,7 +5,7 @@ column's position, its privileges, NOT NULL and all that hangs on other columns,
 several columns. USING admits no subquery, but a function call, and it sees the old row's `tableoid` and `ctid`. So:
 
 1. read every row's (tableoid, ctid) and values, in PostgreSQL's binary form, through a cursor, in batches;
-2. seal them, open them again, COPY them to a temporary table keyed by (tableoid, ctid): the lock holds both still;
+2. seal them, COPY them to a temporary table keyed by (tableoid, ctid), which the lock keeps still;
 3. ALTER TABLE ... TYPE sealgate.sealed_x USING pg_temp.lookup(tableoid, ctid). The lookup raises for a row it does not
    know, so no row can lose its value silently. No primary key is needed, and partitions need nothing special;
 4. read the table again, open every value, and compare a digest over (primary key, plaintexts) of all rows with the
