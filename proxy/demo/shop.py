@@ -131,10 +131,17 @@ class ProxyProcess:
         host, _, port = line.split("listening on ", 1)[1].strip().rpartition(":")
         self.host, self.port = host, int(port)
 
+    def send(self, number: signal.Signals) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+
     def stop(self) -> int:
         """SIGTERM; the exit code, after the sessions have been drained."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
+        self.send(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """The exit code, once it has ended."""
         try:
             code = self._process.wait(READY_SECONDS)
         except subprocess.TimeoutExpired:
