@@ -18,7 +18,7 @@ from proxy.cells import calendar, datetime_output, encoding
 from proxy.cells.datetime_fields import fields
 from proxy.cells.datetime_input import Reading
 from proxy.cells.datetime_numbers import Malformed, Reason
-from proxy.cells.errors import CellError, corrupt, wrong_size
+from proxy.cells.errors import CellError, corrupt, long_message, short_message
 from proxy.cells.settings import Convert, Family, Settings, always, identity, unmodified
 from proxy.cells.zones import UTC, Zone, zone
 
@@ -155,22 +155,26 @@ def _timestamp_from_text(zoned: bool) -> Callable[[Settings], Convert]:
 
 
 def _date_from_binary(value: bytes) -> bytes:
-    if len(value) != 4:
-        raise wrong_size(value, 4)
-    (days,) = DATE_FORM.unpack(value)
+    if len(value) < 4:
+        raise short_message()
+    (days,) = DATE_FORM.unpack_from(value)
     infinite = days in (calendar.DATE_INFINITE, calendar.DATE_NEGATIVE_INFINITE)
     if not infinite and not calendar.DATE_MIN <= days < calendar.DATE_END:
         raise CellError("22008", "date out of range")
+    if len(value) > 4:
+        raise long_message()
     return value
 
 
 def _timestamp_from_binary(value: bytes) -> bytes:
-    if len(value) != 8:
-        raise wrong_size(value, 8)
-    (micro,) = TIMESTAMP_FORM.unpack(value)
+    if len(value) < 8:
+        raise short_message()
+    (micro,) = TIMESTAMP_FORM.unpack_from(value)
     infinite = micro in (calendar.TIMESTAMP_INFINITE, calendar.TIMESTAMP_NEGATIVE_INFINITE)
     if not infinite and not calendar.TIMESTAMP_MIN <= micro < calendar.TIMESTAMP_END:
         raise CellError("22008", "timestamp out of range")
+    if len(value) > 8:
+        raise long_message()
     return value
 
 

@@ -106,7 +106,7 @@ def _settle_tie(value: bytes, double: float, single: float) -> float:
         if isinf(other) or near + other != 2 * magnitude:
             return single
         below, above = min(near, other), max(near, other)
-    exact = abs(Decimal(value.decode()))
+    exact = Decimal(value.decode()).copy_abs()  # abs() would round
     halfway = Decimal(magnitude)
     if exact == halfway:
         return single

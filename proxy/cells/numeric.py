@@ -25,6 +25,7 @@ from proxy.cells.settings import Convert, Family, Settings, always, identity
 
 POSITIVE, NEGATIVE, NAN, INFINITE, NEGATIVE_INFINITE = 0x0000, 0x4000, 0xC000, 0xD000, 0xF000
 _HEADER = Struct(">HhHH")
+_HEADER_START, _WORD = Struct(">HhH"), Struct(">H")
 _SPECIAL_TEXT = {NAN: b"NaN", INFINITE: b"Infinity", NEGATIVE_INFINITE: b"-Infinity"}
 # The header bits that tell the infinities apart from NaN are among those that hold the scale: it is sent as 32.
 _SPECIAL = {sign: _HEADER.pack(0, 0, sign, 0 if sign == NAN else 32) for sign in _SPECIAL_TEXT}
@@ -158,11 +159,14 @@ def render(canonical: bytes) -> bytes:
 
 def receive(value: bytes) -> bytes:
     """numeric_recv: any digits that make sense, without the zeros around them and those the scale hides."""
-    if len(value) < 8:
+    if len(value) < 6:
         raise short_message()
-    count, weight, sign, scale = _HEADER.unpack_from(value)
+    count, weight, sign = _HEADER_START.unpack_from(value)
     if sign not in (POSITIVE, NEGATIVE, NAN, INFINITE, NEGATIVE_INFINITE):
         raise CellError("22P03", 'invalid sign in external "numeric" value')
+    if len(value) < 8:
+        raise short_message()
+    (scale,) = _WORD.unpack_from(value, 6)
     if scale > _MAX_SCALE:
         raise CellError("22P03", 'invalid scale in external "numeric" value')
     available = min(count, (len(value) - 8) // 2)
