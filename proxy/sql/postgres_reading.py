@@ -1,0 +1,310 @@
+"""libpg_query's tree of a statement as a `Reading`.
+
+The tree is `pgparse`'s dictionaries: node and field names are those of parsenodes.h, locations are
+UTF-8 bytes, fields with default values are absent. Pointers to a node of any type come wrapped
+(`{"ColumnRef": {...}}`), pointers to a certain type bare. Nothing here recurses: a chain of a
+thousand ANDs is a thousand levels deep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from proxy.sql.lexer import Kind, Token
+from proxy.sql.reading import Extent, Extents, Reading
+
+Node = dict[str, Any]
+
+# Bare pointers, by field name, to the node types that matter here.
+_BARE: Final = {
+    "relation": "RangeVar",
+    "rel": "RangeVar",
+    "larg": "SelectStmt",
+    "rarg": "SelectStmt",
+    "onConflictClause": "OnConflictClause",
+    "infer": "InferClause",
+    "returningClause": "ReturningClause",
+    "typeName": "TypeName",
+    "alias": "Alias",
+}
+
+
+class PostgresTree:
+    """One raw statement. The structure of `reading` waits for `fill_structure`.
+
+    Raises LookupError for a location at which there is no token.
+    """
+
+    def __init__(self, statement: Node, tokens: Sequence[Token], places: Mapping[int, int]) -> None:
+        """`places` maps byte offsets to indexes in `tokens`."""
+        self.reading = Reading()
+        self._tokens = tokens
+        self._places = places
+        self._extents = Extents()
+        self._structures: list[tuple[str, Node]] = []
+        self._walk(statement)
+
+    def fill_structure(self, leaves: set[int]) -> None:
+        """Fill `reading.structure` and `.predicates`, counting these leaves only."""
+        self._extents.measure(leaves)
+        for kind, node in self._structures:
+            _STRUCTURES[kind](self, node)
+
+    def _walk(self, statement: Node) -> None:
+        extents = self._extents
+        stack: list[tuple[Any, int, str]] = [(statement, 0, "")]
+        while stack:
+            outer, parent, kind = stack.pop()
+            index = extents.add(outer, parent)
+            if isinstance(outer, list):
+                stack.extend((item, index, "") for item in outer)
+                continue
+            kind, node = _unwrapped(outer, kind)
+            extents.same(node, index)
+            collect = _LEAVES.get(kind)
+            if collect is not None:
+                collect(self, node, index)
+                continue
+            collect = _COLLECTED.get(kind)
+            if collect is not None:
+                collect(self, node, index)
+            if kind in _STRUCTURES:
+                self._structures.append((kind, node))
+            for key, child in node.items():
+                if isinstance(child, (dict, list)):
+                    stack.append((child, index, _BARE.get(key, "")))
+
+    def _place(self, node: Node) -> int | None:
+        """Index of the token at the node's location; None if the grammar gave it none."""
+        location = node.get("location", 0)
+        return None if location < 0 else self._places[location]
+
+    # Leaves.
+
+    def _column(self, node: Node, index: int) -> None:
+        place = self._place(node)
+        if place is None:
+            return  # the * that TABLE x stands for
+        self._extents.leaf(index, place)
+        self.reading.names.add((place, tuple(_parts(node["fields"]))))
+
+    def _constant(self, node: Node, index: int) -> None:
+        place = self._literal_place(node)
+        if place is not None:
+            self._extents.leaf(index, place)
+            self.reading.constants.add(place)
+
+    def _literal_place(self, node: Node) -> int | None:
+        """Where the literal of an A_Const is. TRUE, NULL, the field of EXTRACT and what the grammar
+        adds by itself have none; a negated number is located at its minus sign."""
+        place = self._place(node)
+        if place is None:
+            return None
+        tokens = self._tokens
+        if tokens[place].text == "-":
+            while tokens[place].text in ("-", "("):
+                place += 1
+        return place if tokens[place].kind in (Kind.STRING, Kind.NUMBER) else None
+
+    def _parameter(self, node: Node, index: int) -> None:
+        place = self._places[node.get("location", 0)]
+        self._extents.leaf(index, place)
+        self.reading.parameters.add((place, node.get("number", 0)))
+
+    def _table(self, node: Node, _: int) -> None:
+        place = self._places[node.get("location", 0)]
+        parts = (node.get("catalogname"), node.get("schemaname"), node["relname"])
+        self.reading.tables.add((place, tuple(part for part in parts if part)))
+        if "alias" in node:
+            self._alias(node["alias"], 0)
+
+    def _alias(self, node: Node, _: int) -> None:
+        columns = _parts(node.get("colnames", ()))
+        self.reading.words["alias", node["aliasname"], *columns] += 1
+
+    def _type(self, node: Node, _: int) -> None:
+        """Type modifiers are no values."""
+
+    # Other facts on the way.
+
+    def _insert_targets(self, node: Node, _: int) -> None:
+        for target in node.get("cols", ()):
+            self._target(target["ResTarget"])
+
+    def _update_targets(self, node: Node, _: int) -> None:
+        for target in node.get("targetList", ()):
+            self._target(target["ResTarget"])
+
+    def _target(self, target: Node) -> None:
+        place = self._places[target.get("location", 0)]
+        # A field or an element of the column: sqlglot says nothing of the kind, so they differ.
+        field = ("[]",) if "indirection" in target else ()
+        self.reading.names.add((place, (target["name"], *field)))
+
+    def _join(self, node: Node, _: int) -> None:
+        for name in _parts(node.get("usingClause", ())):
+            self.reading.words["using", name] += 1
+
+    def _index_element(self, node: Node, _: int) -> None:
+        if "name" in node:
+            self.reading.words["conflict", node["name"]] += 1
+
+    def _common_table(self, node: Node, _: int) -> None:
+        columns = _parts(node.get("aliascolnames", ()))
+        self.reading.words["alias", node["ctename"], *columns] += 1
+
+    def _type_cast(self, node: Node, _: int) -> None:
+        """INTERVAL 'text': sqlglot cuts the text up, so its literal has no place. Nothing that is
+        cast to an interval can be a sealed value."""
+        if _parts(node["typeName"].get("names", ()))[-1:] == ["interval"]:
+            self._uncounted(node["arg"])
+
+    def _function(self, node: Node, _: int) -> None:
+        """EXTRACT('epoch' FROM x): the string is a word to sqlglot."""
+        if _parts(node["funcname"]) == ["pg_catalog", "extract"]:
+            self._uncounted(node["args"][0])
+
+    def _uncounted(self, node: Node) -> None:
+        if "A_Const" in node:
+            place = self._literal_place(node["A_Const"])
+            if place is not None:
+                self.reading.uncounted.add(place)
+
+    # Structure.
+
+    def _select(self, node: Node) -> None:
+        if node.get("op", "SETOP_NONE") != "SETOP_NONE":
+            return
+        for row in node.get("valuesLists", ()):
+            items = row["List"].get("items", ())
+            self.reading.structure["row", *(self._extent(item) for item in items)] += 1
+        if "valuesLists" not in node:
+            targets = tuple(self._output(target) for target in node.get("targetList", ()))
+            tables = self._tables(node.get("fromClause", ()))
+            self.reading.structure["select", targets, tables, self._where(node)] += 1
+
+    def _insert(self, node: Node) -> None:
+        targets = tuple(self._place(target["ResTarget"]) for target in node.get("cols", ()))
+        self.reading.structure["insert", self._place(node["relation"]), targets] += 1
+
+    def _update(self, node: Node) -> None:
+        tables = self._tables(node.get("fromClause", ()))
+        place = self._place(node["relation"])
+        self.reading.structure["update", place, tables, self._where(node)] += 1
+        self._sets(node)
+
+    def _delete(self, node: Node) -> None:
+        tables = self._tables(node.get("usingClause", ()))
+        place = self._place(node["relation"])
+        self.reading.structure["delete", place, tables, self._where(node)] += 1
+
+    def _conflict(self, node: Node) -> None:
+        self.reading.structure["conflict", self._where(node)] += 1
+        self._sets(node)
+
+    def _sets(self, node: Node) -> None:
+        for wrapped in node.get("targetList", ()):
+            target = wrapped["ResTarget"]
+            value = target.get("val")
+            if value is not None and "MultiAssignRef" in value:
+                value = value["MultiAssignRef"].get("source")
+            self.reading.structure["set", self._place(target), self._extent(value)] += 1
+
+    def _returning(self, node: Node) -> None:
+        targets = tuple(self._output(target) for target in node.get("exprs", ()))
+        self.reading.structure["returning", targets] += 1
+
+    def _expression(self, node: Node) -> None:
+        word = _OPERATORS.get((node["kind"], *_parts(node["name"])))
+        if word is not None:
+            left, right = self._extent(node.get("lexpr")), self._extent(node.get("rexpr"))
+            self.reading.predicates.add((word, left, right))
+
+    def _sublink(self, node: Node) -> None:
+        word = {"ANY_SUBLINK": " any", "ALL_SUBLINK": " all"}.get(node["subLinkType"])
+        if word is None:
+            return
+        operator = _parts(node.get("operName", ()))
+        word = operator[0] + word if operator else "in"
+        left, right = self._extent(node.get("testexpr")), self._extent(node.get("subselect"))
+        self.reading.predicates.add((word, left, right))
+
+    def _output(self, target: Node) -> tuple[Extent, str]:
+        inner = target["ResTarget"]
+        return self._extent(inner.get("val")), inner.get("name", "")
+
+    def _where(self, node: Node) -> Extent:
+        return self._extent(node.get("whereClause"))
+
+    def _extent(self, node: Node | None) -> Extent:
+        return self._extents.extent(node)
+
+    def _tables(self, sources: Iterable[Node]) -> tuple[int, ...]:
+        """Places of the tables that are row sources here, through joins, not through subqueries."""
+        places = []
+        stack = list(sources)
+        while stack:
+            kind, node = _unwrapped(stack.pop(), "")
+            if kind == "RangeVar":
+                places.append(self._places[node.get("location", 0)])
+            elif kind == "JoinExpr":
+                stack += [node["larg"], node["rarg"]]
+            elif kind == "RangeTableSample":
+                stack.append(node["relation"])
+        return tuple(sorted(places))
+
+
+def _unwrapped(node: Node, kind: str) -> tuple[str, Node]:
+    if len(node) == 1:
+        ((name, inner),) = node.items()
+        if name[0].isupper():
+            return name, inner
+    return kind, node
+
+
+def _parts(names: Iterable[Node]) -> list[str]:
+    return [node["String"].get("sval", "") if "String" in node else "*" for node in names]
+
+
+_LEAVES: Final = {
+    "ColumnRef": PostgresTree._column,
+    "A_Const": PostgresTree._constant,
+    "ParamRef": PostgresTree._parameter,
+    "RangeVar": PostgresTree._table,
+    "Alias": PostgresTree._alias,
+    "TypeName": PostgresTree._type,
+}
+_COLLECTED: Final = {
+    "InsertStmt": PostgresTree._insert_targets,
+    "UpdateStmt": PostgresTree._update_targets,
+    "OnConflictClause": PostgresTree._update_targets,
+    "MergeWhenClause": PostgresTree._update_targets,
+    "JoinExpr": PostgresTree._join,
+    "IndexElem": PostgresTree._index_element,
+    "CommonTableExpr": PostgresTree._common_table,
+    "TypeCast": PostgresTree._type_cast,
+    "FuncCall": PostgresTree._function,
+}
+_STRUCTURES: Final = {
+    "SelectStmt": PostgresTree._select,
+    "InsertStmt": PostgresTree._insert,
+    "UpdateStmt": PostgresTree._update,
+    "DeleteStmt": PostgresTree._delete,
+    "OnConflictClause": PostgresTree._conflict,
+    "ReturningClause": PostgresTree._returning,
+    "A_Expr": PostgresTree._expression,
+    "SubLink": PostgresTree._sublink,
+}
+_OPERATORS: Final = {
+    ("AEXPR_OP", "="): "=",
+    ("AEXPR_OP", "<>"): "<>",
+    ("AEXPR_OP_ANY", "="): "= any",
+    ("AEXPR_OP_ANY", "<>"): "<> any",
+    ("AEXPR_OP_ALL", "="): "= all",
+    ("AEXPR_OP_ALL", "<>"): "<> all",
+    ("AEXPR_IN", "="): "in",
+    ("AEXPR_IN", "<>"): "in",
+    ("AEXPR_DISTINCT", "="): "distinct",
+    ("AEXPR_NOT_DISTINCT", "="): "not distinct",
+}

@@ -1,0 +1,256 @@
+"""sqlglot's tree of a statement (`proxy.sql.parse`) as a `Reading`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from sqlglot import exp
+
+from proxy.sql.lexer import Kind, Token
+from proxy.sql.parse import position
+from proxy.sql.reading import Extent, Extents, Reading
+
+
+class SqlglotTree:
+    """One parsed statement. The structure of `reading` waits for `fill_structure`.
+
+    Raises LookupError for a column or table that has no place.
+    """
+
+    def __init__(self, tree: exp.Expr, tokens: Sequence[Token]) -> None:
+        self.reading = Reading()
+        self._tokens = tokens
+        self._extents = Extents()
+        self._structures: list[exp.Expr] = []
+        self._walk(tree)
+
+    def fill_structure(self, leaves: set[int]) -> None:
+        """Fill `reading.structure` and `.predicates`, counting these leaves only."""
+        self._extents.measure(leaves)
+        for node in self._structures:
+            _STRUCTURES[type(node)](self, node)
+
+    def _walk(self, tree: exp.Expr) -> None:
+        stack: list[tuple[Any, int]] = [(tree, 0)]
+        while stack:
+            node, parent = stack.pop()
+            index = self._extents.add(node, parent)
+            if isinstance(node, list):
+                stack.extend((item, index) for item in node if isinstance(item, exp.Expr))
+                continue
+            kind = type(node)
+            leaf = _LEAVES.get(kind)
+            if leaf is not None and leaf(self, node, index):
+                continue
+            if kind in _STRUCTURES:
+                self._structures.append(node)
+            for child in node.args.values():
+                if isinstance(child, (exp.Expr, list)):
+                    stack.append((child, index))
+
+    # Leaves. Each says whether there is nothing more to see below it.
+
+    def _column(self, node: exp.Expr, index: int) -> bool:
+        if isinstance(node.parent, exp.Ordered) and isinstance(node.parent.parent, exp.OnConflict):
+            # ON CONFLICT (column): PostgreSQL's grammar tells no place.
+            self.reading.words["conflict", node.name] += 1
+            return True
+        parts = node.parts  # type: ignore[attr-defined]
+        place = _place(parts[0])
+        self._extents.leaf(index, place)
+        names = tuple("*" if isinstance(part, exp.Star) else part.name for part in parts)
+        self.reading.names.add((place, names))
+        return True
+
+    def _star(self, node: exp.Expr, index: int) -> bool:
+        place = position(node)
+        # count(*) and (row).* are no column references to PostgreSQL; TABLE x has no star to show.
+        if place is not None and not isinstance(node.parent, (exp.Anonymous, exp.Dot)):
+            self._extents.leaf(index, place)
+            self.reading.names.add((place, ("*",)))
+        return True
+
+    def _literal(self, node: exp.Expr, index: int) -> bool:
+        place = position(node)
+        if place is not None:
+            self._extents.leaf(index, place)
+            self.reading.constants.add(place)
+        return True
+
+    def _parameter(self, node: exp.Expr, index: int) -> bool:
+        place = _place(node)
+        self._extents.leaf(index, place)
+        self.reading.parameters.add((place, int(node.name)))
+        return True
+
+    def _table(self, node: exp.Expr, _: int) -> bool:
+        if isinstance(node.this, exp.Identifier):
+            parts = [part for part in node.parts if part]  # type: ignore[attr-defined]
+            names = tuple(part.name for part in parts)
+            self.reading.tables.add((_place(parts[0]), names))
+        return False
+
+    def _alias(self, node: exp.Expr, _: int) -> bool:
+        if node.name == "_values" and position(node.this) is None:
+            return True  # sqlglot's own, around VALUES
+        columns = [column.name for column in node.args.get("columns") or ()]
+        self.reading.words["alias", node.name, *columns] += 1
+        return True
+
+    def _schema(self, node: exp.Expr, _: int) -> bool:
+        for column in node.expressions:
+            self.reading.names.add((_place(column), (column.name,)))
+        return False
+
+    def _join(self, node: exp.Expr, _: int) -> bool:
+        for column in node.args.get("using") or ():
+            self.reading.words["using", column.name] += 1
+        return False
+
+    def _nothing(self, node: exp.Expr, _: int) -> bool:
+        """Types: their modifiers are no values."""
+        return True
+
+    # Structure.
+
+    def _select(self, node: exp.Expr) -> None:
+        source = node.args.get("from_")
+        if source is not None and isinstance(source.this, exp.Values) and not _own_star(node):
+            return  # sqlglot's own SELECT around VALUES
+        targets = tuple(self._output(target) for target in node.expressions)
+        tables = self._tables([source and source.this, *(node.args.get("joins") or ())])
+        self.reading.structure["select", targets, tables, self._where(node)] += 1
+
+    def _values(self, node: exp.Expr) -> None:
+        for row in node.expressions:
+            items = row.expressions if isinstance(row, exp.Tuple) else [row]
+            self.reading.structure["row", *(self._extent(item) for item in items)] += 1
+
+    def _insert(self, node: exp.Expr) -> None:
+        target = node.this
+        columns = target.expressions if isinstance(target, exp.Schema) else ()
+        table = target.this if isinstance(target, exp.Schema) else target
+        places = tuple(position(column) for column in columns)
+        self.reading.structure["insert", _table_place(table), places] += 1
+
+    def _update(self, node: exp.Expr) -> None:
+        source = node.args.get("from_")
+        tables = self._tables([source and source.this, *(node.this.args.get("joins") or ())])
+        place = _table_place(node.this)
+        self.reading.structure["update", place, tables, self._where(node)] += 1
+        self._sets(node)
+
+    def _delete(self, node: exp.Expr) -> None:
+        tables = self._tables(node.args.get("using") or ())
+        place = _table_place(node.this)
+        self.reading.structure["delete", place, tables, self._where(node)] += 1
+
+    def _conflict(self, node: exp.Expr) -> None:
+        self.reading.structure["conflict", self._where(node)] += 1
+        self._sets(node)
+
+    def _sets(self, node: exp.Expr) -> None:
+        for assignment in node.expressions:
+            target, value = assignment.this, self._extent(assignment.expression)
+            columns = target.expressions if isinstance(target, exp.Tuple) else [target.unnest()]
+            for column in columns:
+                place = _place(column.parts[0]) if isinstance(column, exp.Column) else None
+                self.reading.structure["set", place, value] += 1
+
+    def _returning(self, node: exp.Expr) -> None:
+        targets = tuple(self._output(target) for target in node.expressions)
+        self.reading.structure["returning", targets] += 1
+
+    def _comparison(self, node: exp.Expr) -> None:
+        if isinstance(node.parent, (exp.Update, exp.OnConflict)) and node.arg_key == "expressions":
+            return  # an assignment
+        word, right = _COMPARISONS[type(node)], node.expression
+        if isinstance(right, (exp.Any, exp.All)):
+            word += " any" if isinstance(right, exp.Any) else " all"
+            right = right.this
+        self.reading.predicates.add((word, self._extent(node.this), self._extent(right)))
+
+    def _in(self, node: exp.Expr) -> None:
+        right = node.args.get("query") or node.args.get("field") or node.expressions
+        self.reading.predicates.add(("in", self._extent(node.this), self._extent(right)))
+
+    def _output(self, target: exp.Expr) -> tuple[Extent, str]:
+        name = target.alias if isinstance(target, exp.Alias) else ""
+        return self._extent(target), name
+
+    def _where(self, node: exp.Expr) -> Extent:
+        return self._extent(node.args.get("where"))
+
+    def _extent(self, node: object) -> Extent:
+        return self._extents.extent(node)
+
+    def _tables(self, sources: Iterable[exp.Expr | None]) -> tuple[int, ...]:
+        places = []
+        stack = list(sources)
+        while stack:
+            node = stack.pop()
+            if isinstance(node, exp.Join):
+                stack.append(node.this)
+            elif isinstance(node, exp.Table):
+                if isinstance(node.this, exp.Identifier):
+                    places.append(_table_place(node))
+                stack += node.args.get("joins") or ()
+            elif isinstance(node, exp.Subquery):
+                if isinstance(node.this, (exp.Table, exp.Subquery)):
+                    stack.append(node.this)
+                stack += node.args.get("joins") or ()
+            elif node is not None:
+                stack += node.args.get("joins") or ()
+        return tuple(sorted(place for place in places if place is not None))
+
+
+def _place(node: exp.Expr) -> int:
+    place = position(node)
+    if place is None:
+        raise LookupError
+    return place
+
+
+def _table_place(node: exp.Expr) -> int | None:
+    return position(node.parts[0]) if isinstance(node, exp.Table) else None
+
+
+def _own_star(select: exp.Expr) -> bool:
+    star = select.expressions[0]
+    return not (isinstance(star, exp.Star) and position(star) is None)
+
+
+_LEAVES: Final[dict[type, Callable[[SqlglotTree, exp.Expr, int], bool]]] = {
+    exp.Column: SqlglotTree._column,
+    exp.Star: SqlglotTree._star,
+    exp.Literal: SqlglotTree._literal,
+    exp.BitString: SqlglotTree._literal,
+    exp.HexString: SqlglotTree._literal,
+    exp.Parameter: SqlglotTree._parameter,
+    exp.Table: SqlglotTree._table,
+    exp.TableAlias: SqlglotTree._alias,
+    exp.Schema: SqlglotTree._schema,
+    exp.Join: SqlglotTree._join,
+    exp.DataType: SqlglotTree._nothing,
+}
+_STRUCTURES: Final[dict[type, Callable[[SqlglotTree, exp.Expr], None]]] = {
+    exp.Select: SqlglotTree._select,
+    exp.Values: SqlglotTree._values,
+    exp.Insert: SqlglotTree._insert,
+    exp.Update: SqlglotTree._update,
+    exp.Delete: SqlglotTree._delete,
+    exp.OnConflict: SqlglotTree._conflict,
+    exp.Returning: SqlglotTree._returning,
+    exp.EQ: SqlglotTree._comparison,
+    exp.NEQ: SqlglotTree._comparison,
+    exp.NullSafeEQ: SqlglotTree._comparison,
+    exp.NullSafeNEQ: SqlglotTree._comparison,
+    exp.In: SqlglotTree._in,
+}
+_COMPARISONS: Final = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.NullSafeEQ: "not distinct",
+    exp.NullSafeNEQ: "distinct",
+}
