@@ -59,7 +59,7 @@ def _masks(policy: Policy, catalog: Catalog) -> dict[str, Mask]:
     for label, rule in policy.columns.items():
         if rule.mask is not None and label in catalog.sealed:
             logical = catalog.sealed[label].type
-            masks[label] = compile_mask(rule.mask, logical.name, _constant_parser(logical))
+            masks[label] = compile_mask(rule.mask, rule.type, _constant_parser(logical))
     return masks
 
 
