@@ -30,13 +30,8 @@ from proxy.audit.ocsf import Event
 
 LINE_LIMIT: Final = 4 << 20
 """Bytes of an event at most: a statement on a table of 1600 sealed columns stays below."""
-_LOCK_PAUSES: Final = (
-    0.001,
-    0.01,
-    0.05,
-    0.1,
-    0.2,
-)  # seconds; a writer holds the lock for some 10 us
+_LOCK_PATIENCE: Final = 0.5  # seconds; a writer holds the lock for some ten microseconds
+_LOCK_PAUSE: Final = 0.0002
 _BASE32: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS: Final = tuple(high + low for high in _BASE32 for low in _BASE32)
 
@@ -182,13 +177,17 @@ def _finish(fd: int, line: bytes, written: int) -> None:
 
 
 def _lock(fd: int) -> None:
-    """A stopped process that holds the lock must not stop this one: wait for a third of a second."""
-    for pause in _LOCK_PAUSES:
+    """A stopped process that holds the lock must not stop this one, so nobody waits for ever."""
+    deadline = 0.0
+    while True:
         try:
             return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(pause)
-    return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            now = time.monotonic()
+            deadline = deadline or now + _LOCK_PATIENCE
+            if now > deadline:
+                raise
+            time.sleep(_LOCK_PAUSE)
 
 
 def _open(path: Path, *, sync_directory: bool) -> int:
