@@ -1,7 +1,7 @@
 """PostgreSQL's own grammar as the second reader of a statement.
 
 sqlglot's tree (`proxy.sql.parse`) decides what is sealed and edited. Before it is believed,
-libpg_query (PostgreSQL 18's parser, bound by `pgparse`) reads the same text, and both must have seen
+libpg_query (PostgreSQL 17's parser, bound by `pgparse`) reads the same text, and both must have seen
 the same statements and, in each, the same columns, assignment targets, tables, constants and
 parameters at the same tokens; and the same structure around them: operands of every comparison,
 value of every assignment, columns of every result and row, tables and condition of every query.
@@ -23,7 +23,8 @@ from typing import Any
 import pgparse
 from sqlglot import exp
 
-from proxy.sql.lexer import SYNTAX_ERROR, Token
+from proxy.sql.lexer import Token
+from proxy.sql.literals import SYNTAX_ERROR
 from proxy.sql.postgres_reading import PostgresTree
 from proxy.sql.reading import Reading
 from proxy.sql.sqlglot_reading import SqlglotTree
@@ -32,7 +33,9 @@ from proxy.sql.sqlglot_reading import SqlglotTree
 class Disagreement(Exception):
     """PostgreSQL's parser does not confirm what we read. Carries no text of the statement."""
 
-    def __init__(self, sqlstate: str, message: str, hint: str = "", offset: int | None = None) -> None:
+    def __init__(
+        self, sqlstate: str, message: str, hint: str = "", offset: int | None = None
+    ) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
         self.message = message

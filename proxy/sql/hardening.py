@@ -53,9 +53,16 @@ def _hardened() -> dict[str, Any]:
         "FUNCTION_PARSERS": _only(
             parser.FUNCTION_PARSERS, "CAST", "EXTRACT", "OVERLAY", "POSITION", "SUBSTRING", "TRIM"
         ),
-        "NO_PAREN_FUNCTION_PARSERS": _only(
-            parser.NO_PAREN_FUNCTION_PARSERS, "ANY", "CASE", "VARIADIC"
-        ),
+        "NO_PAREN_FUNCTION_PARSERS": {
+            **_only(parser.NO_PAREN_FUNCTION_PARSERS, "ANY", "CASE", "VARIADIC"),
+            "SOME": parser.NO_PAREN_FUNCTION_PARSERS["ANY"],
+            "ALL": lambda self: self.expression(exp.All(this=self._parse_bitwise())),
+        },
+        "NO_PAREN_FUNCTIONS": {
+            **parser.NO_PAREN_FUNCTIONS,
+            # SET a = DEFAULT: no column of that name.
+            TokenType.DEFAULT: lambda: exp.Var(this="DEFAULT"),
+        },
         "LAMBDAS": _only(parser.LAMBDAS, TokenType.FARROW),
         "JOIN_METHODS": {TokenType.NATURAL},
         "JOIN_KINDS": {TokenType.CROSS, TokenType.INNER, TokenType.OUTER},

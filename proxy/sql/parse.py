@@ -39,15 +39,21 @@ class UnparsedSql(Exception):
     """sqlglot cannot read the statement. Nothing more is known, and nothing of it is told."""
 
 
-def parse(tokens: Sequence[Token]) -> exp.Expression:
+def parse(tokens: Sequence[Token]) -> exp.Expr:
     """The syntax tree of one statement (no `;` among its tokens). Raises UnparsedSql."""
     try:
         trees = PostgresParser(dialect=_DIALECT).parse(_sqlglot_tokens(tokens), "")
     except Exception:  # ParseError, but also TypeError, RecursionError, ...: all of them mean this
         raise UnparsedSql from None
-    if len(trees) != 1 or not isinstance(trees[0], exp.Expression) or isinstance(trees[0], _UNREAD):
+    tree = trees[0] if len(trees) == 1 else None
+    if tree is None or isinstance(tree, _UNREAD):
         raise UnparsedSql
-    return trees[0]
+    for star in tree.find_all(exp.Star):
+        # sqlglot puts `SELECT *` around VALUES in some places; that star is in nobody's text.
+        place = position(star)
+        if place is not None and tokens[place].text != "*":
+            star.meta.clear()
+    return tree
 
 
 def position(node: exp.Expr) -> int | None:
@@ -202,9 +208,17 @@ def _word(
         return _T.VAR  # after a dot every word is a name
     if index in casts:
         return _TYPES.get(word, _T.VAR)
+    if word == "unknown" and _after_is(index, words):
+        return _T.NULL  # no column of that name
     if not word.isascii() or len(token.text) > 63:
         return _T.IDENTIFIER  # str.upper() would make keywords of some of these
     return _KEYWORDS.get(word, _T.VAR)
+
+
+def _after_is(index: int, words: list[str]) -> bool:
+    if index and words[index - 1] == "not":
+        index -= 1
+    return index > 0 and words[index - 1] == "is"
 
 
 def _other(token: Token, kind: Kind) -> TokenType:

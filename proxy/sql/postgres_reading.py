@@ -8,8 +8,8 @@ thousand ANDs is a thousand levels deep.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 from proxy.sql.lexer import Kind, Token
 from proxy.sql.reading import Extent, Extents, Reading
@@ -24,9 +24,7 @@ _BARE: Final = {
     "rarg": "SelectStmt",
     "onConflictClause": "OnConflictClause",
     "infer": "InferClause",
-    "returningClause": "ReturningClause",
     "typeName": "TypeName",
-    "alias": "Alias",
 }
 
 
@@ -49,7 +47,7 @@ class PostgresTree:
         """Fill `reading.structure` and `.predicates`, counting these leaves only."""
         self._extents.measure(leaves)
         for kind, node in self._structures:
-            _STRUCTURES[kind](self, node)
+            self._STRUCTURES[kind](self, node)
 
     def _walk(self, statement: Node) -> None:
         extents = self._extents
@@ -61,15 +59,17 @@ class PostgresTree:
                 stack.extend((item, index, "") for item in outer)
                 continue
             kind, node = _unwrapped(outer, kind)
+            if kind == "MultiAssignRef" and node["colno"] > 1:
+                continue  # SET (a, b) = (...): the same source again for each further column
             extents.same(node, index)
-            collect = _LEAVES.get(kind)
+            collect = self._LEAVES.get(kind)
             if collect is not None:
                 collect(self, node, index)
                 continue
-            collect = _COLLECTED.get(kind)
+            collect = self._COLLECTED.get(kind)
             if collect is not None:
                 collect(self, node, index)
-            if kind in _STRUCTURES:
+            if kind in self._STRUCTURES:
                 self._structures.append((kind, node))
             for key, child in node.items():
                 if isinstance(child, (dict, list)):
@@ -116,12 +116,15 @@ class PostgresTree:
         place = self._places[node.get("location", 0)]
         parts = (node.get("catalogname"), node.get("schemaname"), node["relname"])
         self.reading.tables.add((place, tuple(part for part in parts if part)))
-        if "alias" in node:
-            self._alias(node["alias"], 0)
+        self._alias(node)
 
-    def _alias(self, node: Node, _: int) -> None:
-        columns = _parts(node.get("colnames", ()))
-        self.reading.words["alias", node["aliasname"], *columns] += 1
+    def _alias(self, node: Node, _: int = 0) -> None:
+        """Of a row source. A function may declare the columns of its record instead."""
+        alias = node.get("alias", {})
+        columns = _parts(alias.get("colnames", ()))
+        columns += [column["ColumnDef"]["colname"] for column in node.get("coldeflist", ())]
+        if alias or columns:
+            self.reading.words["alias", alias.get("aliasname", ""), *columns] += 1
 
     def _type(self, node: Node, _: int) -> None:
         """Type modifiers are no values."""
@@ -138,11 +141,13 @@ class PostgresTree:
 
     def _target(self, target: Node) -> None:
         place = self._places[target.get("location", 0)]
-        # A field or an element of the column: sqlglot says nothing of the kind, so they differ.
-        field = ("[]",) if "indirection" in target else ()
-        self.reading.names.add((place, (target["name"], *field)))
+        # `SET c.f = ...` is a field of column c, never a column of table c: no reading of sqlglot's
+        # equals it. `SET c[1] = ...` is the column.
+        field = any("A_Indices" not in step for step in target.get("indirection", ()))
+        self.reading.names.add((place, (target["name"], *("." if field else ""))))
 
     def _join(self, node: Node, _: int) -> None:
+        self._alias(node)
         for name in _parts(node.get("usingClause", ())):
             self.reading.words["using", name] += 1
 
@@ -187,33 +192,39 @@ class PostgresTree:
     def _insert(self, node: Node) -> None:
         targets = tuple(self._place(target["ResTarget"]) for target in node.get("cols", ()))
         self.reading.structure["insert", self._place(node["relation"]), targets] += 1
+        self._returning(node)
 
     def _update(self, node: Node) -> None:
         tables = self._tables(node.get("fromClause", ()))
         place = self._place(node["relation"])
         self.reading.structure["update", place, tables, self._where(node)] += 1
         self._sets(node)
+        self._returning(node)
 
     def _delete(self, node: Node) -> None:
         tables = self._tables(node.get("usingClause", ()))
         place = self._place(node["relation"])
         self.reading.structure["delete", place, tables, self._where(node)] += 1
+        self._returning(node)
 
     def _conflict(self, node: Node) -> None:
         self.reading.structure["conflict", self._where(node)] += 1
         self._sets(node)
 
     def _sets(self, node: Node) -> None:
+        several: Extent = None
         for wrapped in node.get("targetList", ()):
             target = wrapped["ResTarget"]
-            value = target.get("val")
-            if value is not None and "MultiAssignRef" in value:
-                value = value["MultiAssignRef"].get("source")
-            self.reading.structure["set", self._place(target), self._extent(value)] += 1
+            extent = self._extent(target.get("val"))
+            if "MultiAssignRef" in target.get("val", ()):
+                several = extent if target["val"]["MultiAssignRef"]["colno"] == 1 else several
+                extent = several
+            self.reading.structure["set", self._place(target), extent] += 1
 
     def _returning(self, node: Node) -> None:
-        targets = tuple(self._output(target) for target in node.get("exprs", ()))
-        self.reading.structure["returning", targets] += 1
+        if "returningList" in node:
+            targets = tuple(self._output(target) for target in node["returningList"])
+            self.reading.structure["returning", targets] += 1
 
     def _expression(self, node: Node) -> None:
         word = _OPERATORS.get((node["kind"], *_parts(node["name"])))
@@ -254,6 +265,36 @@ class PostgresTree:
                 stack.append(node["relation"])
         return tuple(sorted(places))
 
+    _LEAVES: ClassVar[dict[str, Any]] = {
+        "ColumnRef": _column,
+        "A_Const": _constant,
+        "ParamRef": _parameter,
+        "RangeVar": _table,
+        "TypeName": _type,
+    }
+    _COLLECTED: ClassVar[dict[str, Any]] = {
+        "InsertStmt": _insert_targets,
+        "UpdateStmt": _update_targets,
+        "OnConflictClause": _update_targets,
+        "MergeWhenClause": _update_targets,
+        "JoinExpr": _join,
+        "IndexElem": _index_element,
+        "CommonTableExpr": _common_table,
+        "RangeFunction": _alias,
+        "RangeSubselect": _alias,
+        "TypeCast": _type_cast,
+        "FuncCall": _function,
+    }
+    _STRUCTURES: ClassVar[dict[str, Any]] = {
+        "SelectStmt": _select,
+        "InsertStmt": _insert,
+        "UpdateStmt": _update,
+        "DeleteStmt": _delete,
+        "OnConflictClause": _conflict,
+        "A_Expr": _expression,
+        "SubLink": _sublink,
+    }
+
 
 def _unwrapped(node: Node, kind: str) -> tuple[str, Node]:
     if len(node) == 1:
@@ -267,35 +308,6 @@ def _parts(names: Iterable[Node]) -> list[str]:
     return [node["String"].get("sval", "") if "String" in node else "*" for node in names]
 
 
-_LEAVES: Final = {
-    "ColumnRef": PostgresTree._column,
-    "A_Const": PostgresTree._constant,
-    "ParamRef": PostgresTree._parameter,
-    "RangeVar": PostgresTree._table,
-    "Alias": PostgresTree._alias,
-    "TypeName": PostgresTree._type,
-}
-_COLLECTED: Final = {
-    "InsertStmt": PostgresTree._insert_targets,
-    "UpdateStmt": PostgresTree._update_targets,
-    "OnConflictClause": PostgresTree._update_targets,
-    "MergeWhenClause": PostgresTree._update_targets,
-    "JoinExpr": PostgresTree._join,
-    "IndexElem": PostgresTree._index_element,
-    "CommonTableExpr": PostgresTree._common_table,
-    "TypeCast": PostgresTree._type_cast,
-    "FuncCall": PostgresTree._function,
-}
-_STRUCTURES: Final = {
-    "SelectStmt": PostgresTree._select,
-    "InsertStmt": PostgresTree._insert,
-    "UpdateStmt": PostgresTree._update,
-    "DeleteStmt": PostgresTree._delete,
-    "OnConflictClause": PostgresTree._conflict,
-    "ReturningClause": PostgresTree._returning,
-    "A_Expr": PostgresTree._expression,
-    "SubLink": PostgresTree._sublink,
-}
 _OPERATORS: Final = {
     ("AEXPR_OP", "="): "=",
     ("AEXPR_OP", "<>"): "<>",

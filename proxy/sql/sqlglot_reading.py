@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Final
 
 from sqlglot import exp
 
-from proxy.sql.lexer import Kind, Token
+from proxy.sql.lexer import Token
 from proxy.sql.parse import position
 from proxy.sql.reading import Extent, Extents, Reading
 
@@ -29,7 +29,7 @@ class SqlglotTree:
         """Fill `reading.structure` and `.predicates`, counting these leaves only."""
         self._extents.measure(leaves)
         for node in self._structures:
-            _STRUCTURES[type(node)](self, node)
+            self._STRUCTURES[type(node)](self, node)
 
     def _walk(self, tree: exp.Expr) -> None:
         stack: list[tuple[Any, int]] = [(tree, 0)]
@@ -40,14 +40,13 @@ class SqlglotTree:
                 stack.extend((item, index) for item in node if isinstance(item, exp.Expr))
                 continue
             kind = type(node)
-            leaf = _LEAVES.get(kind)
+            leaf = self._LEAVES.get(kind)
             if leaf is not None and leaf(self, node, index):
                 continue
-            if kind in _STRUCTURES:
+            if kind in self._STRUCTURES:
                 self._structures.append(node)
-            for child in node.args.values():
-                if isinstance(child, (exp.Expr, list)):
-                    stack.append((child, index))
+            children = node.args.values()
+            stack.extend((x, index) for x in children if isinstance(x, (exp.Expr, list)))
 
     # Leaves. Each says whether there is nothing more to see below it.
 
@@ -92,7 +91,7 @@ class SqlglotTree:
         return False
 
     def _alias(self, node: exp.Expr, _: int) -> bool:
-        if node.name == "_values" and position(node.this) is None:
+        if node.name == "_values" and isinstance(node.parent, exp.Values):
             return True  # sqlglot's own, around VALUES
         columns = [column.name for column in node.args.get("columns") or ()]
         self.reading.words["alias", node.name, *columns] += 1
@@ -108,8 +107,16 @@ class SqlglotTree:
             self.reading.words["using", column.name] += 1
         return False
 
+    def _function(self, node: exp.Expr, _: int) -> bool:
+        """The precision of current_time(3) and the like is no value."""
+        return node.name in _TIME_FUNCTIONS and position(node) is not None
+
+    def _interval(self, node: exp.Expr, index: int) -> bool:
+        """The unit, with its precision, is no value; the text has lost its place."""
+        return isinstance(node.this, exp.Literal)
+
     def _nothing(self, node: exp.Expr, _: int) -> bool:
-        """Types: their modifiers are no values."""
+        """Types: their modifiers are no values. Collations."""
         return True
 
     # Structure.
@@ -155,6 +162,8 @@ class SqlglotTree:
             target, value = assignment.this, self._extent(assignment.expression)
             columns = target.expressions if isinstance(target, exp.Tuple) else [target.unnest()]
             for column in columns:
+                while isinstance(column, exp.Bracket):
+                    column = column.this
                 place = _place(column.parts[0]) if isinstance(column, exp.Column) else None
                 self.reading.structure["set", place, value] += 1
 
@@ -204,6 +213,36 @@ class SqlglotTree:
                 stack += node.args.get("joins") or ()
         return tuple(sorted(place for place in places if place is not None))
 
+    _LEAVES: ClassVar[dict[type, Any]] = {
+        exp.Column: _column,
+        exp.Star: _star,
+        exp.Literal: _literal,
+        exp.BitString: _literal,
+        exp.HexString: _literal,
+        exp.Parameter: _parameter,
+        exp.Table: _table,
+        exp.TableAlias: _alias,
+        exp.Schema: _schema,
+        exp.Join: _join,
+        exp.DataType: _nothing,
+        exp.Anonymous: _function,
+        exp.Interval: _interval,
+    }
+    _STRUCTURES: ClassVar[dict[type, Any]] = {
+        exp.Select: _select,
+        exp.Values: _values,
+        exp.Insert: _insert,
+        exp.Update: _update,
+        exp.Delete: _delete,
+        exp.OnConflict: _conflict,
+        exp.Returning: _returning,
+        exp.EQ: _comparison,
+        exp.NEQ: _comparison,
+        exp.NullSafeEQ: _comparison,
+        exp.NullSafeNEQ: _comparison,
+        exp.In: _in,
+    }
+
 
 def _place(node: exp.Expr) -> int:
     place = position(node)
@@ -221,34 +260,10 @@ def _own_star(select: exp.Expr) -> bool:
     return not (isinstance(star, exp.Star) and position(star) is None)
 
 
-_LEAVES: Final[dict[type, Callable[[SqlglotTree, exp.Expr, int], bool]]] = {
-    exp.Column: SqlglotTree._column,
-    exp.Star: SqlglotTree._star,
-    exp.Literal: SqlglotTree._literal,
-    exp.BitString: SqlglotTree._literal,
-    exp.HexString: SqlglotTree._literal,
-    exp.Parameter: SqlglotTree._parameter,
-    exp.Table: SqlglotTree._table,
-    exp.TableAlias: SqlglotTree._alias,
-    exp.Schema: SqlglotTree._schema,
-    exp.Join: SqlglotTree._join,
-    exp.DataType: SqlglotTree._nothing,
-}
-_STRUCTURES: Final[dict[type, Callable[[SqlglotTree, exp.Expr], None]]] = {
-    exp.Select: SqlglotTree._select,
-    exp.Values: SqlglotTree._values,
-    exp.Insert: SqlglotTree._insert,
-    exp.Update: SqlglotTree._update,
-    exp.Delete: SqlglotTree._delete,
-    exp.OnConflict: SqlglotTree._conflict,
-    exp.Returning: SqlglotTree._returning,
-    exp.EQ: SqlglotTree._comparison,
-    exp.NEQ: SqlglotTree._comparison,
-    exp.NullSafeEQ: SqlglotTree._comparison,
-    exp.NullSafeNEQ: SqlglotTree._comparison,
-    exp.In: SqlglotTree._in,
-}
-_COMPARISONS: Final = {
+_TIME_FUNCTIONS: Final = frozenset(
+    {"current_time", "current_timestamp", "localtime", "localtimestamp"}
+)
+_COMPARISONS: Final[dict[type, str]] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
     exp.NullSafeEQ: "not distinct",
