@@ -81,7 +81,11 @@ def policy_loaded(load: PolicyLoad) -> Event:
         "type": "Policy",
         "version": clean(load.version),
     }
-    fields = {"columns": load.columns, "roles": load.roles, "previous": clean(load.previous)}
+    fields = {
+        "column_count": load.columns,
+        "role_count": load.roles,
+        "previous": clean(load.previous),
+    }
     return _entity(
         "policy", entity, f"policy {clean(load.version)}: {extent}", load.problem, fields
     )
@@ -92,7 +96,11 @@ def keys_loaded(load: KeysLoad) -> Event:
     extent = f"{counted(load.keys, 'data key')} of {counted(load.columns, 'column')}"
     fingerprint = clean(load.fingerprint)
     entity = {"name": "key set", "type_id": 99, "type": "Key", "version": fingerprint}
-    fields = {"columns": load.columns, "keys": load.keys, "previous": clean(load.previous)}
+    fields = {
+        "column_count": load.columns,
+        "key_count": load.keys,
+        "previous": clean(load.previous),
+    }
     return _entity("keys", entity, f"key set {fingerprint}: {extent}", load.problem, fields)
 
 

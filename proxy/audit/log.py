@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import orjson
 
@@ -41,6 +41,8 @@ class AuditFailed(Exception):
 
     The message holds the path and the system's reason, never a part of the event.
     """
+
+    safe_to_log: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class AuditLog:
         self._clock = clock
         self._identity = _Identity()
         self._fd = -1
+        self._patience = _LOCK_PATIENCE
         self._status = LogStatus(sequence=0)
         self.reopen()
 
@@ -88,6 +91,9 @@ class AuditLog:
             if not self._status.ok:
                 self._resume()
             self._append(event)
+        except BlockingIOError as error:
+            self._patience = 0.0  # one event has waited in vain; the next ones do not
+            raise self._failed(_reason(error)) from None
         except OSError as error:
             raise self._failed(_reason(error)) from None
         except orjson.JSONEncodeError:
@@ -100,7 +106,7 @@ class AuditLog:
         try:
             fd = _open(self._path, sync_directory=self._fsync)
             try:
-                torn = _close_torn_line(fd)
+                torn = _close_torn_line(fd, _LOCK_PATIENCE)
                 sequence = max(self._status.sequence, _last_sequence(fd))
             except BaseException:
                 os.close(fd)
@@ -129,7 +135,8 @@ class AuditLog:
         )
         if len(line) > LINE_LIMIT:
             raise _TooLong
-        append(self._fd, line)
+        append(self._fd, line, self._patience)
+        self._patience = _LOCK_PATIENCE
         self._status = replace(self._status, sequence=sequence)
         if self._fsync:
             os.fdatasync(self._fd)
@@ -137,7 +144,7 @@ class AuditLog:
     def _resume(self) -> None:
         """The first write after failures: say what is missing, before anything else."""
         failed = self._status
-        torn = _close_torn_line(self._fd)
+        torn = _close_torn_line(self._fd, self._patience)
         if torn is not None:
             self._append(log_repaired(*torn))
         self._append(log_resumed(failed.lost, failed.since, failed.problem))
@@ -154,9 +161,12 @@ class AuditLog:
         return AuditFailed(f"{self._path}: {reason}")
 
 
-def append(fd: int, line: bytes) -> None:
-    """Write `line` whole at the end of the file. Raises OSError, and then no part of it is there."""
-    _lock(fd)
+def append(fd: int, line: bytes, patience: float = 0.0) -> None:
+    """Write `line` whole at the end of the file. Raises OSError, and then no part of it is there.
+
+    `patience`: seconds to wait for another writer of the file.
+    """
+    _lock(fd, patience)
     try:
         written = os.write(fd, line)
         if written < len(line):
@@ -176,7 +186,7 @@ def _finish(fd: int, line: bytes, written: int) -> None:
         raise
 
 
-def _lock(fd: int) -> None:
+def _lock(fd: int, patience: float) -> None:
     """A stopped process that holds the lock must not stop this one, so nobody waits for ever."""
     deadline = 0.0
     while True:
@@ -184,8 +194,8 @@ def _lock(fd: int) -> None:
             return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             now = time.monotonic()
-            deadline = deadline or now + _LOCK_PATIENCE
-            if now > deadline:
+            deadline = deadline or now + patience
+            if now >= deadline:
                 raise
             time.sleep(_LOCK_PAUSE)
 
@@ -215,9 +225,9 @@ def _sync_directory(path: Path) -> None:
         os.close(fd)
 
 
-def _close_torn_line(fd: int) -> tuple[int, int] | None:
+def _close_torn_line(fd: int, patience: float) -> tuple[int, int] | None:
     """End a last line that has no newline; its (offset, size), or None if there is nothing to do."""
-    _lock(fd)
+    _lock(fd, patience)
     try:
         size = os.fstat(fd).st_size
         if size == 0 or os.pread(fd, 1, size - 1) == b"\n":

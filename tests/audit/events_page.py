@@ -1,0 +1,173 @@
+"""Writes docs/events.md from the builders: `python -m tests.audit.events_page`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+from ocsf_json_schema import get_ocsf_schema  # type: ignore[import-untyped]
+
+from proxy.audit.event import Event
+from proxy.audit.ocsf import PRODUCT
+from tests.audit.examples import examples
+
+PAGE = Path(__file__).parents[2] / "docs" / "events.md"
+
+FIELDS = {
+    "access": "in `columns` of a refusal: what was asked for: `read`, `compare`, `write`, `presence` (IS NULL, count)",
+    "audit_on_failure": "`deny` or `allow`: are rows released when their event cannot be written",
+    "cell_id": "cell id of the value, hex",
+    "cell_ids": "ids of the sealed values read or written (first 8 bytes of their nonces), hex, at most 256",
+    "cell_ids_complete": "false: there were more than are listed",
+    "cells": "sealed values touched: in the event altogether, in `columns` per column",
+    "column": "the column in which the value was found; empty where the server does not say",
+    "column_count": "sealed columns in the policy, or columns that the key set has keys for",
+    "columns": "the sealed columns, one entry per column and outcome",
+    "command": "`SELECT`, `INSERT`, ..., or `OTHER`",
+    "database": "the protected database",
+    "denied": "in `columns` of a refusal: this access is what the statement was refused for",
+    "execution": "uid of the execution, the same in all its events; also `metadata.correlation_uid`",
+    "final": "the last part of its execution",
+    "host": "address it listens on",
+    "key_column": "the column whose key sealed the value",
+    "key_id": "the key that the value names",
+    "key_versions": "in `columns`: versions of the column's data key that were used",
+    "key_count": "data keys in the key set",
+    "keys_fingerprint": "names the key set; holds no key material",
+    "lost": "events that are not in the log",
+    "name": "in `columns`: `schema.table.column`",
+    "offset": "where in the file the torn line begins, bytes",
+    "outcome": "in `columns`: `clear`, `masked`, `withheld`, `written`, `compared`",
+    "part": "1, 2, ... where the rows of one execution were released in parts",
+    "passthrough": "why nothing is unsealed in this session",
+    "pid": "the process",
+    "policy_version": "the policy in force; in statement events `policy.version`",
+    "port": "port it listens on",
+    "previous": "version or fingerprint that was in force before; empty at start",
+    "protocol": "`simple` or `extended` query protocol",
+    "reason": "why, in words",
+    "role_count": "roles in the policy",
+    "rows": "rows of this part: released, written or found",
+    "rule": "in `columns`: the rule that decided, `roles.support.masked` or `default.deny`",
+    "sessions": "sessions that were cut",
+    "side": "`client` or `server`: who violated the protocol",
+    "since": "when the first event was lost, epoch milliseconds",
+    "size": "bytes of the torn line",
+    "statement": "the statement that read the value, as OCSF's `query_info`",
+    "statement_length": "characters of the whole statement, where it was cut",
+    "statement_truncated": "the statement was longer than the 4096 characters shown",
+    "statement_unreadable": "the statement could not be shown without risk of showing a literal",
+    "table": "the table in which the value was found",
+    "tls": "the client's connection is encrypted",
+}
+"""Every name under `unmapped.sealgate`, except what `query_info` brings along."""
+
+HEAD = """# Events of the access log
+
+<!-- Written by `python -m tests.audit.events_page`; a test compares it with the builders. -->
+
+One JSON object per line, [OCSF 1.8.0](https://schema.ocsf.io/1.8.0). What OCSF has no field for is under
+`unmapped.sealgate`. `metadata.event_code` names the kind of event and is the field to filter by.
+
+- **Who**: `actor.user.name` is the login, `actor.user.groups` its roles, `actor.session.uid` the session,
+  `actor.app_name` what the client calls itself (unverified), `src_endpoint` its address.
+- **What**: `query_info.query_string` is the statement with every literal as `$n` (after the statement's own
+  parameters) and without comments; `query_info.uid` is its SHA-256, the fingerprint. `table.name` is the
+  sealed table: a statement on two of them makes two events.
+- **Decision**: `policy.version` and the `rule` of each column; `action_id` 1 allowed, 2 denied, 4 modified
+  (something was masked or withheld); `disposition_id` 1 allowed, 2 blocked.
+- **Outcome**: `status_id` 1 success, 2 failure; `status_code` is the SQLSTATE. Failure with `action_id` 1 is the
+  server's doing, with `action_id` 2 ours.
+- **Order**: `metadata.sequence` counts the events of one writer (`metadata.log_source`, one per process start) and
+  goes on where the file's last event left off; `metadata.uid` is a ULID. The event is written before the rows it
+  speaks of are released.
+
+No event holds a value, a literal, a parameter, a key or an error's DETAIL. Strings that a client chose are
+cut at 256 characters (`…(+744)`), and characters that do not print stand as `\\u{202e}`.
+
+## Kinds
+"""
+
+
+def page() -> str:
+    """The page as it should be."""
+    parts = [
+        HEAD,
+        _kinds(),
+        "\n## Fields under `unmapped.sealgate`\n\n",
+        _fields(),
+        "\n## Examples\n",
+    ]
+    for title, event in examples().items():
+        shown = orjson.dumps(stamped(event), option=orjson.OPT_INDENT_2).decode()
+        parts.append(f"\n### {title}\n\n```json\n{shown}\n```\n")
+    return "".join(parts)
+
+
+def stamped(event: Event) -> Event:
+    """The event as the log would have written it, the same every time."""
+    stamp = {"uid": "01KAPZ8RCR4X2V9QWM0000001T", "sequence": 58, "log_source": "4X2V9QWM"}
+    # the page does not change with the version
+    product = PRODUCT | {"version": "0.1.0"}
+    metadata = event["metadata"] | {"product": product} | stamp
+    written = {"time": 1795364924120, **event, "metadata": metadata}
+    if "app" in event:
+        written["app"] = product
+        written["message"] = event["message"].replace(PRODUCT["version"], "0.1.0", 1)
+    return written
+
+
+def field_names(value: Any) -> set[str]:
+    """Every name of a field in `unmapped.sealgate`, nested ones too."""
+    if isinstance(value, list):
+        return {name for item in value for name in field_names(item)}
+    if not isinstance(value, dict):
+        return set()
+    nested = {n for name, item in value.items() if name != "statement" for n in field_names(item)}
+    return set(value) | nested
+
+
+def _kinds() -> str:
+    rows: dict[tuple[str, int], tuple[str, Event]] = {}
+    for title, event in examples().items():
+        code = event["metadata"]["event_code"]
+        key = (code, event["type_uid"])
+        rows.setdefault(key, (title, event))
+    lines = [
+        "| event_code | OCSF class, activity | type_uid | severity | example |",
+        "|---|---|---|---|---|",
+    ]
+    for (code, type_uid), (title, event) in rows.items():
+        name, activity = _ocsf_names(event)
+        anchor = title.lower().replace(" ", "-")
+        severity = ("", "informational", "low", "medium", "high")[event["severity_id"]]
+        lines.append(
+            f"| `{code}` | {name} ({event['class_uid']}), {activity} | {type_uid} | {severity} "
+            f"| [{title}](#{anchor}) |"
+        )
+    return "\n" + "\n".join(lines) + "\n\n" + NOTE
+
+
+NOTE = """`statement.refused` has the activity that the statement would have had: Encrypt (600509) for writes, Decrypt
+(600510) for reads, Query (600504) otherwise; its severity is medium for 42501 (no grant), low for what is not
+supported. `statement.read` covers clear, masked and withheld reads alike; a statement that writes and reads
+(RETURNING) is `statement.write`.
+"""
+
+
+def _ocsf_names(event: Event) -> tuple[str, str]:
+    classes = get_ocsf_schema("1.8.0")["classes"].values()
+    entry = next(c for c in classes if c["uid"] == event["class_uid"])
+    activity = entry["attributes"]["activity_id"]["enum"][str(event["activity_id"])]["caption"]
+    return entry["caption"], activity
+
+
+def _fields() -> str:
+    lines = ["| field | meaning |", "|---|---|"]
+    lines += [f"| `{name}` | {meaning} |" for name, meaning in sorted(FIELDS.items())]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
