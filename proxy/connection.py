@@ -69,7 +69,9 @@ class Client(asyncio.Protocol):
         peer = transport.get_extra_info("peername") or ("", 0)
         origin = Origin("", (), str(peer[0]), int(peer[1]), "", self._number, "", tls=False)
         listener = self._listener
-        self._session = Session(listener.terms, listener.source, origin, listener.listen.max_message_bytes)
+        self._session = Session(
+            listener.terms, listener.source, origin, listener.listen.max_message_bytes
+        )
         self._startup = asyncio.get_running_loop().call_later(
             listener.listen.startup_seconds, self._startup_timed_out
         )
@@ -241,7 +243,9 @@ class Client(asyncio.Protocol):
             )
         except (OSError, ssl.SSLError) as failed:
             log.warning(
-                "server unreachable", session=self._number, problem=f"{type(failed).__name__}: {failed}"
+                "server unreachable",
+                session=self._number,
+                problem=f"{type(failed).__name__}: {failed}",
             )
             self._perform(self._core.server_unreachable())
             return
@@ -254,7 +258,9 @@ class Client(asyncio.Protocol):
         roles = await self._listener.roles_of(login)
         if self._closing:
             return
-        self._perform(self._core.roles_known(roles) if roles is not None else self._core.roles_unknown())
+        self._perform(
+            self._core.roles_known(roles) if roles is not None else self._core.roles_unknown()
+        )
 
     async def _relay_cancel(self, packet: bytes) -> None:
         try:

@@ -16,6 +16,7 @@ from proxy.audit.event import ColumnUse, Event, Origin, Protocol, executed
 from proxy.audit.event import Execution as ExecutionEvent
 from proxy.audit.event import Outcome as UseName
 from proxy.catalog import column_parts, label
+from proxy.edited import Edited
 from proxy.snapshot import Authority
 from proxy.sql.lexer import Stripped
 from proxy.sql.plan import StatementPlan
@@ -23,7 +24,11 @@ from proxy.sql.plan import StatementPlan
 HELD_BYTES: Final = 256 * 1024
 """Rows held back for one event; beyond it they are released in parts."""
 
-_RELEASED: Final[dict[Outcome, UseName]] = {Outcome.CLEAR: "clear", Outcome.MASKED: "masked", Outcome.WITHHELD: "withheld"}
+_RELEASED: Final[dict[Outcome, UseName]] = {
+    Outcome.CLEAR: "clear",
+    Outcome.MASKED: "masked",
+    Outcome.WITHHELD: "withheld",
+}
 
 
 class Tally:
@@ -125,7 +130,9 @@ class Execution:
                     statement=self.stripped.text if self.stripped is not None else None,
                     command=self.plan.command if self.plan is not None else "OTHER",
                     rows=self.rows or affected or 0,
-                    cell_ids=tuple(c for column, c in self.tally.cell_ids if _table(column) == table),
+                    cell_ids=tuple(
+                        c for column, c in self.tally.cell_ids if _table(column) == table
+                    ),
                     cell_ids_complete=True,
                     execution=self.uid,
                     part=self.part,
@@ -148,7 +155,10 @@ class Execution:
                 cells = self.sealed.get(touch.column, affected or 0)
                 if self.plan is not None and self.plan.command == "UPDATE":
                     cells = affected or 0
-                uses[touch.column, "written"] = (cells if affected is not None else 0, decision.rule)
+                uses[touch.column, "written"] = (
+                    cells if affected is not None else 0,
+                    decision.rule,
+                )
             elif touch.access is Access.COMPARE:
                 uses.setdefault((touch.column, "compared"), (0, decision.rule))
             elif touch.access is Access.READ:
@@ -160,7 +170,7 @@ class Execution:
 class SimpleQuery:
     """One Query message: its statements are executed one after the other; `plan` is the one at work."""
 
-    __slots__ = ("_next", "execution", "plans", "refused", "sealed", "stripped")
+    __slots__ = ("_next", "edited", "execution", "plans", "refused", "sealed", "stripped")
 
     def __init__(
         self,
@@ -168,6 +178,7 @@ class SimpleQuery:
         stripped: Stripped,
         refused: frozenset[int] = frozenset(),
         sealed: tuple[dict[str, int], ...] = (),
+        edited: Edited | None = None,
     ) -> None:
         self.plans = plans
         self.stripped = stripped
@@ -175,6 +186,8 @@ class SimpleQuery:
         """Ordinals of the statements that `sealgate.refuse` stands in for."""
         self.sealed = sealed
         """Cells sealed, by column, per statement."""
+        self.edited = edited
+        """What was sent, if it is not what the client wrote."""
         self.execution: Execution | None = None
         """The run of the current statement, once there is something to say about it."""
         self._next = 0

@@ -18,7 +18,17 @@ from enum import Enum, auto
 from typing import Final
 
 from proxy.audit.event import Origin, authentication, session_opened
-from proxy.effects import Close, ConnectServer, Effect, LookUpRoles, Record, RelayCancel, StartClientTLS, ToClient, ToServer
+from proxy.effects import (
+    Close,
+    ConnectServer,
+    Effect,
+    LookUpRoles,
+    Record,
+    RelayCancel,
+    StartClientTLS,
+    ToClient,
+    ToServer,
+)
 from proxy.wire.framing import HEADER_SIZE, INT32, BadMessage, MessageBuffer, StartupBuffer
 from proxy.wire.messages import (
     AUTHENTICATION,
@@ -94,7 +104,14 @@ class Handshake:
     def protected(self) -> bool:
         """The session is on the protected database and speaks SQL, not replication."""
         replication = self.startup.parameters.get("replication", "false").lower()
-        return self.database == self._terms.database and replication in ("false", "off", "no", "0", "f", "n")
+        return self.database == self._terms.database and replication in (
+            "false",
+            "off",
+            "no",
+            "0",
+            "f",
+            "n",
+        )
 
     @property
     def database(self) -> str:
@@ -108,7 +125,9 @@ class Handshake:
         if self.phase is not Phase.FIRST:
             return [ToServer(data)]  # Authentication exchange.
         if data[:1] == bytes([_TLS_HANDSHAKE]) and not self._packet:
-            raise BadMessage("direct TLS connections are not supported: use sslnegotiation=postgres")
+            raise BadMessage(
+                "direct TLS connections are not supported: use sslnegotiation=postgres"
+            )
         packet = self._client.feed(data)
         if packet is None:
             return []
@@ -156,7 +175,9 @@ class Handshake:
         if self._terms.tls_required and not self.origin.tls:
             return [
                 Record(authentication(self.origin, False, "28000", "none")),
-                *_fatal("28000", "this server requires TLS", "Connect with sslmode=require or stronger."),
+                *_fatal(
+                    "28000", "this server requires TLS", "Connect with sslmode=require or stronger."
+                ),
             ]
         self._packet = packet
         self.phase = Phase.CONNECTING
@@ -175,7 +196,9 @@ class Handshake:
 
     def server_unreachable(self) -> list[Effect]:
         """PostgreSQL's own answer while it cannot take connections."""
-        return _fatal("57P03", "the database server is not reachable", "Try again; Sealgate's log says why.")
+        return _fatal(
+            "57P03", "the database server is not reachable", "Try again; Sealgate's log says why."
+        )
 
     def server_data(self, data: bytes) -> list[Effect]:
         """Bytes from the server. Raises `BadMessage`."""
@@ -200,7 +223,9 @@ class Handshake:
             else:
                 if kind == ERROR_RESPONSE:
                     sqlstate = read_fields(body).get("C", b"").decode("ascii", "replace")
-                    effects.append(Record(authentication(self.origin, False, sqlstate, self._method)))
+                    effects.append(
+                        Record(authentication(self.origin, False, sqlstate, self._method))
+                    )
                 out.append(data[position:end])
             position = end
         self._server.keep(data[position:])
@@ -227,7 +252,11 @@ class Handshake:
         """The catalog could not be asked: nothing may be decided, so nobody is let in."""
         return [
             Record(authentication(self.origin, False, "57P03", self._method)),
-            *_fatal("57P03", "Sealgate cannot read the roles of this login", "Try again; Sealgate's log says why."),
+            *_fatal(
+                "57P03",
+                "Sealgate cannot read the roles of this login",
+                "Try again; Sealgate's log says why.",
+            ),
         ]
 
     def _opened(self) -> list[Effect]:

@@ -12,7 +12,15 @@ from typing import Final
 
 from proxy.inflight import Kind, Owed
 from proxy.sql.plan import Refusal
-from proxy.wire.messages import CLOSE, Bind, Parse, write_bind, write_execute, write_parse, write_target
+from proxy.wire.messages import (
+    CLOSE,
+    Bind,
+    Parse,
+    write_bind,
+    write_execute,
+    write_parse,
+    write_target,
+)
 
 CARRIER: Final = b"sealgate_refusal"
 """Statement and portal that carry a refusal where the client's own unnamed ones must survive it."""
@@ -21,7 +29,7 @@ CARRIER: Final = b"sealgate_refusal"
 def refuse_sql(refusal: Refusal) -> str:
     """The statement that raises the refusal. ASCII quoting that holds whatever standard_conforming_strings is."""
     arguments = ", ".join(map(_literal, (refusal.sqlstate, refusal.message, refusal.hint)))
-    return f"SELECT sealgate.refuse({arguments})"  # noqa: S608 - quoted by _literal
+    return f"SELECT sealgate.refuse({arguments})"
 
 
 def refuse_extended(refusal: Refusal, *, unnamed: bool) -> tuple[bytes, list[Owed]]:
@@ -47,5 +55,3 @@ def _literal(text: str) -> str:
     """An E'' constant in ASCII: the same in every client_encoding."""
     escaped = text.replace("\\", "\\\\").replace("'", "''").replace("\x00", "")
     return "E'" + "".join(c if c.isascii() else f"\\U{ord(c):08X}" for c in escaped) + "'"
-
-

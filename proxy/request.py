@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from proxy.audit.event import Protocol
+from proxy.edited import Edited, Part
 from proxy.effects import Effect, Record, ToServer
 from proxy.execution import Execution, SimpleQuery
 from proxy.inflight import Kind, Owed
@@ -18,13 +19,13 @@ from proxy.refusal import refuse_extended, refuse_sql
 from proxy.refused import refused_events
 from proxy.seal import Sealer, ValueRefused
 from proxy.shape import BYTEA_ARRAY_OID, BYTEA_OID
+from proxy.snapshot import Authority
 from proxy.sql.lexer import Stripped
 from proxy.sql.plan import Action, Form, Refusal, StatementPlan
 from proxy.sql.rewrite import render
-from proxy.snapshot import Authority
 from proxy.state import SqlText, State
 from proxy.statements import Portal, Prepared
-from proxy.wire.framing import HEADER, HEADER_SIZE, MessageBuffer
+from proxy.wire.framing import HEADER_SIZE, MessageBuffer
 from proxy.wire.messages import (
     BIND,
     CLOSE,
@@ -114,7 +115,7 @@ class Request:
 
     # Simple query.
 
-    def _query(self, body: bytes) -> bytes | None:
+    def query(self, body: bytes) -> bytes | None:
         state = self._state
         text = state.read_sql(one_cstring(body))
         authority = state.current_authority()
@@ -128,20 +129,21 @@ class Request:
             return None
         refused: set[int] = set()
         sealed: list[dict[str, int]] = []
-        texts: list[str] = []
+        parts: list[Part] = []
         for i, statement in enumerate(plan.statements):
             cells: Counter[str] = Counter()
             sealed.append(cells)
             try:
                 self._check(statement, authority, text)
-                texts.append(self._rendered(statement, stripped, cells))
+                parts.append(Part(statement, self._rendered(statement, stripped, cells)))
             except ValueRefused as refusal:
                 refused.add(i)
-                texts.append(refuse_sql(refusal.refusal) + ";")
+                parts.append(Part(statement, refuse_sql(refusal.refusal) + ";", refused=True))
                 self._refused(self._execution(statement, stripped, "simple"), refusal.refusal)
-        query = SimpleQuery(plan.statements, stripped, frozenset(refused), tuple(sealed))
+        edited = Edited(tuple(parts), stripped.literals)
+        query = SimpleQuery(plan.statements, stripped, frozenset(refused), tuple(sealed), edited)
         state.inflight.push(Owed(Kind.QUERY, query=query))
-        return message(QUERY, text.encode("".join(texts)) + b"\x00")
+        return message(QUERY, text.encode("".join(part.sent for part in parts)) + b"\x00")
 
     def _check(self, statement: StatementPlan, authority: Authority, text: SqlText) -> None:
         refusal = authority.refusal(statement)
@@ -156,7 +158,7 @@ class Request:
 
     # Extended query.
 
-    def _parse(self, body: bytes) -> bytes | None:
+    def parse(self, body: bytes) -> bytes | None:
         state = self._state
         parse = read_parse(body)
         text = state.read_sql(parse.query)
@@ -182,7 +184,9 @@ class Request:
     def _rendered_parse(
         self, parse: Parse, statement: StatementPlan, prepared: Prepared, text: SqlText
     ) -> bytes:
-        query = text.encode(self._rendered(statement, prepared.stripped, prepared.sealed))
+        sent = self._rendered(statement, prepared.stripped, prepared.sealed)
+        query = text.encode(sent)
+        prepared.edited = Edited((Part(statement, sent),), prepared.stripped.literals)
         types = list(parse.types)
         if statement.parameters:
             types.extend([0] * (max(statement.parameters) - len(types)))
@@ -190,7 +194,7 @@ class Request:
             types[number - 1] = BYTEA_OID if seal.form is Form.VALUE else BYTEA_ARRAY_OID
         return write_parse(Parse(parse.name, query, tuple(types)))
 
-    def _bind(self, body: bytes) -> bytes | None:
+    def bind(self, body: bytes) -> bytes | None:
         state = self._state
         portal_name, statement_name = bind_names(body)
         prepared = state.prepared.get(statement_name)
@@ -226,11 +230,13 @@ class Request:
                 continue  # The server says that parameters are missing.
             value = values[i]
             if value is not None:
-                values[i] = sealer.parameter(seal, prepared.declared_type(number), formats[i], value)
+                values[i] = sealer.parameter(
+                    seal, prepared.declared_type(number), formats[i], value
+                )
             formats[i] = 1
         return bind._replace(formats=tuple(formats), values=tuple(values))
 
-    def _describe(self, body: bytes) -> bytes | None:
+    def describe(self, body: bytes) -> bytes | None:
         state = self._state
         target, name = read_target(body)
         if target == _PORTAL:
@@ -245,7 +251,7 @@ class Request:
             state.inflight.push(Owed(Kind.DESCRIBE_STATEMENT, prepared=prepared))
         return None
 
-    def _execute(self, body: bytes) -> bytes | None:
+    def execute(self, body: bytes) -> bytes | None:
         state = self._state
         name, _ = read_execute(body)
         # A portal without Bind may be a cursor: SQL's DECLARE shares this namespace.
@@ -258,22 +264,22 @@ class Request:
         state.inflight.push(Owed(Kind.EXECUTE, portal=portal))
         return before + message(EXECUTE, body) if before else None
 
-    def _close(self, body: bytes) -> bytes | None:
+    def close(self, body: bytes) -> bytes | None:
         state = self._state
         target, name = read_target(body)
         names = state.portals if target == _PORTAL else state.prepared
         state.inflight.push(Owed(Kind.CLOSE, change=names.set(name, None)))
         return None
 
-    def _sync(self, body: bytes) -> bytes | None:
+    def sync(self, body: bytes) -> bytes | None:
         self._state.inflight.push(Owed(Kind.SYNC))
         return None
 
-    def _function_call(self, body: bytes) -> bytes | None:
+    def function_call(self, body: bytes) -> bytes | None:
         self._state.inflight.push(Owed(Kind.FUNCTION))
         return None
 
-    def _copy_end(self, body: bytes) -> bytes | None:
+    def copy_end(self, body: bytes) -> bytes | None:
         self._state.inflight.push(Owed(Kind.COPY_END))
         return None
 
@@ -296,22 +302,26 @@ class Request:
         self, plan: StatementPlan | None, stripped: Stripped | None, protocol: Protocol
     ) -> Execution:
         state = self._state
-        return Execution(state.next_execution(), plan, stripped, state.current_authority(), protocol)
+        return Execution(
+            state.next_execution(), plan, stripped, state.current_authority(), protocol
+        )
 
 
 _SEVERAL_COMMANDS: Final = Refusal(
-    "42601", "cannot insert multiple commands into a prepared statement", "Send one statement per Parse."
+    "42601",
+    "cannot insert multiple commands into a prepared statement",
+    "Send one statement per Parse.",
 )
 
 _READERS: Final[dict[int, Callable[[Request, bytes], bytes | None]]] = {
-    QUERY: Request._query,
-    PARSE: Request._parse,
-    BIND: Request._bind,
-    DESCRIBE: Request._describe,
-    EXECUTE: Request._execute,
-    CLOSE: Request._close,
-    SYNC: Request._sync,
-    FUNCTION_CALL: Request._function_call,
-    COPY_DONE: Request._copy_end,
-    COPY_FAIL: Request._copy_end,
+    QUERY: Request.query,
+    PARSE: Request.parse,
+    BIND: Request.bind,
+    DESCRIBE: Request.describe,
+    EXECUTE: Request.execute,
+    CLOSE: Request.close,
+    SYNC: Request.sync,
+    FUNCTION_CALL: Request.function_call,
+    COPY_DONE: Request.copy_end,
+    COPY_FAIL: Request.copy_end,
 }

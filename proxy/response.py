@@ -12,14 +12,15 @@ from collections.abc import Callable
 from typing import Final
 
 from proxy.cells import Settings
+from proxy.edited import Edited
 from proxy.effects import Close, Effect, Record, RefreshCatalog, ToClient
 from proxy.execution import Execution
 from proxy.inflight import Kind, Owed
 from proxy.rows import BadCell, RowProgram, UnshowableCell, Withheld
 from proxy.seal import parameter_type
 from proxy.shape import NO_ROWS, Shape, read_shape
-from proxy.sql.plan import StatementPlan
 from proxy.snapshot import Authority
+from proxy.sql.plan import StatementPlan
 from proxy.state import IDLE, State
 from proxy.tampering import tampered_event
 from proxy.wire.framing import HEADER_SIZE, BadMessage, MessageBuffer
@@ -62,7 +63,17 @@ class SessionOver(Exception):
 class Response:
     """Reads what the server sends. `receive` returns effects in the order in which they must happen."""
 
-    __slots__ = ("_buffer", "_effects", "_opened", "_out", "_passing", "_program", "_programs", "_running", "_state")
+    __slots__ = (
+        "_buffer",
+        "_effects",
+        "_opened",
+        "_out",
+        "_passing",
+        "_program",
+        "_programs",
+        "_running",
+        "_state",
+    )
 
     def __init__(self, state: State, max_message: int) -> None:
         self._state = state
@@ -144,7 +155,7 @@ class Response:
 
     # Descriptions.
 
-    def _row_description(self, data: bytes, position: int, end: int) -> bytes | None:
+    def row_description(self, data: bytes, position: int, end: int) -> bytes | None:
         head = self._state.inflight.head
         body = data[position + HEADER_SIZE : end]
         if head is None:
@@ -171,7 +182,7 @@ class Response:
             return b""
         return shape.described() if shape.sealed else None
 
-    def _no_data(self, data: bytes, position: int, end: int) -> bytes | None:
+    def no_data(self, data: bytes, position: int, end: int) -> bytes | None:
         head = self._state.inflight.pop()
         if head is None:
             return None
@@ -181,7 +192,7 @@ class Response:
             head.portal.shape = NO_ROWS
         return b"" if head.hidden else None
 
-    def _parameter_description(self, data: bytes, position: int, end: int) -> bytes | None:
+    def parameter_description(self, data: bytes, position: int, end: int) -> bytes | None:
         head = self._state.inflight.head
         prepared = head.prepared if head is not None else None
         if prepared is None or prepared.plan is None or not prepared.plan.parameters:
@@ -233,7 +244,7 @@ class Response:
             shape, formats, self._state.current_authority(), self._state.settings
         )
 
-    def _row(self, data: bytes, position: int, end: int) -> bytes:
+    def row(self, data: bytes, position: int, end: int) -> bytes:
         running, program = self._running, self._program
         assert running is not None  # noqa: S101 - set with the program
         assert program is not None  # noqa: S101
@@ -246,22 +257,33 @@ class Response:
         return b""
 
     def _release(
-        self, running: Execution, *, final: bool, sqlstate: str | None = None, affected: int | None = None
+        self,
+        running: Execution,
+        *,
+        final: bool,
+        sqlstate: str | None = None,
+        affected: int | None = None,
     ) -> None:
         """Events first, then the rows they speak of."""
         self._flush()
-        events = running.events(self._state.origin, final=final, sqlstate=sqlstate, affected=affected)
+        events = running.events(
+            self._state.origin, final=final, sqlstate=sqlstate, affected=affected
+        )
         self._effects.extend(map(Record, events))
         self._out.append(running.release())
 
-    def _row_refused(self, running: Execution, bad: BadCell | Withheld | UnshowableCell) -> SessionOver:
+    def _row_refused(
+        self, running: Execution, bad: BadCell | Withheld | UnshowableCell
+    ) -> SessionOver:
         """A cell that must not be shown ends the session: rows that were held with it are not released."""
         self._flush()
         running.release()
         origin = self._state.origin
         records: list[Effect] = []
         if isinstance(bad, BadCell):
-            records.append(Record(tampered_event(origin, running, bad, self._state.current_authority())))
+            records.append(
+                Record(tampered_event(origin, running, bad, self._state.current_authority()))
+            )
         records += map(Record, running.events(origin, final=True, sqlstate=bad.sqlstate))
         self._running = None
         return _over(records, bad.sqlstate, str(bad), _HINTS.get(bad.sqlstate, ""))
@@ -269,15 +291,17 @@ class Response:
     def _not_refused(self) -> SessionOver:
         """`sealgate.refuse` returned: somebody replaced it. The refused statement was not executed."""
         text = "sealgate.refuse() did not raise an error"
-        return _over([], "XX000", text, "Run sealgate apply: it restores the functions of schema sealgate.")
+        return _over(
+            [], "XX000", text, "Run sealgate apply: it restores the functions of schema sealgate."
+        )
 
     # Ends of statements.
 
-    def _command_complete(self, data: bytes, position: int, end: int) -> bytes | None:
+    def command_complete(self, data: bytes, position: int, end: int) -> bytes | None:
         self._completed(_affected(one_cstring(data[position + HEADER_SIZE : end])))
         return None
 
-    def _empty_query(self, data: bytes, position: int, end: int) -> bytes | None:
+    def empty_query(self, data: bytes, position: int, end: int) -> bytes | None:
         self._completed(None)
         return None
 
@@ -299,7 +323,7 @@ class Response:
         if plan is not None and plan.changes_catalog:
             self._effects.append(RefreshCatalog())
 
-    def _portal_suspended(self, data: bytes, position: int, end: int) -> bytes | None:
+    def portal_suspended(self, data: bytes, position: int, end: int) -> bytes | None:
         head = self._state.inflight.pop()
         running, self._running = self._running, None
         self._opened = False
@@ -308,7 +332,12 @@ class Response:
         return None
 
     def _finish(
-        self, head: Owed, plan: StatementPlan | None, *, sqlstate: str | None = None, affected: int | None = None
+        self,
+        head: Owed,
+        plan: StatementPlan | None,
+        *,
+        sqlstate: str | None = None,
+        affected: int | None = None,
     ) -> None:
         running, self._running = self._running, None
         self._opened = False
@@ -317,7 +346,7 @@ class Response:
         if running is not None:
             self._release(running, final=True, sqlstate=sqlstate, affected=affected)
 
-    def _error(self, data: bytes, position: int, end: int) -> bytes | None:
+    def error(self, data: bytes, position: int, end: int) -> bytes | None:
         inflight = self._state.inflight
         head = inflight.head
         fields = read_fields(data[position + HEADER_SIZE : end])
@@ -337,17 +366,19 @@ class Response:
         """The error's position counts in the text the server got; the client wants it in its own."""
         if head is None or head.hidden or "P" not in fields or not fields["P"].isdigit():
             return None
-        if head.query is not None:
-            edited = head.query.edited
-        else:
-            edited = head.prepared.edited if head.prepared is not None else None
+        edited = self._edited(head)
         if edited is None:
             return None
         position = edited.original_position(int(fields["P"]))
-        fields = {**fields, "P": str(position).encode()} if position else {c: v for c, v in fields.items() if c != "P"}
-        return write_fields(ERROR_RESPONSE, fields)
+        return write_fields(ERROR_RESPONSE, {**fields, "P": str(position).encode()})
 
-    def _ready(self, data: bytes, position: int, end: int) -> bytes | None:
+    def _edited(self, head: Owed) -> Edited | None:
+        if head.query is not None:
+            return head.query.edited
+        prepared = head.portal.prepared if head.portal is not None else head.prepared
+        return prepared.edited if prepared is not None else None
+
+    def ready(self, data: bytes, position: int, end: int) -> bytes | None:
         state = self._state
         state.inflight.ready()
         self._opened, self._running = False, None
@@ -359,7 +390,7 @@ class Response:
 
     # Confirmations and settings.
 
-    def _confirmed(self, data: bytes, position: int, end: int) -> bytes | None:
+    def confirmed(self, data: bytes, position: int, end: int) -> bytes | None:
         head = self._state.inflight.pop()
         if head is None:
             return None
@@ -367,11 +398,11 @@ class Response:
             head.change.keep()
         return b"" if head.hidden else None
 
-    def _copy_in(self, data: bytes, position: int, end: int) -> bytes | None:
+    def copy_in(self, data: bytes, position: int, end: int) -> bytes | None:
         self._state.inflight.begin_copy_in()
         return None
 
-    def _parameter_status(self, data: bytes, position: int, end: int) -> bytes | None:
+    def parameter_status(self, data: bytes, position: int, end: int) -> bytes | None:
         self._state.parameter_status(*read_parameter_status(data[position + HEADER_SIZE : end]))
         return None
 
@@ -393,7 +424,12 @@ class Response:
             query = head.query
             if query.execution is None:
                 query.execution = Execution(
-                    state.next_execution(), query.plan, query.stripped, authority, "simple", query.current_sealed
+                    state.next_execution(),
+                    query.plan,
+                    query.stripped,
+                    authority,
+                    "simple",
+                    query.current_sealed,
                 )
             return query.execution
         portal = head.portal
@@ -456,18 +492,18 @@ def _affected(tag: bytes) -> int | None:
 
 
 _READERS: Final[dict[int, Callable[[Response, bytes, int, int], bytes | None]]] = {
-    BIND_COMPLETE: Response._confirmed,
-    CLOSE_COMPLETE: Response._confirmed,
-    COMMAND_COMPLETE: Response._command_complete,
-    COPY_IN_RESPONSE: Response._copy_in,
-    DATA_ROW: Response._row,
-    EMPTY_QUERY_RESPONSE: Response._empty_query,
-    ERROR_RESPONSE: Response._error,
-    NO_DATA: Response._no_data,
-    PARAMETER_DESCRIPTION: Response._parameter_description,
-    PARAMETER_STATUS: Response._parameter_status,
-    PARSE_COMPLETE: Response._confirmed,
-    PORTAL_SUSPENDED: Response._portal_suspended,
-    READY_FOR_QUERY: Response._ready,
-    ROW_DESCRIPTION: Response._row_description,
+    BIND_COMPLETE: Response.confirmed,
+    CLOSE_COMPLETE: Response.confirmed,
+    COMMAND_COMPLETE: Response.command_complete,
+    COPY_IN_RESPONSE: Response.copy_in,
+    DATA_ROW: Response.row,
+    EMPTY_QUERY_RESPONSE: Response.empty_query,
+    ERROR_RESPONSE: Response.error,
+    NO_DATA: Response.no_data,
+    PARAMETER_DESCRIPTION: Response.parameter_description,
+    PARAMETER_STATUS: Response.parameter_status,
+    PARSE_COMPLETE: Response.confirmed,
+    PORTAL_SUSPENDED: Response.portal_suspended,
+    READY_FOR_QUERY: Response.ready,
+    ROW_DESCRIPTION: Response.row_description,
 }

@@ -64,7 +64,9 @@ class RowProgram:
 
     __slots__ = ("_cells", "_fields")
 
-    def __init__(self, shape: Shape, formats: tuple[int, ...], authority: Authority, settings: Settings) -> None:
+    def __init__(
+        self, shape: Shape, formats: tuple[int, ...], authority: Authority, settings: Settings
+    ) -> None:
         self._fields = len(shape.fields)
         last = max(i for i, column in enumerate(shape.columns) if column is not None)
         self._cells: tuple[CellProgram | None, ...] = tuple(
@@ -106,7 +108,9 @@ class RowProgram:
         return message(DATA_ROW, b"".join(parts))
 
 
-def compile_cell(column: Column, format_code: int, authority: Authority, settings: Settings) -> CellProgram:
+def compile_cell(
+    column: Column, format_code: int, authority: Authority, settings: Settings
+) -> CellProgram:
     """The program of one field; what a key means for this principal is worked out at its first value."""
     keys = authority.snapshot.keyset.data_keys
     declared = column.label
@@ -142,7 +146,11 @@ def _compile_key(
     outcome = authority.decide(key.column, Access.READ).outcome
     logical = snapshot.type_of(key.column)
     mask = snapshot.masks.get(key.column) if outcome is Outcome.MASKED else None
-    if logical is None or outcome is Outcome.WITHHELD or (outcome is Outcome.MASKED and mask is None):
+    if (
+        logical is None
+        or outcome is Outcome.WITHHELD
+        or (outcome is Outcome.MASKED and mask is None)
+    ):
         return _withhold(key, refuse=snapshot.policy.denied_value == "error")
     encode = _encoder(logical, column, format_code, settings)
     counted: tuple[str, UseName] = (key.column, "clear" if mask is None else "masked")
@@ -204,7 +212,9 @@ def _encoder(
     if shown.oid == logical.oid:
         return encode
     if not can_convert(logical, shown):
-        raise UnshowableCell("", "42804", f"a value of type {logical.name} stands where {shown.name} was described")
+        raise UnshowableCell(
+            "", "42804", f"a value of type {logical.name} stands where {shown.name} was described"
+        )
     return lambda plaintext: encode(convert(logical, shown, plaintext))
 
 

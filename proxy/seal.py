@@ -34,6 +34,7 @@ from proxy.state import State
 from proxy.wire.framing import INT32
 
 _UNKNOWN_OID: Final = 705
+_NULL: Final = INT32.pack(-1)
 _INTEGERS: Final = {"int2", "int4", "int8"}
 _ARRAY_HEADER: Final = struct.Struct("!iiIii")
 
@@ -66,7 +67,9 @@ class Sealer:
         """A parameter's wire form -> the same in binary, for a parameter of type bytea or bytea[]."""
         return self._sealed_value(seal, declared, format_code, value, literal=False)
 
-    def _sealed_value(self, seal: Seal, declared: int, format_code: int, value: bytes, *, literal: bool) -> bytes:
+    def _sealed_value(
+        self, seal: Seal, declared: int, format_code: int, value: bytes, *, literal: bool
+    ) -> bytes:
         try:
             return self._seal(seal, declared, format_code, value, literal=literal)
         except CellError as error:
@@ -76,7 +79,9 @@ class Sealer:
             message = f"there is no key for sealed column {seal.column}"
             raise ValueRefused(Refusal("0A000", message, "Run sealgate apply.")) from None
 
-    def _seal(self, seal: Seal, declared: int, format_code: int, value: bytes, *, literal: bool) -> bytes:
+    def _seal(
+        self, seal: Seal, declared: int, format_code: int, value: bytes, *, literal: bool
+    ) -> bytes:
         settings = replace(self._settings, encoding="UTF8") if literal else self._settings
         target = column_type(self._snapshot, seal.column)
         source = value_type(self._snapshot, seal, declared)
@@ -107,7 +112,11 @@ class Sealer:
 def column_type(snapshot: Snapshot, column: str) -> LogicalType:
     logical = snapshot.type_of(column)
     if logical is None:
-        raise ValueRefused(Refusal("0A000", f"column {column} is not declared any more", "Prepare the statement again."))
+        raise ValueRefused(
+            Refusal(
+                "0A000", f"column {column} is not declared any more", "Prepare the statement again."
+            )
+        )
     return logical
 
 
@@ -138,8 +147,7 @@ def bytea_array(items: list[bytes | None]) -> bytes:
     if not items:
         return struct.pack("!iiI", 0, 0, BYTEA_OID)
     parts = [_ARRAY_HEADER.pack(1, int(None in items), BYTEA_OID, len(items), 1)]
-    for item in items:
-        parts.append(INT32.pack(-1) if item is None else INT32.pack(len(item)) + item)
+    parts.extend(_NULL if item is None else INT32.pack(len(item)) + item for item in items)
     return b"".join(parts)
 
 
@@ -161,4 +169,6 @@ def _comparable(source: LogicalType, target: LogicalType) -> bool:
 
 def _unfit(column: str, target: str, source: str) -> ValueRefused:
     message = f"sealed column {column} is of type {target} but expression is of type {source}"
-    return ValueRefused(Refusal("42804", message, "You will need to rewrite or cast the expression."))
+    return ValueRefused(
+        Refusal("42804", message, "You will need to rewrite or cast the expression.")
+    )

@@ -29,9 +29,19 @@ SERVER_MESSAGE_LIMIT = 0x3FFFFFFF
 class Session:
     """Holds the three relays and turns their failures into the end of the session."""
 
-    __slots__ = ("_handshake", "_max_message", "_over", "_request", "_response", "_source", "_state")
+    __slots__ = (
+        "_handshake",
+        "_max_message",
+        "_over",
+        "_request",
+        "_response",
+        "_source",
+        "_state",
+    )
 
-    def __init__(self, terms: Terms, source: SnapshotSource, origin: Origin, max_message: int) -> None:
+    def __init__(
+        self, terms: Terms, source: SnapshotSource, origin: Origin, max_message: int
+    ) -> None:
         self._handshake = Handshake(terms, origin)
         self._source = source
         self._max_message = max_message

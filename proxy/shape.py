@@ -77,7 +77,9 @@ def read_shape(
 ) -> Shape:
     """A RowDescription body, with the plan's word on outputs whose origin the server does not tell."""
     fields = read_row_description(body)
-    known = outputs if outputs is not None and len(outputs) == len(fields) else (None,) * len(fields)
+    known = (
+        outputs if outputs is not None and len(outputs) == len(fields) else (None,) * len(fields)
+    )
     columns = tuple(
         _column(field, output, catalog, type_of) if field.type == BYTEA_OID else None
         for field, output in zip(fields, known, strict=True)

@@ -98,7 +98,9 @@ def read_sql(raw: bytes, encoding: str) -> SqlText:
         return SqlText(to_utf8(encoding)(raw).decode(), encoding)
     except CellError as error:
         hint = "Send the statement in a client_encoding that both sides know, UTF8 for instance."
-        return SqlText(raw.decode("latin-1"), "LATIN1", Refusal(error.sqlstate, error.message, hint))
+        return SqlText(
+            raw.decode("latin-1"), "LATIN1", Refusal(error.sqlstate, error.message, hint)
+        )
 
 
 def read_search_path(value: str, login: str) -> tuple[str, ...]:
@@ -112,7 +114,10 @@ def read_search_path(value: str, login: str) -> tuple[str, ...]:
 
 def startup_settings(parameters: Mapping[str, str]) -> Settings:
     """Settings that shape values and that the server does not report: only the startup packet tells them."""
-    given = {name: value.replace("\\", "") for name, value in _OPTION.findall(parameters.get("options", ""))}
+    given = {
+        name: value.replace("\\", "")
+        for name, value in _OPTION.findall(parameters.get("options", ""))
+    }
     given = {name.replace("-", "_").lower(): value for name, value in given.items()}
     given |= {name.lower(): value for name, value in parameters.items()}
     settings = Settings()

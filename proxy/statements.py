@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from proxy.edited import Edited
 from proxy.execution import Execution
 from proxy.shape import Shape
 from proxy.sql.lexer import Stripped
@@ -30,6 +31,8 @@ class Prepared:
     """Parameter type OIDs of the client's Parse; 0 or absent: not declared."""
     sealed: Counter[str] = field(default_factory=Counter)
     """Cells that its literals seal in each execution, by column."""
+    edited: Edited | None = None
+    """What was sent, if it is not what the client wrote."""
     described: bool = False
     """The client asked for a description: `shape` is there before any row is."""
     shape: Shape | None = None
@@ -61,7 +64,9 @@ class Change(Generic[T]):
 
     __slots__ = ("_name", "_names", "older", "value")
 
-    def __init__(self, names: Names[T], name: bytes, value: T | None, older: Change[T] | None) -> None:
+    def __init__(
+        self, names: Names[T], name: bytes, value: T | None, older: Change[T] | None
+    ) -> None:
         self._names = names
         self._name = name
         self.value = value

@@ -9,7 +9,9 @@ from proxy.rows import BadCell
 from proxy.snapshot import Authority
 
 
-def tampered_event(origin: Origin, execution: Execution, bad: BadCell, authority: Authority) -> Event:
+def tampered_event(
+    origin: Origin, execution: Execution, bad: BadCell, authority: Authority
+) -> Event:
     """A Detection Finding that names where the value stands and whose key it claims."""
     return tampered(
         origin,

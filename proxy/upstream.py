@@ -28,7 +28,9 @@ class UpstreamRefused(OSError):
     """The server is there and will not do what the configuration asks: TLS."""
 
 
-async def connect(upstream: Upstream, context: ssl.SSLContext | None, factory: Callable[[], P]) -> P:
+async def connect(
+    upstream: Upstream, context: ssl.SSLContext | None, factory: Callable[[], P]
+) -> P:
     """A connected protocol. Raises OSError (ssl.SSLError and TimeoutError are) when there is none."""
     async with asyncio.timeout(upstream.connect_seconds):
         loop = asyncio.get_running_loop()
@@ -46,7 +48,9 @@ async def connect(upstream: Upstream, context: ssl.SSLContext | None, factory: C
             elif upstream.tls == "prefer":
                 connected = loop.create_connection(factory, sock=sock)
             else:
-                raise UpstreamRefused(f'the server offers no TLS, and upstream.tls is "{upstream.tls}"')
+                raise UpstreamRefused(
+                    f'the server offers no TLS, and upstream.tls is "{upstream.tls}"'
+                )
             return (await connected)[1]
         except BaseException:
             sock.close()

@@ -25,7 +25,17 @@ SHELL = {
     "proxy/audit/operations.py",
 }
 SHELL_FOLDERS = ("proxy/commands/", "proxy/database/", "proxy/demo/")
-IO = {"asyncio", "socket", "ssl", "asyncpg", "structlog", "time", "selectors", "subprocess", "uvloop"}
+IO = {
+    "asyncio",
+    "socket",
+    "ssl",
+    "asyncpg",
+    "structlog",
+    "time",
+    "selectors",
+    "subprocess",
+    "uvloop",
+}
 
 # Who may import what of ours: a prefix of the importing file, and the prefixes it may import.
 LAYERS = {

@@ -31,7 +31,9 @@ def make_certificates(directory: Path, host: str = "127.0.0.1") -> Certificates:
     made.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
     made.key.write_bytes(
         key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
     )
     made.key.chmod(0o600)
@@ -73,7 +75,8 @@ def _certificate(
         )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
+            critical=False,
         )
     )
     if not ca:

@@ -38,7 +38,9 @@ def tls_shop(
     database = make_database()
     postgres = database.postgres
     database.psql(SCHEMA)
-    postgres.psql("SET password_encryption = 'md5'; CREATE ROLE md5_login LOGIN PASSWORD 'correct horse' IN ROLE pg_monitor")
+    postgres.psql(
+        "SET password_encryption = 'md5'; CREATE ROLE md5_login LOGIN PASSWORD 'correct horse' IN ROLE pg_monitor"
+    )
     for user in ("scram_login", "clear_login"):
         postgres.psql(f"CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'")
     listen = f'tls_cert = "{certificates.cert}"\ntls_key = "{certificates.key}"\n'
@@ -61,7 +63,9 @@ def url(shop: Shop, user: str, password: str, **options: str) -> str:
 
 @pytest.mark.parametrize("user", USERS)
 @pytest.mark.parametrize("sslmode", ["disable", "require", "verify-full"])
-def test_passwords_are_relayed(tls_shop: Shop, certificates: Certificates, user: str, sslmode: str) -> None:
+def test_passwords_are_relayed(
+    tls_shop: Shop, certificates: Certificates, user: str, sslmode: str
+) -> None:
     """md5, SCRAM-SHA-256 and cleartext, with and without TLS; the event names the method."""
     before = tls_shop.clear_events()
     options = {"sslmode": sslmode}
@@ -70,13 +74,19 @@ def test_passwords_are_relayed(tls_shop: Shop, certificates: Certificates, user:
     with psycopg.connect(url(tls_shop, user, PASSWORD, **options)) as connection:
         assert connection.execute("SELECT current_user").fetchone() == (user,)
         assert connection.execute("SELECT email FROM customers WHERE id = 1").fetchone() == (None,)
-    (event,) = [e for e in tls_shop.events()[before:] if e["metadata"]["event_code"] == "authentication.succeeded"]
+    (event,) = [
+        e
+        for e in tls_shop.events()[before:]
+        if e["metadata"]["event_code"] == "authentication.succeeded"
+    ]
     assert event["auth_protocol"] == USERS[user]
     assert event["unmapped"]["sealgate"]["tls"] is (sslmode != "disable")
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_a_wrong_password_ends_the_connection_with_the_servers_error(tls_shop: Shop, user: str) -> None:
+def test_a_wrong_password_ends_the_connection_with_the_servers_error(
+    tls_shop: Shop, user: str
+) -> None:
     """28P01, and an event that says so, without the password."""
     before = tls_shop.clear_events()
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
@@ -100,7 +110,10 @@ def test_scram_plus_is_not_offered(tls_shop: Shop) -> None:
     """Channel binding would bind to a TLS channel that ends at the proxy."""
     with WireClient(tls_shop.port) as client:
         replies = []
-        body = struct.pack("!I", 196608) + f"user\0scram_login\0database\0{tls_shop.database.name}\0\0".encode()
+        body = (
+            struct.pack("!I", 196608)
+            + f"user\0scram_login\0database\0{tls_shop.database.name}\0\0".encode()
+        )
         client.send(struct.pack("!I", len(body) + 4) + body)
         replies.append(client.read())
     assert replies[0] is not None
@@ -126,11 +139,11 @@ def test_a_cancel_request_over_tls_is_relayed(tls_shop: Shop) -> None:
             connection.execute("SELECT pg_sleep(20)")
 
 
-def test_tls_can_be_required(
-    tls_shop: Shop, certificates: Certificates, tmp_path: Path
-) -> None:
+def test_tls_can_be_required(tls_shop: Shop, certificates: Certificates, tmp_path: Path) -> None:
     """tls_required: a client in clear is told so before anything is sent to the server."""
-    listen = f'tls_cert = "{certificates.cert}"\ntls_key = "{certificates.key}"\ntls_required = true\n'
+    listen = (
+        f'tls_cert = "{certificates.cert}"\ntls_key = "{certificates.key}"\ntls_required = true\n'
+    )
     shop = Shop(tls_shop.database, tmp_path, listen=listen)
     shop.write_config()
     for name in ("keystore.json", "root.key"):
@@ -177,7 +190,10 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-@pytest.mark.parametrize(("tls", "trusted", "works"), [("require", False, True), ("verify-full", True, True), ("verify-full", False, False)])
+@pytest.mark.parametrize(
+    ("tls", "trusted", "works"),
+    [("require", False, True), ("verify-full", True, True), ("verify-full", False, False)],
+)
 async def test_tls_to_the_server(
     tls_shop: Shop, certificates: Certificates, tmp_path: Path, tls: str, trusted: bool, works: bool
 ) -> None:
@@ -186,7 +202,9 @@ async def test_tls_to_the_server(
     server = await stand_in.start()
     shop = Shop(tls_shop.database, tmp_path, upstream_port=stand_in.port)
     shop.write_config()
-    text = shop.config.read_text().replace('tls = "disable"', f'tls = "{tls}"' + (f'\ntls_ca = "{certificates.ca}"' if trusted else ""))
+    text = shop.config.read_text().replace(
+        'tls = "disable"', f'tls = "{tls}"' + (f'\ntls_ca = "{certificates.ca}"' if trusted else "")
+    )
     shop.config.write_text(text)
     for name in ("keystore.json", "root.key"):
         (tmp_path / name).write_bytes((tls_shop.directory / name).read_bytes())

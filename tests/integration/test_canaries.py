@@ -52,7 +52,7 @@ STATEMENTS = [
     "SELECT id FROM customers WHERE email = '{c}' AND (",
     "INSERT INTO customers (email) VALUES ('{c}'",
     "SELECT 'unterminated {c} FROM customers",
-    "SELECT \"{c}\" FROM customers",
+    'SELECT "{c}" FROM customers',
     "SELECT id FROM customers WHERE email = U&'{c}\\zzzz'",
     "SELECT id FROM customers WHERE email = $1||'a$ --' AND email = '{c}'",
 ]
@@ -117,13 +117,19 @@ async def canary(shop: Shop) -> str:
 
 def search(path: Path, canary: str) -> list[bytes]:
     content = path.read_bytes()
-    return [content[max(0, at - 120) : at + 60] for s in spellings(canary) if (at := content.find(s)) >= 0]
+    return [
+        content[max(0, at - 120) : at + 60]
+        for s in spellings(canary)
+        if (at := content.find(s)) >= 0
+    ]
 
 
 def test_it_was_there(shop: Shop, canary: str) -> None:
     """The search would find it: the application reads it back through the proxy."""
     with shop.connect() as app:
-        assert app.execute("SELECT count(*) FROM customers WHERE email = %s", (canary,)).fetchone() == (1,)
+        assert app.execute(
+            "SELECT count(*) FROM customers WHERE email = %s", (canary,)
+        ).fetchone() == (1,)
     assert len(shop.events()) > 100
 
 

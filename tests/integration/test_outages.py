@@ -59,7 +59,9 @@ def test_a_server_that_stops_and_comes_back(own_shop: Shop, own_postgres: Embedd
     assert read_email(own_shop) == "ada@example.com"
 
 
-def test_a_server_that_crashes_under_a_query(own_shop: Shop, own_postgres: EmbeddedPostgres) -> None:
+def test_a_server_that_crashes_under_a_query(
+    own_shop: Shop, own_postgres: EmbeddedPostgres
+) -> None:
     """The connection ends; the next one after the recovery works."""
     with own_shop.connect() as app:
         threading.Timer(0.3, own_postgres.kill).start()
@@ -95,7 +97,9 @@ def test_sigterm_drains(own_shop: Shop) -> None:
         own_shop.connect(connect_timeout=3)
     with pytest.raises(psycopg.OperationalError):
         idle.execute("SELECT 1")
-    assert busy.execute("SELECT email FROM customers WHERE id = 1").fetchone() == ("ada@example.com",)
+    assert busy.execute("SELECT email FROM customers WHERE id = 1").fetchone() == (
+        "ada@example.com",
+    )
     busy.execute("COMMIT")
     assert own_shop.process.wait(10) == 0
     assert own_shop.events()[-1]["metadata"]["event_code"].endswith("stopped")
@@ -121,14 +125,19 @@ def test_sighup_reloads_the_policy_for_open_sessions(own_shop: Shop) -> None:
     assert "keep_lots" in own_shop.output_path.read_text()
 
 
-def test_no_row_is_released_when_its_event_cannot_be_written(own_shop: Shop, tmp_path: Path) -> None:
+def test_no_row_is_released_when_its_event_cannot_be_written(
+    own_shop: Shop, tmp_path: Path
+) -> None:
     """on_failure = "deny": the client gets 58030 and no row; with "allow" it gets the row."""
     own_shop.stop()
     original = own_shop.config.read_text()
     try:
         for on_failure in ("deny", "allow"):
             own_shop.config.write_text(
-                original.replace('path = "audit.jsonl"', f'path = "limited-{on_failure}.jsonl"\non_failure = "{on_failure}"')
+                original.replace(
+                    'path = "audit.jsonl"',
+                    f'path = "limited-{on_failure}.jsonl"\non_failure = "{on_failure}"',
+                )
             )
             own_shop.serve()
             assert own_shop.process is not None

@@ -62,14 +62,23 @@ def test_backend_key_data_and_parameter_status_are_the_servers(client: WireClien
 def test_describe_before_any_value_is_known(client: WireClient) -> None:
     """ParameterDescription says the logical types; RowDescription coheres in OID, length, modifier."""
     client.send(
-        write_parse(Parse(b"s", b"INSERT INTO customers (email, birth_date, note) VALUES ($1, $2, $3) RETURNING *", ())),
+        write_parse(
+            Parse(
+                b"s",
+                b"INSERT INTO customers (email, birth_date, note) VALUES ($1, $2, $3) RETURNING *",
+                (),
+            )
+        ),
         write_target(ord("D"), "S", b"s"),
         SYNC_MESSAGE,
     )
     replies = dict(client.until("Z"))
     assert read_parameter_description(replies["t"]) == (25, 1082, 25)
     fields = {f.name: f for f in read_row_description(replies["T"])}
-    assert [(fields[n].type, fields[n].length, fields[n].modifier) for n in (b"id", b"email", b"birth_date", b"balance")] == [
+    assert [
+        (fields[n].type, fields[n].length, fields[n].modifier)
+        for n in (b"id", b"email", b"birth_date", b"balance")
+    ] == [
         (23, 4, -1),
         (25, -1, -1),
         (1082, 4, -1),
@@ -89,7 +98,9 @@ def test_an_execute_without_describe_is_unsealed_all_the_same(client: WireClient
     )
     replies = client.until("Z")
     assert kinds(replies) == "12DCZ"
-    assert replies[2][1] == struct.pack("!HI", 2, 15) + b"ada@example.com" + struct.pack("!II", 4, 1)
+    assert replies[2][1] == struct.pack("!HI", 2, 15) + b"ada@example.com" + struct.pack(
+        "!II", 4, 1
+    )
 
 
 def test_a_suspended_portal_resumes_and_is_one_execution(shop: Shop, client: WireClient) -> None:
@@ -114,7 +125,9 @@ def test_a_pipeline_with_an_error_skips_to_sync_and_goes_on(client: WireClient) 
     one = write_parse(Parse(b"", b"SELECT email FROM customers WHERE id = 1", ()))
     bind, execute = write_bind(Bind(b"", b"", (), (), ())), write_execute(b"")
     bad = write_parse(Parse(b"", b"SELECT lower(email) FROM customers", ()))
-    client.send(one, bind, execute, bad, bind, execute, SYNC_MESSAGE, one, bind, execute, SYNC_MESSAGE)
+    client.send(
+        one, bind, execute, bad, bind, execute, SYNC_MESSAGE, one, bind, execute, SYNC_MESSAGE
+    )
     first, second = client.until("Z"), client.until("Z")
     assert kinds(first) == "12DCEZ"
     assert sqlstate(first[4][1]) == "0A000"
@@ -133,7 +146,9 @@ def test_a_refused_parse_with_flush_answers_at_once(client: WireClient) -> None:
 
 def test_a_refused_parse_leaves_the_clients_other_statements_alone(client: WireClient) -> None:
     """A named statement is refused; the unnamed one still works, as it would in PostgreSQL."""
-    client.send(write_parse(Parse(b"", b"SELECT email FROM customers WHERE id = 2", ())), SYNC_MESSAGE)
+    client.send(
+        write_parse(Parse(b"", b"SELECT email FROM customers WHERE id = 2", ())), SYNC_MESSAGE
+    )
     client.until("Z")
     client.send(write_parse(Parse(b"named", b"SELECT max(email) FROM customers", ())), SYNC_MESSAGE)
     assert kinds(client.until("Z")) == "EZ"
@@ -157,7 +172,9 @@ def test_a_name_keeps_its_meaning_when_parsing_it_again_fails(client: WireClient
 
 def test_formats_mix_per_parameter_and_per_column(client: WireClient) -> None:
     """A sealed parameter in text beside one in binary; results likewise."""
-    sql = b"SELECT birth_date, email, birth_date FROM customers WHERE email = $1 AND birth_date = $2"
+    sql = (
+        b"SELECT birth_date, email, birth_date FROM customers WHERE email = $1 AND birth_date = $2"
+    )
     day = struct.pack("!i", -5135)  # 1985-12-10
     client.send(
         write_parse(Parse(b"", sql, ())),
@@ -169,13 +186,20 @@ def test_formats_mix_per_parameter_and_per_column(client: WireClient) -> None:
     replies = dict(client.until("Z"))
     assert [f.format for f in read_row_description(replies["T"])] == [1, 0, 0]
     assert replies["D"] == (
-        struct.pack("!HI", 3, 4) + day + struct.pack("!I", 15) + b"ada@example.com" + struct.pack("!I", 10) + b"1985-12-10"
+        struct.pack("!HI", 3, 4)
+        + day
+        + struct.pack("!I", 15)
+        + b"ada@example.com"
+        + struct.pack("!I", 10)
+        + b"1985-12-10"
     )
 
 
 def test_several_results_in_one_simple_query(client: WireClient) -> None:
     """One ReadyForQuery; the refused statement's RowDescription is not shown."""
-    replies = client.query("SELECT email FROM customers WHERE id = 1; SELECT lower(email) FROM customers; SELECT 1")
+    replies = client.query(
+        "SELECT email FROM customers WHERE id = 1; SELECT lower(email) FROM customers; SELECT 1"
+    )
     assert kinds(replies) == "TDCEZ"
     assert kinds(client.query("")) == "IZ"
     assert kinds(client.query("SELECT 1; ; SELECT email FROM customers WHERE id = 2;")) == "TDCTDCZ"
@@ -204,20 +228,30 @@ def test_cancel_reaches_the_right_backend(shop: Shop) -> None:
         threading.Timer(0.3, app.cancel_safe).start()
         with pytest.raises(psycopg.errors.QueryCanceled):
             app.execute("SELECT pg_sleep(20)")
-        assert app.execute("SELECT email FROM customers WHERE id = 1").fetchone() == ("ada@example.com",)
+        assert app.execute("SELECT email FROM customers WHERE id = 1").fetchone() == (
+            "ada@example.com",
+        )
 
 
 def test_psycopg_pipeline_mode(shop: Shop) -> None:
     """A pipeline of sealed inserts and selects, and one error in the middle."""
     with shop.connect() as app:
         with app.pipeline():
-            cursors = [app.execute("SELECT email FROM customers WHERE id = %s", (i,)) for i in (1, 2, 3)]
-        assert [c.fetchone() for c in cursors] == [("ada@example.com",), ("bob@example.com",), (None,)]
+            cursors = [
+                app.execute("SELECT email FROM customers WHERE id = %s", (i,)) for i in (1, 2, 3)
+            ]
+        assert [c.fetchone() for c in cursors] == [
+            ("ada@example.com",),
+            ("bob@example.com",),
+            (None,),
+        ]
         with pytest.raises(psycopg.Error), app.pipeline():
             app.execute("SELECT 1")
             app.execute("SELECT lower(email) FROM customers")
             app.execute("SELECT 2")
-        assert app.execute("SELECT email FROM customers WHERE id = 1").fetchone() == ("ada@example.com",)
+        assert app.execute("SELECT email FROM customers WHERE id = 1").fetchone() == (
+            "ada@example.com",
+        )
 
 
 async def test_asyncpg_cursors_copy_and_large_values(shop: Shop) -> None:
@@ -225,13 +259,22 @@ async def test_asyncpg_cursors_copy_and_large_values(shop: Shop) -> None:
     app = await asyncpg.connect(shop.dsn())
     try:
         async with app.transaction():
-            emails = [r["email"] async for r in app.cursor("SELECT email FROM customers WHERE id <= 3 ORDER BY id", prefetch=1)]
+            emails = [
+                r["email"]
+                async for r in app.cursor(
+                    "SELECT email FROM customers WHERE id <= 3 ORDER BY id", prefetch=1
+                )
+            ]
         assert emails == ["ada@example.com", "bob@example.com", None]
-        await app.copy_records_to_table("plain", records=[(i, f"m{i}", None, i) for i in range(1000, 3000)])
+        await app.copy_records_to_table(
+            "plain", records=[(i, f"m{i}", None, i) for i in range(1000, 3000)]
+        )
         assert await app.fetchval("SELECT count(*) FROM plain WHERE id >= 1000") == 2000
         await app.execute("DELETE FROM plain WHERE id >= 1000")
         huge = "é" * 600_000
-        number = await app.fetchval("INSERT INTO customers (name, ssn) VALUES ('Big', $1) RETURNING id", huge)
+        number = await app.fetchval(
+            "INSERT INTO customers (name, ssn) VALUES ('Big', $1) RETURNING id", huge
+        )
         assert await app.fetchval("SELECT ssn FROM customers WHERE id = $1", number) == huge
         await app.execute("DELETE FROM customers WHERE id = $1", number)
         for _ in range(3):
@@ -242,7 +285,9 @@ async def test_asyncpg_cursors_copy_and_large_values(shop: Shop) -> None:
 
 def test_other_databases_pass_through(shop: Shop) -> None:
     """A session on another database is relayed as it is."""
-    with psycopg.connect(f"postgresql://shop_app@127.0.0.1:{shop.port}/postgres", autocommit=True) as other:
+    with psycopg.connect(
+        f"postgresql://shop_app@127.0.0.1:{shop.port}/postgres", autocommit=True
+    ) as other:
         assert other.execute("SELECT current_database()").fetchone() == ("postgres",)
 
 
@@ -287,7 +332,9 @@ def test_strangers_are_turned_away(shop: Shop, garbage: bytes) -> None:
         assert app.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_impossible_lengths_end_the_connection_with_08p01_and_an_event(shop: Shop, client: WireClient) -> None:
+def test_impossible_lengths_end_the_connection_with_08p01_and_an_event(
+    shop: Shop, client: WireClient
+) -> None:
     """A length shorter than itself; a Query of 3 GB by its header."""
     before = shop.clear_events()
     client.send(b"Q" + struct.pack("!I", 2))
@@ -308,7 +355,9 @@ def test_random_bytes_after_login_never_stop_the_proxy(shop: Shop) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)
     session = (
-        write_parse(Parse(b"s", b"INSERT INTO customers (email) VALUES ($1) RETURNING email", (25,)))
+        write_parse(
+            Parse(b"s", b"INSERT INTO customers (email) VALUES ($1) RETURNING email", (25,))
+        )
         + write_bind(Bind(b"p", b"s", (1,), (b"x@example.com",), (1,)))
         + write_target(ord("D"), "P", b"p")
         + write_execute(b"p")
@@ -338,7 +387,9 @@ def test_random_bytes_after_login_never_stop_the_proxy(shop: Shop) -> None:
                 pytest.fail("the proxy neither answered nor closed")
     with shop.connect() as app:
         app.execute("DELETE FROM customers WHERE id > 3")
-        assert app.execute("SELECT email FROM customers WHERE id = 1").fetchone() == ("ada@example.com",)
+        assert app.execute("SELECT email FROM customers WHERE id = 1").fetchone() == (
+            "ada@example.com",
+        )
 
 
 def test_a_slow_reader_costs_bounded_memory(shop: Shop) -> None:
@@ -346,7 +397,9 @@ def test_a_slow_reader_costs_bounded_memory(shop: Shop) -> None:
     assert shop.process is not None
     with WireClient(shop.port) as client:
         client.start("shop_app", shop.database.name)
-        client.send(message(ord("Q"), b"SELECT repeat('x', 1000) FROM generate_series(1, 300000)\0"))
+        client.send(
+            message(ord("Q"), b"SELECT repeat('x', 1000) FROM generate_series(1, 300000)\0")
+        )
         time.sleep(1.5)
         status = open(f"/proc/{shop.process.pid}/status").read()
         resident = int(status.split("VmRSS:")[1].split()[0])
@@ -357,7 +410,9 @@ def test_bytes_one_at_a_time(shop: Shop) -> None:
     """A session delivered byte by byte is the same session."""
     with WireClient(shop.port) as client:
         client.start("shop_app", shop.database.name)
-        for byte in message(ord("Q"), b"SELECT email FROM customers WHERE email = 'ada@example.com'\0"):
+        for byte in message(
+            ord("Q"), b"SELECT email FROM customers WHERE email = 'ada@example.com'\0"
+        ):
             client.send(bytes([byte]))
         replies = client.until("Z")
     assert kinds(replies) == "TDCZ"

@@ -12,7 +12,9 @@ from tests.integration.shop import Shop
 def test_the_database_holds_sealed_values_only(shop: Shop) -> None:
     """Around the proxy there is no plaintext of a marked column, NULL stays NULL."""
     with shop.direct() as direct:
-        rows = direct.execute("SELECT email, ssn, birth_date, balance FROM customers ORDER BY id").fetchall()
+        rows = direct.execute(
+            "SELECT email, ssn, birth_date, balance FROM customers ORDER BY id"
+        ).fetchall()
     assert rows[2] == (None, None, None, None)
     for row in rows[:2]:
         for value in row:
@@ -90,7 +92,10 @@ def test_views_and_functions_in_the_database_unseal_by_the_value(shop: Shop) -> 
         assert "123-45-6789" not in str(found)
         assert "*******6789" in str(found)
     with shop.connect("analyst") as analyst:
-        assert analyst.execute("SELECT contact, number FROM people WHERE id = 1").fetchone() == (None, None)
+        assert analyst.execute("SELECT contact, number FROM people WHERE id = 1").fetchone() == (
+            None,
+            None,
+        )
         assert analyst.execute("SELECT the_ssn(1)").fetchone() == (None,)
 
 
@@ -103,7 +108,9 @@ async def test_asyncpg_sees_the_same(shop: Shop) -> None:
         )
         assert row is not None
         assert [str(v) for v in row] == ["ada@example.com", "1985-12-10", "100.50"]
-        statement = await app.prepare("SELECT id FROM customers WHERE email = $1 AND birth_date = $2")
+        statement = await app.prepare(
+            "SELECT id FROM customers WHERE email = $1 AND birth_date = $2"
+        )
         assert [t.name for t in statement.get_parameters()] == ["text", "date"]
     finally:
         await app.close()
@@ -123,7 +130,9 @@ def test_a_role_without_a_grant_may_neither_compare_nor_write(shop: Shop) -> Non
             assert "ada@" not in str(caught.value)
         assert analyst.execute("SELECT 1").fetchone() == (1,)
     with shop.connect("support_login") as support:
-        found = support.execute("SELECT name FROM customers WHERE email = %s", ("ada@example.com",)).fetchone()
+        found = support.execute(
+            "SELECT name FROM customers WHERE email = %s", ("ada@example.com",)
+        ).fetchone()
         assert found == ("Ada",)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             support.execute("UPDATE customers SET email = %s WHERE id = 1", ("x@example.com",))
@@ -137,6 +146,8 @@ def test_set_role_changes_nothing_that_sealgate_unseals(shop: Shop) -> None:
             direct.execute("REVOKE shop_app FROM analyst")
         with shop.connect("support_login") as support:
             support.execute("SET ROLE support")
-            assert support.execute("SELECT ssn FROM customers WHERE id = 1").fetchone() == ("*******6789",)
+            assert support.execute("SELECT ssn FROM customers WHERE id = 1").fetchone() == (
+                "*******6789",
+            )
     finally:
         shop.database.psql("REVOKE shop_app FROM analyst")

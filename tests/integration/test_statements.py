@@ -54,7 +54,9 @@ def test_insert_and_read_back(shop: Shop, app: psycopg.Connection[Any]) -> None:
     assert again == ("1",)
 
 
-def test_insert_several_rows_null_default_and_no_column_list(shop: Shop, app: psycopg.Connection[Any]) -> None:
+def test_insert_several_rows_null_default_and_no_column_list(
+    shop: Shop, app: psycopg.Connection[Any]
+) -> None:
     """Every row of VALUES is sealed; NULL and DEFAULT stay what they are."""
     app.execute(
         "INSERT INTO customers VALUES (DEFAULT, %s, %s, NULL, DEFAULT, 5), (DEFAULT, %s, DEFAULT, %s, %s, %s)",
@@ -62,26 +64,48 @@ def test_insert_several_rows_null_default_and_no_column_list(shop: Shop, app: ps
     )
     assert_sealed(stored(shop, "E1"))
     assert_sealed(stored(shop, "E2"))
-    rows = app.execute("SELECT name, email, ssn, balance FROM customers WHERE name LIKE 'E_' ORDER BY name").fetchall()
-    assert rows == [("E1", "e1@example.com", None, decimal.Decimal("5.00")), ("E2", None, "2", decimal.Decimal("7.00"))]
+    rows = app.execute(
+        "SELECT name, email, ssn, balance FROM customers WHERE name LIKE 'E_' ORDER BY name"
+    ).fetchall()
+    assert rows == [
+        ("E1", "e1@example.com", None, decimal.Decimal("5.00")),
+        ("E2", None, "2", decimal.Decimal("7.00")),
+    ]
 
 
 def test_insert_select_from_the_same_column(shop: Shop, app: psycopg.Connection[Any]) -> None:
     """The same column's values may travel; another column's may not."""
-    app.execute("INSERT INTO customers (name, ssn) SELECT 'Fay', ssn FROM customers WHERE id = %s", (1,))
-    assert app.execute("SELECT ssn FROM customers WHERE name = 'Fay'").fetchone() == ("123-45-6789",)
+    app.execute(
+        "INSERT INTO customers (name, ssn) SELECT 'Fay', ssn FROM customers WHERE id = %s", (1,)
+    )
+    assert app.execute("SELECT ssn FROM customers WHERE name = 'Fay'").fetchone() == (
+        "123-45-6789",
+    )
     with pytest.raises(psycopg.errors.FeatureNotSupported):
-        app.execute("INSERT INTO customers (name, ssn) SELECT 'Gus', email FROM customers WHERE id = 1")
+        app.execute(
+            "INSERT INTO customers (name, ssn) SELECT 'Gus', email FROM customers WHERE id = 1"
+        )
 
 
 def test_update_forms(shop: Shop, app: psycopg.Connection[Any]) -> None:
     """SET, tuple SET, FROM, an alias."""
     app.execute("INSERT INTO customers (name, email) VALUES ('Hal', %s)", ("hal@example.com",))
-    app.execute("UPDATE customers SET email = %s, note = 'x' WHERE email = %s", ("hal2@example.com", "hal@example.com"))
-    app.execute("UPDATE customers AS c SET (ssn, birth_date) = (%s, %s) WHERE c.email = %s", ("3", "2002-02-02", "hal2@example.com"))
-    app.execute("UPDATE customers SET ssn = %s FROM orders o WHERE customers.name = 'Hal' AND o.id = 1", ("4",))
+    app.execute(
+        "UPDATE customers SET email = %s, note = 'x' WHERE email = %s",
+        ("hal2@example.com", "hal@example.com"),
+    )
+    app.execute(
+        "UPDATE customers AS c SET (ssn, birth_date) = (%s, %s) WHERE c.email = %s",
+        ("3", "2002-02-02", "hal2@example.com"),
+    )
+    app.execute(
+        "UPDATE customers SET ssn = %s FROM orders o WHERE customers.name = 'Hal' AND o.id = 1",
+        ("4",),
+    )
     assert_sealed(stored(shop, "Hal"))
-    row = app.execute("SELECT email, ssn, birth_date, note FROM customers WHERE name = 'Hal'").fetchone()
+    row = app.execute(
+        "SELECT email, ssn, birth_date, note FROM customers WHERE name = 'Hal'"
+    ).fetchone()
     assert row == ("hal2@example.com", "4", datetime.date(2002, 2, 2), "x")
 
 
@@ -109,7 +133,8 @@ def test_delete_using(app: psycopg.Connection[Any]) -> None:
     """DELETE ... USING with a comparison on a sealed column."""
     app.execute("INSERT INTO customers (name, email) VALUES ('Jan', %s)", ("jan@example.com",))
     deleted = app.execute(
-        "DELETE FROM customers c USING orders o WHERE o.id = 1 AND c.email = %s RETURNING c.email", ("jan@example.com",)
+        "DELETE FROM customers c USING orders o WHERE o.id = 1 AND c.email = %s RETURNING c.email",
+        ("jan@example.com",),
     ).fetchall()
     assert deleted == [("jan@example.com",)]
 
@@ -133,9 +158,13 @@ def test_delete_using(app: psycopg.Connection[Any]) -> None:
         ("NOT email = %s", ("bob@example.com",), ["Ada"]),
     ],
 )
-def test_comparisons(app: psycopg.Connection[Any], condition: str, parameters: tuple[Any, ...], names: list[str]) -> None:
+def test_comparisons(
+    app: psycopg.Connection[Any], condition: str, parameters: tuple[Any, ...], names: list[str]
+) -> None:
     """Equality as declared, NULL semantics as SQL's."""
-    rows = app.execute(f"SELECT name FROM customers WHERE id <= 3 AND {condition} ORDER BY id", parameters).fetchall()
+    rows = app.execute(
+        f"SELECT name FROM customers WHERE id <= 3 AND {condition} ORDER BY id", parameters
+    ).fetchall()
     assert [row[0] for row in rows] == names
 
 
@@ -208,7 +237,9 @@ def test_a_refusal_inside_a_transaction_aborts_it_as_the_server_would(shop: Shop
         with pytest.raises(psycopg.errors.InFailedSqlTransaction):
             app.execute("SELECT 1")
         app.execute("ROLLBACK TO s")
-        assert app.execute("SELECT email FROM customers WHERE id = 1").fetchone() == ("ada@example.com",)
+        assert app.execute("SELECT email FROM customers WHERE id = 1").fetchone() == (
+            "ada@example.com",
+        )
         app.execute("COMMIT")
 
 
@@ -221,13 +252,17 @@ def test_a_refusal_inside_a_transaction_aborts_it_as_the_server_would(shop: Shop
         ("balance", "12345678901.00", "22003"),
     ],
 )
-def test_values_that_are_not_of_the_type(app: psycopg.Connection[Any], column: str, value: str, sqlstate: str) -> None:
+def test_values_that_are_not_of_the_type(
+    app: psycopg.Connection[Any], column: str, value: str, sqlstate: str
+) -> None:
     """The server's own SQLSTATE, and the value is not in the message."""
     with pytest.raises(psycopg.Error) as caught:
         app.execute(f"UPDATE customers SET {column} = %s WHERE id = 1", (value,))
     assert caught.value.sqlstate == sqlstate
     assert value not in str(caught.value)
-    assert app.execute("SELECT balance FROM customers WHERE id = 1").fetchone() == (decimal.Decimal("100.50"),)
+    assert app.execute("SELECT balance FROM customers WHERE id = 1").fetchone() == (
+        decimal.Decimal("100.50"),
+    )
 
 
 def test_several_statements_in_one_query(shop: Shop) -> None:
@@ -241,7 +276,9 @@ def test_several_statements_in_one_query(shop: Shop) -> None:
         assert cursor.fetchone() == ("kim@example.com",)
         assert_sealed(stored(shop, "Kim"))
         with pytest.raises(psycopg.errors.FeatureNotSupported):
-            app.execute("UPDATE customers SET note = 'gone' WHERE name = 'Kim'; SELECT lower(email) FROM customers")
+            app.execute(
+                "UPDATE customers SET note = 'gone' WHERE name = 'Kim'; SELECT lower(email) FROM customers"
+            )
         assert app.execute("SELECT note FROM customers WHERE name = 'Kim'").fetchone() == ("none",)
         app.execute("DELETE FROM customers WHERE name = 'Kim'")
 
@@ -249,8 +286,17 @@ def test_several_statements_in_one_query(shop: Shop) -> None:
 def test_untouched_statements_are_what_they_were(shop: Shop) -> None:
     """Tables without sealed columns, bytea that looks like a sealed value included."""
     with shop.connect() as app, shop.direct() as direct:
-        for query in ("SELECT * FROM orders ORDER BY id", "SELECT 1, NULL, 'x'", "SHOW search_path"):
+        for query in (
+            "SELECT * FROM orders ORDER BY id",
+            "SELECT 1, NULL, 'x'",
+            "SHOW search_path",
+        ):
             assert app.execute(query).fetchall() == direct.execute(query).fetchall()
-        app.execute("INSERT INTO plain VALUES (1, 'p@example.com', %s, 2)", (b"\x5e\xa1\x01\x00raw",))
-        assert direct.execute("SELECT email, blob FROM plain").fetchone() == ("p@example.com", b"\x5e\xa1\x01\x00raw")
+        app.execute(
+            "INSERT INTO plain VALUES (1, 'p@example.com', %s, 2)", (b"\x5e\xa1\x01\x00raw",)
+        )
+        assert direct.execute("SELECT email, blob FROM plain").fetchone() == (
+            "p@example.com",
+            b"\x5e\xa1\x01\x00raw",
+        )
         assert app.execute("SELECT blob FROM plain").fetchone() == (b"\x5e\xa1\x01\x00raw",)

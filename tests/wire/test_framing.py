@@ -28,7 +28,12 @@ def message(kind: bytes, body: bytes) -> bytes:
     return kind + struct.pack("!I", len(body) + 4) + body
 
 
-STREAM = [message(b"S", b""), message(b"Q", b"SELECT 1\0"), message(b"d", bytes(range(256)) * 3), message(b"X", b"")]
+STREAM = [
+    message(b"S", b""),
+    message(b"Q", b"SELECT 1\0"),
+    message(b"d", bytes(range(256)) * 3),
+    message(b"X", b""),
+]
 
 
 def test_messages_survive_every_split_in_two() -> None:

@@ -40,7 +40,14 @@ NAME = st.binary(max_size=20).map(lambda b: b.replace(b"\0", b""))
 OID = st.integers(0, 2**32 - 1)
 FORMAT = st.sampled_from([0, 1])
 FIELD = st.builds(
-    Field, NAME, OID, st.integers(0, 1600), OID, st.integers(-2, 100), st.integers(-1, 2**31 - 1), FORMAT
+    Field,
+    NAME,
+    OID,
+    st.integers(0, 1600),
+    OID,
+    st.integers(-2, 100),
+    st.integers(-1, 2**31 - 1),
+    FORMAT,
 )
 
 
@@ -87,14 +94,19 @@ BODIES: list[tuple[Callable[[bytes], Any], bytes]] = [
     (read_execute, write_execute(b"p", 5)[HEADER_SIZE:]),
     (read_target, write_target(DESCRIBE, "S", b"name")[HEADER_SIZE:]),
     (read_target, write_target(CLOSE, "P", b"name")[HEADER_SIZE:]),
-    (read_row_description, write_row_description((Field(b"n", 1, 1, 17, -1, -1, 0),))[HEADER_SIZE:]),
+    (
+        read_row_description,
+        write_row_description((Field(b"n", 1, 1, 17, -1, -1, 0),))[HEADER_SIZE:],
+    ),
     (read_parameter_description, write_parameter_description((25, 17))[HEADER_SIZE:]),
     (read_fields, error_response("ERROR", "42501", "no", "hint")[HEADER_SIZE:]),
 ]
 
 
 @pytest.mark.parametrize(("read", "body"), BODIES)
-def test_a_body_cut_short_or_too_long_is_a_bad_message(read: Callable[[bytes], Any], body: bytes) -> None:
+def test_a_body_cut_short_or_too_long_is_a_bad_message(
+    read: Callable[[bytes], Any], body: bytes
+) -> None:
     """Every prefix and every extension is refused as such: no IndexError, no struct.error, no guess."""
     read(body)
     for cut in range(len(body)):
