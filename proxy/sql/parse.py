@@ -114,8 +114,17 @@ _TYPE_NAMES: Final = """
     numeric numrange real smallint text time timestamp timestamptz timetz tsrange tstzrange uuid
     varchar xml
 """
+# Types that sqlglot does not know, or knows without their arrays: names to it, in places where only
+# a type can stand.
+_OTHER_TYPES: Final = """
+    box cidr circle citext cube hstore inet jsonpath line lquery lseg ltree ltxtquery macaddr macaddr8
+    oid path pg_lsn point polygon regclass regcollation regconfig regdictionary regnamespace regoper
+    regoperator regproc regprocedure regrole regtype seg tsmultirange tsquery tsvector tstzmultirange
+    xid xid8
+"""
 _TYPES: Final[dict[str, TokenType]] = {
-    word: Postgres.Tokenizer.KEYWORDS[word.upper()] for word in _TYPE_NAMES.split()
+    **{word: Postgres.Tokenizer.KEYWORDS[word.upper()] for word in _TYPE_NAMES.split()},
+    **dict.fromkeys(_OTHER_TYPES.split(), _T.USERDEFINED),
 }
 _TYPE_PAIRS: Final = {
     ("double", "precision"): _T.DOUBLE,
@@ -195,9 +204,15 @@ def _casts(tokens: Sequence[Token], words: list[str]) -> set[int]:
                 brackets.pop()
         elif words[index] == "as" and brackets and brackets[-1]:
             places.add(index + 1)
-        elif token.kind is Kind.STRING and index > 0 and words[index - 1] in _TYPES:
-            places.add(index - 1)
+        elif token.kind is Kind.STRING and index > 0:
+            if words[index - 1] in _TYPES:
+                places.add(index - 1)
+            elif words[index - 3 : index] in _TIME_ZONES and index > 3:
+                places.add(index - 4)
     return places
+
+
+_TIME_ZONES: Final = (["with", "time", "zone"], ["without", "time", "zone"])
 
 
 def _word(
@@ -208,11 +223,17 @@ def _word(
         return _T.VAR  # after a dot every word is a name
     if index in casts:
         return _TYPES.get(word, _T.VAR)
-    if word == "unknown" and _after_is(index, words):
-        return _T.NULL  # no column of that name
+    if word in _PREDICATES and _after_is(index, words):
+        return _PREDICATES[word]
+    if word in ("cube", "rollup") and words[index - 1] != "by" and tokens[index - 1].text != ",":
+        return _T.VAR
     if not word.isascii() or len(token.text) > 63:
         return _T.IDENTIFIER  # str.upper() would make keywords of some of these
     return _KEYWORDS.get(word, _T.VAR)
+
+
+# IS UNKNOWN, IS JSON: no columns of these names.
+_PREDICATES: Final = {"unknown": _T.NULL, "json": _T.JSON}
 
 
 def _after_is(index: int, words: list[str]) -> bool:
