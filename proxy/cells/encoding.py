@@ -3,14 +3,16 @@
 PostgreSQL converts every text-form parameter from client_encoding before the type sees it, and every text
 result back (src/backend/utils/mb/mbutils.c). Two errors are told apart: bytes that are no character of the
 encoding (22021), and characters that the other encoding does not have (22P05). Python's codecs know the
-second only; `_WELL_FORMED` repeats the shape checks of src/common/wchar.c for the multibyte encodings.
+second only; for the multibyte encodings `multibyte` repeats the server's shape checks and its own tables.
 """
 
 from __future__ import annotations
 
-import re
+import codecs
+from collections.abc import Callable
 from functools import lru_cache
 
+from proxy.cells import multibyte
 from proxy.cells.errors import CellError
 from proxy.cells.settings import Convert
 
@@ -43,37 +45,8 @@ _SINGLE_BYTE = {
     "WIN1257": "cp1257",
     "WIN1258": "cp1258",
 }
-_MULTIBYTE = {
-    "EUC_JP": "euc_jp",
-    "EUC_JIS_2004": "euc_jis_2004",
-    "EUC_CN": "gb2312",
-    "EUC_KR": "euc_kr",
-    "SJIS": "cp932",
-    "SHIFT_JIS_2004": "shift_jis_2004",
-    "BIG5": "cp950",
-    "GBK": "cp936",
-    "UHC": "cp949",
-    "GB18030": "gb18030",
-    "JOHAB": "johab",
-}
-_EUC = rb"[\x01-\x7f]|[\xa1-\xfe]{2}"
-_WELL_FORMED = {
-    "EUC_JP": rb"[\x01-\x7f]|\x8e[\xa1-\xdf]|\x8f[\xa1-\xfe]{2}|[\xa1-\xfe]{2}",
-    "EUC_JIS_2004": rb"[\x01-\x7f]|\x8e[\xa1-\xdf]|\x8f[\xa1-\xfe]{2}|[\xa1-\xfe]{2}",
-    "EUC_CN": _EUC,
-    "EUC_KR": _EUC,
-    "SJIS": rb"[\x01-\x7f]|[\xa1-\xdf]|[\x81-\x9f\xe0-\xfc][\x40-\x7e\x80-\xfc]",
-    "SHIFT_JIS_2004": rb"[\x01-\x7f]|[\xa1-\xdf]|[\x81-\x9f\xe0-\xfc][\x40-\x7e\x80-\xfc]",
-    "BIG5": rb"[\x01-\x7f]|[\x80-\xff][\x01-\xff]",
-    "GBK": rb"[\x01-\x7f]|[\x80-\xff][\x01-\xff]",
-    "UHC": rb"[\x01-\x7f]|[\x80-\xff][\x01-\xff]",
-    "GB18030": rb"[\x01-\x7f]|[\x81-\xfe](?:[\x40-\x7e\x80-\xfe]|[\x30-\x39][\x81-\xfe][\x30-\x39])",
-    "JOHAB": rb"[\x01-\x7f]|\x8f[\xa1-\xfe]{2}|[\xa1-\xfe]{2}",
-}
 _UTF8_NAMES = frozenset({"UTF8", "UNICODE", "SQLASCII"})
-_BY_LETTERS = {
-    name.replace("_", ""): name for name in (*_SINGLE_BYTE, *_MULTIBYTE, "EUC_TW", "MULE_INTERNAL")
-}
+_BY_LETTERS = {name.replace("_", ""): name for name in (*_SINGLE_BYTE, *multibyte.NAMES)}
 
 
 def _invalid(name: str) -> CellError:
@@ -108,22 +81,31 @@ def to_utf8(encoding: str) -> Convert:
     name = _name(encoding)
     if name is None:
         return utf8
-    codec = _SINGLE_BYTE.get(name) or _MULTIBYTE[name]
-    well_formed = re.compile(b"(?:" + _WELL_FORMED.get(name, rb"[\x01-\xff]") + b")*")
+    read = _reader(name)
 
     def convert(value: bytes) -> bytes:
-        if b"\0" in value:
+        end = value.find(b"\0")
+        if end >= 0:
+            convert(value[:end])  # what cannot be translated before it is met first
             raise _invalid(name)
         if value.isascii():
             return value
         try:
-            return value.decode(codec).encode()
-        except UnicodeError:
-            if well_formed.fullmatch(value) is None:
-                raise _invalid(name) from None
+            return read(value).encode()
+        except multibyte.IllFormed:
+            raise _invalid(name) from None
+        except (multibyte.Untranslatable, UnicodeError):
             raise _untranslatable(name, "UTF8") from None
 
     return convert
+
+
+def _reader(name: str) -> Callable[[bytes], str]:
+    codec = multibyte.codec(name)
+    if codec is not None:
+        return codec.read
+    decode = codecs.getdecoder(_SINGLE_BYTE[name])
+    return lambda value: decode(value)[0]
 
 
 @lru_cache(maxsize=64)
@@ -132,14 +114,16 @@ def from_utf8(encoding: str) -> Convert | None:
     name = _name(encoding)
     if name is None:
         return None
-    codec = _SINGLE_BYTE.get(name) or _MULTIBYTE[name]
+    codec = multibyte.codec(name)
+    single = _SINGLE_BYTE.get(name)
 
     def convert(value: bytes) -> bytes:
         if value.isascii():
             return value
         try:
-            return value.decode().encode(codec)
-        except UnicodeError:
+            text = value.decode()
+            return codec.write(text) if codec is not None else text.encode(single or "ascii")
+        except (multibyte.Untranslatable, UnicodeError):
             raise _untranslatable("UTF8", name) from None
 
     return convert
@@ -151,10 +135,8 @@ def _name(encoding: str) -> str | None:
     if letters in _UTF8_NAMES:
         return None
     name = _BY_LETTERS.get(letters)
-    if name not in _SINGLE_BYTE and name not in _MULTIBYTE:
-        raise CellError(
-            "0A000", f'client_encoding "{name or "?"}" is not supported on sealed columns'
-        )
+    if name is None:
+        raise CellError("0A000", "the session's client_encoding is not supported on sealed columns")
     return name
 
 

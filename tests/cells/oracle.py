@@ -43,26 +43,19 @@ class Oracle:
         for name, guc in _GUCS.items():
             self._run(f"SET {guc} = '{getattr(settings, name)}'".encode())
 
-    def through(self, type_oid: int, sql_type: str, value: bytes, format_in: int, format_out: int) -> Outcome:
-        """The value read as a parameter of a type, cast to `sql_type`, and sent back."""
-        result = self._connection.exec_params(
-            f"SELECT $1::{sql_type}".encode(), [value], [type_oid], [format_in], format_out
-        )
-        return _outcome(result)
-
     def row(self, sql: str, parameters: Sequence[bytes | None] = ()) -> list[bytes | None]:
         result = self._connection.exec_params(sql.encode(), list(parameters), result_format=1)
         assert result.status == pq.ExecStatus.TUPLES_OK, result.error_message
         return [result.get_value(0, column) for column in range(result.nfields)]
 
     def many(
-        self, type_oid: int, sql_type: str, values: Sequence[bytes], format_in: int, format_out: int
+        self, expression: str, type_oid: int, values: Sequence[bytes], format_in: int, format_out: int
     ) -> list[Outcome]:
-        """`through` for each value, pipelined."""
+        """What `SELECT expression` gives for each value as its $1, pipelined."""
         connection = self._connection
         connection.enter_pipeline_mode()
         outcomes: list[Outcome] = []
-        sql = f"SELECT $1::{sql_type}".encode()
+        sql = f"SELECT {expression}".encode()
         for start in range(0, len(values), 200):
             batch = values[start : start + 200]
             for value in batch:
@@ -97,23 +90,39 @@ def ours(convert: Callable[[bytes], bytes], value: bytes) -> Outcome:
         return error.sqlstate
 
 
-def agree(
-    oracle: Oracle,
-    logical: LogicalType,
-    values: Sequence[bytes],
-    settings: Settings,
-    sql_type: str,
-    formats: tuple[int, int],
-) -> list[tuple[bytes, Outcome, Outcome]]:
-    """The values that we and the server convert differently: (value, server's outcome, ours).
+Difference = tuple[bytes, Outcome, Outcome]
+"""A value, what the server makes of it, what we make of it."""
 
-    formats: (text, binary) tests our decoder, (binary, text) our encoder, (binary, binary) the binary decoder.
-    """
-    oracle.use(settings)
-    convert = logical.encoder(0, settings) if formats[1] == 0 else logical.decoder(formats[0], settings)
-    theirs = oracle.many(logical.oid, sql_type, values, *formats)
+
+def differences(
+    values: Sequence[bytes], theirs: Sequence[Outcome], convert: Callable[[bytes], bytes]
+) -> list[Difference]:
     return [
         (value, expected, got)
         for value, expected in zip(values, theirs, strict=True)
         if (got := ours(convert, value)) != expected
     ]
+
+
+def decoding(
+    oracle: Oracle, logical: LogicalType, values: Sequence[bytes], settings: Settings, format_in: int = 0
+) -> list[Difference]:
+    """Client forms that we and the server read differently, error codes included."""
+    oracle.use(settings)
+    if settings.encoding == "UTF8":
+        theirs = oracle.many("$1", logical.oid, values, format_in, 1)
+    else:  # the binary form of text is in client_encoding too
+        theirs = oracle.many("convert_to($1::text, 'UTF8')", logical.oid, values, format_in, 1)
+    return differences(values, theirs, logical.decoder(format_in, settings))
+
+
+def encoding(
+    oracle: Oracle, logical: LogicalType, canonical: Sequence[bytes], settings: Settings
+) -> list[Difference]:
+    """Canonical values that we and the server write differently as text."""
+    oracle.use(settings)
+    if settings.encoding == "UTF8":
+        theirs = oracle.many("$1", logical.oid, canonical, 1, 0)
+    else:
+        theirs = oracle.many("convert_from($1, 'UTF8')", 17, canonical, 1, 0)
+    return differences(canonical, theirs, logical.encoder(0, settings))
