@@ -74,9 +74,11 @@ def configure(style: Style = "json", level: str = "info", stream: TextIO | None 
     minimum = logging.getLevelNamesMapping()[level.upper()]
     render = _as_json if style == "json" else _as_console
     structlog.configure(
-        processors=[lambda _, level, event: render(redacted({**event, "level": level}))],
+        processors=[
+            lambda logger, level, event: render(redacted({**event, **logger.named, "level": level}))
+        ],
         wrapper_class=_logger_class(minimum),
-        logger_factory=lambda *name: sink,
+        logger_factory=lambda *name: _Logger(sink, *name[:1]),
         context_class=dict,
         cache_logger_on_first_use=False,
     )
@@ -103,7 +105,14 @@ class _Sink:
         except (OSError, ValueError):
             return
 
-    debug = info = warning = error = critical = line  # structlog calls the level's name
+
+class _Logger:
+    """What `structlog.get_logger(name)` writes to."""
+
+    def __init__(self, sink: _Sink, name: str = "") -> None:
+        self.named = {"logger": name} if name else {}
+        # structlog calls the level's name
+        self.debug = self.info = self.warning = self.error = self.critical = sink.line
 
 
 def _logger_class(minimum: int) -> type[structlog.BoundLoggerBase]:

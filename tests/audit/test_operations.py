@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from proxy.audit.operations import FIELDS
+
 CANARY = "canary-078-05-1120"
 PRELUDE = f"""
 import asyncio, logging, sys, threading, warnings
@@ -53,6 +55,12 @@ def test_ours_are_a_sentence_and_known_fields() -> None:
         "port": 6432,
         "withheld": ["row", "sql"],
     }
+
+
+def test_loggers_have_names() -> None:
+    """`structlog.get_logger("sealgate.listener")` says who speaks."""
+    (event,) = events('structlog.get_logger("sealgate.listener").info("up")')
+    assert event["logger"] == "sealgate.listener"
 
 
 def test_known_names_with_values_of_other_kinds_are_withheld() -> None:
@@ -249,8 +257,10 @@ SOURCES = sorted(
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: "/".join(path.parts[-2:]))
-def test_every_log_call_says_a_constant(path: Path) -> None:
-    """`log.info("constant", field=...)`: a sentence with a value inside could not be redacted."""
+def test_every_log_call_can_be_redacted(path: Path) -> None:
+    """`log.info("constant", field=...)`: a sentence with a value inside could not be redacted, and a
+    field that is not on the list would say nothing.
+    """
     for node in ast.walk(ast.parse(path.read_text())):
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=level)) if (
@@ -259,3 +269,4 @@ def test_every_log_call_says_a_constant(path: Path) -> None:
                 where = f"{path.name}:{node.lineno}"
                 assert len(node.args) == 1, where
                 assert isinstance(node.args[0], ast.Constant), where
+                assert {field.arg for field in node.keywords} <= FIELDS | {"exc_info"}, where
