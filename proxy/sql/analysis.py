@@ -1,0 +1,137 @@
+"""One query or write, from tokens to what is to be done with it.
+
+The tree is sqlglot's (`parse`), the reading of it ours (`resolve`, `expressions`, `writes`). What is
+found is an `Analysis`; whether libpg_query agrees with the tree is for the planner to ask, once for
+the whole message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from policy import Access
+from proxy.catalog import Catalog
+from proxy.sql import refusals, resolve, writes
+from proxy.sql.commands import closing
+from proxy.sql.draft import Draft
+from proxy.sql.lexer import Token
+from proxy.sql.parse import UnparsedSql, parse
+from proxy.sql.scope import Scope, Shape
+from proxy.sql.values import word
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What is known about one query or write."""
+
+    draft: Draft
+    tree: exp.Expr
+    shape: Shape
+    creates: bool = False
+    """SELECT INTO"""
+
+    @property
+    def outputs(self) -> tuple[str | None, ...] | None:
+        fields = self.shape.fields
+        refs = [field.sealed for field in fields]
+        if self.shape.open or any(ref is not None and ref.column is None for ref in refs):
+            return None
+        return tuple(ref.label if ref is not None else None for ref in refs)
+
+    @property
+    def touches_nothing(self) -> bool:
+        """Forwarding it byte for byte is right."""
+        return not (self.draft.touches or self.draft.changed or self.shape.sealed)
+
+
+def analyse(
+    catalog: Catalog, search_path: tuple[str, ...] | None, tokens: Sequence[Token]
+) -> Analysis:
+    """Raises Refused; UnparsedSql where sqlglot gives up."""
+    tokens = without_overriding(tokens)
+    draft = Draft(catalog, search_path, tokens)
+    tree = parse(tokens)
+    if isinstance(tree, exp.Merge):
+        return _merge(draft, tree)
+    creates = _into(draft, tree)
+    if isinstance(tree, writes.WRITES):
+        shape = writes.write(draft, None, tree)
+    else:
+        shape = resolve.query(draft, None, tree)
+    for field in shape.fields:
+        if field.sealed is not None:
+            draft.touch(field.sealed, Access.READ)
+    draft.settle()
+    if creates and shape.sealed is not None:
+        raise refusals.unsupported(
+            "SELECT INTO", "Create the table first and declare the column as sealed."
+        )
+    return Analysis(draft, tree, shape, creates)
+
+
+def without_overriding(tokens: Sequence[Token]) -> Sequence[Token]:
+    """Without OVERRIDING { SYSTEM | USER } VALUE, which sqlglot cannot read and which concerns no value."""
+    for at in range(len(tokens) - 2):
+        words = [word(tokens, i) for i in range(at, at + 3)]
+        if words[0] == "overriding" and words[1] in ("system", "user") and words[2] == "value":
+            return [*tokens[:at], *tokens[at + 3 :]]
+    return tokens
+
+
+def _into(draft: Draft, tree: exp.Expr) -> bool:
+    """SELECT INTO: the new table's name is explained; it must not be that of a sealed one."""
+    clause = tree.args.get("into")
+    if clause is None:
+        return False
+    if not isinstance(clause.this, exp.Table) or not isinstance(clause.this.this, exp.Identifier):
+        raise refusals.not_understood("SELECT INTO")
+    if draft.name(clause.this.this) in draft.catalog.interesting:
+        raise refusals.unsupported(
+            "SELECT INTO a table of that name", "Give the new table another name."
+        )
+    return True
+
+
+def _merge(draft: Draft, tree: exp.Merge) -> Analysis:
+    """MERGE is forwarded if no relation in it has sealed columns, and refused otherwise."""
+    for node in tree.find_all(exp.Table):
+        if (
+            isinstance(node.this, exp.Identifier)
+            and resolve.table(draft, Scope(), node).shape.sealed
+        ):
+            raise refusals.unsupported("MERGE", "Use INSERT ... ON CONFLICT, or UPDATE and INSERT.")
+    draft.settle()
+    return Analysis(draft, tree, Shape(open=True))
+
+
+def check_copy(
+    catalog: Catalog, search_path: tuple[str, ...] | None, tokens: Sequence[Token]
+) -> None:
+    """COPY table [(columns)] FROM | TO: refused if one of the columns is sealed."""
+    draft = Draft(catalog, search_path, tokens)
+    at = 1 + (word(tokens, 1) == "binary")
+    schema = None
+    if at + 2 < len(tokens) and tokens[at + 1].text == ".":
+        schema, at = tokens[at].value, at + 2
+    if at >= len(tokens):
+        raise refusals.not_understood("COPY")
+    fields = draft.relation(schema, tokens[at].value).shape.fields
+    sealed = {f.name: f.sealed for f in fields if f.sealed is not None}
+    named: set[str | None] = set(sealed)
+    if at + 1 < len(tokens) and tokens[at + 1].text == "(":
+        end = closing(tokens, at + 1)
+        named &= {token.value for token in tokens[at + 2 : end]}
+        at = end
+    # COPY ... FROM ... WHERE
+    named |= {token.value for token in tokens[at + 1 :]} & set(sealed)
+    ref = next((sealed[name] for name in named if name in sealed), None)
+    if ref is not None:
+        hint = "Name the other columns in COPY, or use INSERT and SELECT."
+        raise refusals.Refused(
+            refusals.FEATURE_NOT_SUPPORTED,
+            f"COPY of sealed column {ref.label} is not supported",
+            hint,
+        )

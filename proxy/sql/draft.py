@@ -1,0 +1,212 @@
+"""A plan in the making: what the analysis of one statement has found so far.
+
+The analysis walks the syntax tree and tells a `Draft` what it learns: edits at token spans, which
+literals and parameters are sealed, what is touched. The draft also keeps the accounts: every
+identifier token that was *explained* (resolved as a relation, column, alias ...). In the end each
+token that spells an interesting relation's name, or the name of a sealed column of a relation in
+the statement, must be explained, and no parameter may be used both sealed and unsealed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlglot import exp
+
+from policy import Access
+from proxy.catalog import Catalog, Relation, label
+from proxy.sql import refusals
+from proxy.sql.lexer import Kind, Token
+from proxy.sql.parse import position
+from proxy.sql.plan import Form, Seal, Touch
+from proxy.sql.scope import Field, RowSource, SealedRef, Shape
+from proxy.sql.values import TypeName, Value, read_type, word
+
+SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema", "pg_toast"})
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replace the text between two offsets; nothing but what is edited lies between them."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A literal or a TRUE or FALSE that is sealed in its place."""
+
+    seal: Seal
+    negative: bool = False
+
+
+@dataclass(slots=True)
+class Draft:
+    catalog: Catalog
+    search_path: tuple[str, ...] | None
+    tokens: Sequence[Token]
+    """Of one statement; `parse.position` counts in these."""
+    edits: dict[Edit, None] = field(default_factory=dict)
+    """An ordered set: analysing an expression twice edits it once."""
+    marks: dict[int, Mark] = field(default_factory=dict)
+    """By token index."""
+    parameters: dict[int, Seal] = field(default_factory=dict)
+    literal_shaped: bool = False
+    """A literal's value decided something: the plan is good for this very text only."""
+    shapes: dict[tuple[int, object], Shape] = field(default_factory=dict)
+    """Queries analysed so far, by id of the node and what they are assigned to."""
+    _touches: dict[Touch, None] = field(default_factory=dict)
+    _explained: set[int] = field(default_factory=set)
+    _sealed_parameters: set[int] = field(default_factory=set)
+    """Token indexes of parameters in sealed places."""
+    _presence: list[Value] = field(default_factory=list)
+    """`$n IS NULL`: right for a sealed value as well as for any other."""
+    _names: set[str] = field(default_factory=set)
+    """Names of sealed columns of the relations in the statement."""
+
+    @property
+    def touches(self) -> tuple[Touch, ...]:
+        return tuple(self._touches)
+
+    @property
+    def changed(self) -> bool:
+        """Something other than the client's own text is sent."""
+        return bool(self.edits or self.marks or self.parameters)
+
+    # What the statement names.
+
+    def name(self, identifier: exp.Expr | None) -> str:
+        """The name that an identifier in the tree spells, which is thereby explained."""
+        if not isinstance(identifier, exp.Identifier):
+            raise refusals.not_understood()
+        index = position(identifier)
+        if index is None or self.tokens[index].value != identifier.this:
+            raise refusals.not_understood()
+        self._explained.add(index)
+        return self.tokens[index].value
+
+    def explain(self, index: int) -> None:
+        self._explained.add(index)
+
+    def type_at(self, index: int) -> TypeName | None:
+        return read_type(self.tokens, index)
+
+    def relation(self, schema: str | None, name: str) -> RowSource:
+        """What a relation's name means on this search_path."""
+        found = self._find(schema, name)
+        if found is None:
+            if name in self.catalog.interesting and schema not in SYSTEM_SCHEMAS:
+                raise refusals.unknown_relation(name)
+            return RowSource(name, Shape(open=True), schema, relation=True)
+        shape = Shape(
+            tuple(Field(a.name, self._sealed(found, i)) for i, a in enumerate(found.attributes))
+        )
+        self._names |= {f.name for f in shape.fields if f.sealed is not None and f.name is not None}
+        return RowSource(name, shape, found.schema, relation=True)
+
+    def _find(self, schema: str | None, name: str) -> Relation | None:
+        if schema is not None:
+            return self.catalog.relation(schema, name)
+        if self.search_path is not None:
+            found = (self.catalog.relation(place, name) for place in self.search_path)
+            return next((relation for relation in found if relation is not None), None)
+        candidates = self.catalog.named(name)
+        if len(candidates) > 1 and name in self.catalog.interesting:
+            raise refusals.which_schema(name)
+        return candidates[0] if len(candidates) == 1 else None
+
+    def _sealed(self, relation: Relation, index: int) -> SealedRef | None:
+        attribute = relation.attributes[index]
+        full = label(relation.schema, relation.name, attribute.name)
+        declared = self.catalog.sealed.get(full)
+        if declared is None and not attribute.sealed and not attribute.carries_sealed:
+            return None
+        return SealedRef(full, relation.label, declared)
+
+    # What happens to sealed columns.
+
+    def touch(self, ref: SealedRef, access: Access) -> None:
+        if ref.column is not None:
+            self._touches[Touch(ref.table, ref.label, access)] = None
+
+    def seal(
+        self,
+        value: Value,
+        ref: SealedRef,
+        form: Form = Form.VALUE,
+        before: str = "",
+        after: str = "",
+    ) -> None:
+        """Seal a value in its place, without the casts, signs and brackets it has in the text."""
+        token = self.tokens[value.leaf]
+        seal = Seal(ref.label, form, value.cast)
+        if value.modified:
+            self.literal_shaped = True
+        if token.kind is Kind.PARAM:
+            self._seal_parameter(int(token.value), seal)
+            self._sealed_parameters.add(value.leaf)
+        elif token.kind is not Kind.IDENT or token.value != "null":
+            self.marks[value.leaf] = Mark(seal, value.negative)
+        self.replace_around(value, before, after)
+
+    def replace_around(self, value: Value, before: str, after: str) -> None:
+        """Put `before` and `after` around a value's constant in place of what stands there."""
+        first, leaf, last = (self.tokens[i] for i in (value.start, value.leaf, value.end - 1))
+        self.edit(first.start, leaf.start, before)
+        self.edit(leaf.end, last.end, after)
+
+    def edit(self, start: int, end: int, text: str) -> None:
+        if start != end or text:
+            self.edits[Edit(start, end, text)] = None
+
+    def presence(self, value: Value) -> None:
+        self._presence.append(value)
+
+    def _seal_parameter(self, number: int, seal: Seal) -> None:
+        known = self.parameters.get(number, seal)
+        if known.cast is None or seal.cast is None:
+            cast = known.cast or seal.cast
+            known, seal = replace(known, cast=cast), replace(seal, cast=cast)
+        if known != seal:
+            raise refusals.parameter_conflict(number)
+        self.parameters[number] = seal
+
+    # The accounts.
+
+    def settle(self) -> None:
+        """Raises Refused if something is left that the analysis did not see."""
+        for value in self._presence:
+            number = int(self.tokens[value.leaf].value)
+            if number in self.parameters and value.leaf not in self._sealed_parameters:
+                form = self.parameters[number].form
+                self._sealed_parameters.add(value.leaf)
+                self.replace_around(value, "", "::bytea" if form is Form.VALUE else "::bytea[]")
+        self._explain_types()
+        for index, token in enumerate(self.tokens):
+            if token.kind is Kind.PARAM:
+                if int(token.value) in self.parameters and index not in self._sealed_parameters:
+                    raise refusals.parameter_conflict(int(token.value))
+            elif token.kind is Kind.IDENT or token.kind is Kind.QUOTED_IDENT:
+                protected = token.value in self.catalog.interesting or token.value in self._names
+                if protected and index not in self._explained:
+                    raise refusals.unexplained(token.value)
+
+    def _explain_types(self) -> None:
+        """`::date`, `AS date)` and `date '...'`: types, though a sealed column may have the name."""
+        for index, token in enumerate(self.tokens):
+            if token.text == "::" or word(self.tokens, index) == "as":
+                found = read_type(self.tokens, index + 1)
+                closed = (
+                    found and found.end < len(self.tokens) and self.tokens[found.end].text == ")"
+                )
+                if found is not None and (closed or token.text == "::"):
+                    self._explain_type(range(index + 1, found.end))
+            elif token.kind is Kind.STRING and index:
+                self._explain_type(range(index - 1, index))
+
+    def _explain_type(self, indexes: range) -> None:
+        names = (i for i in indexes if self.tokens[i].value not in self.catalog.interesting)
+        self._explained.update(names)

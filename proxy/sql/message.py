@@ -1,0 +1,333 @@
+"""Planning one message that is not in the cache.
+
+Stages, each of which may decide:
+
+1. none of the interesting names is in the text (one regular expression): forwarded unread;
+2. no identifier token of a statement spells one: that statement is forwarded;
+3. a query or write, or a wrapper around one, is analysed; a utility command is looked up
+   (`commands`); what is not understood for certain is refused;
+4. libpg_query reads the same text; where the two readings differ, the statement is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from policy import Access
+from proxy.catalog import Catalog
+from proxy.sql import refusals
+from proxy.sql.analysis import Analysis, analyse, check_copy
+from proxy.sql.commands import Command, check_utility, is_name, main_command, read_command
+from proxy.sql.crosscheck import Disagreement, Statement, crosscheck, raw_statements
+from proxy.sql.lexer import Kind, Stripped, Token, UnreadableSql, split_statements, tokenize
+from proxy.sql.parse import UnparsedSql
+from proxy.sql.plan import Action, LiteralSite, Piece, Plan, Refusal, StatementPlan
+from proxy.sql.refusals import Refused
+from proxy.sql.rewrite import pieces
+from proxy.sql.values import word
+
+LONGEST_SPLIT: Final = 256 * 1024
+"""Characters of a message without interesting names that is still cut into its statements."""
+MOST_SITES: Final = 1000
+"""Literals of such a message that its pieces still list."""
+
+SCS: Final = "standard_conforming_strings"
+
+
+def refused_message(refusal: Refusal) -> Plan:
+    """One refusal for a message whose statements are not told apart. None of it is sent, so its one
+    statement has no text."""
+    return Plan((StatementPlan(Action.REFUSE, (), "OTHER", refusal=refusal),), untouched=False)
+
+
+def untouched(text: str) -> Plan:
+    """A message that is relayed; `text` without its literals."""
+    found = _FIRST_WORD.match(text)
+    command = found.group(1).upper() if found is not None else "OTHER"
+    changes = _CHANGES_CATALOG.search(text) is not None
+    statement = StatementPlan(Action.FORWARD, _copied(text), command, changes_catalog=changes)
+    return Plan((statement,), untouched=True)
+
+
+def _copied(text: str) -> tuple[Piece, ...]:
+    parts = _MARKER.split(text)
+    if len(parts) > MOST_SITES:
+        return ()
+    found: list[Piece] = [parts[0]] if parts[0] else []
+    for ordinal, part in enumerate(parts[1:]):
+        found.append(LiteralSite(ordinal, None))
+        if part:
+            found.append(part)
+    return tuple(found)
+
+
+_MARKER: Final = re.compile(r"\x00[a-z]")
+_SKIPPED: Final = r"(?:\s|--[^\n]*+|/\*.*?\*/)"
+_FIRST_WORD: Final = re.compile(rf"(?:{_SKIPPED}|\()*+([A-Za-z]+)", re.DOTALL)
+_CHANGES_CATALOG: Final = re.compile(
+    rf"\b(?:CREATE|ALTER|DROP){_SKIPPED}+(?:OR{_SKIPPED}+REPLACE{_SKIPPED}+)?"
+    r"(?:UNLOGGED|RECURSIVE|TABLE|VIEW|MATERIALIZED|FOREIGN|SCHEMA|TYPE|DOMAIN|EXTENSION|RULE|OWNED)\b"
+    rf"|\bIMPORT{_SKIPPED}+FOREIGN\b|^{_SKIPPED}*(?:DO\b|(?:SELECT|WITH|TABLE)\b.*\bINTO\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+_SEVERAL: Final = re.compile(r";\s*+[^\s;]")
+# Decided by what a literal holds, so no name need be in the text.
+_BY_LITERAL: Final = re.compile(rf"\bDO\b|\bset_config\b|{SCS}|u&\"", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class _Part:
+    """One statement of the message while it is planned."""
+
+    tokens: list[Token]
+    start: int
+    end: int
+    ordinal: int
+    """Of its first literal in the message."""
+    command: Command
+    analysis: Analysis | None = None
+    wrapper: str = ""
+    refusal: Refusal | None = None
+    unparsed: bool = False
+
+
+class Message:
+    """The stages for one text."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        interesting: re.Pattern[str] | None,
+        sql: str,
+        stripped: Stripped,
+        path: tuple[str, ...] | None,
+    ) -> None:
+        self._catalog = catalog
+        self._interesting = interesting
+        self._sql = sql
+        self._stripped = stripped
+        self._path = path
+        self.literal_shaped = False
+        """A literal decided something: the plan is good for this very text only."""
+
+    def plan(self) -> Plan:
+        text = self._stripped.text
+        named = self._interesting is not None and self._interesting.search(text) is not None
+        several = len(text) <= LONGEST_SPLIT and _SEVERAL.search(text) is not None
+        if not named and not several and not _BY_LITERAL.search(text):
+            return untouched(text)
+        try:
+            tokens = tokenize(self._sql)
+        except UnreadableSql as error:
+            if not named and 'u&"' not in text.lower():
+                return untouched(text)
+            return refused_message(Refusal(error.sqlstate, error.message, error.hint))
+        parts = self._parts(tokens)
+        for part in parts:
+            self._plan_part(part)
+        self._crosscheck(parts)
+        statements = tuple(self._statement(part) for part in parts)
+        return Plan(statements, all(s.action is Action.FORWARD for s in statements))
+
+    def _parts(self, tokens: list[Token]) -> list[_Part]:
+        """The statements, each with the text around it: together they are the whole message."""
+        statements = split_statements(tokens)
+        parts: list[_Part] = []
+        start = ordinal = 0
+        for number, statement in enumerate(statements):
+            last = number + 1 == len(statements)
+            end = len(self._sql) if last else self._behind(statement, statements[number + 1])
+            parts.append(_Part(statement, start, end, ordinal, read_command(statement)))
+            ordinal += sum(t.kind is Kind.STRING or t.kind is Kind.NUMBER for t in statement)
+            start = end
+        return parts
+
+    def _behind(self, statement: list[Token], following: list[Token]) -> int:
+        """The offset after the `;` that ends a statement; comments may hold others."""
+        between = tokenize(self._sql[statement[-1].end : following[0].start])
+        return statement[-1].end + between[0].end
+
+    # One statement.
+
+    def _plan_part(self, part: _Part) -> None:
+        try:
+            self._look_at_literals(part)
+            if self._is_interesting(part.tokens):
+                self._plan_interesting(part, part.command, part.tokens)
+        except Refused as refused:
+            part.refusal = refused.refusal
+        except UnparsedSql:
+            part.unparsed = True
+            part.refusal = refusals.not_understood().refusal
+        if _may_change_path(part.tokens):
+            # Statements behind it in this message are looked up by another search_path.
+            self._path = None
+
+    def _is_interesting(self, tokens: Sequence[Token]) -> bool:
+        names = self._catalog.interesting
+        return any(token.value in names and is_name(token) for token in tokens)
+
+    def _look_at_literals(self, part: _Part) -> None:
+        """DO, set_config() and SET standard_conforming_strings: what matters is in a literal."""
+        words = {token.value for token in part.tokens if is_name(token)}
+        if word(part.tokens, 0) == "do":
+            self.literal_shaped = True
+            found = self._interesting
+            if found and any(t.kind is Kind.STRING and found.search(t.value) for t in part.tokens):
+                raise refusals.unsupported("a DO block that names a sealed table", _DO_HINT)
+        if "set_config" in words or SCS in words:
+            self.literal_shaped = True
+            setting = SCS in words and word(part.tokens, 0) in ("set", "alter")
+            by_call = "set_config" in words and any(t.value.lower() == SCS for t in part.tokens)
+            if (setting and part.tokens[-1].value.lower() not in _ON) or by_call:
+                raise refusals.Refused(
+                    refusals.FEATURE_NOT_SUPPORTED,
+                    f"{SCS} cannot be changed through Sealgate",
+                    _SCS_HINT,
+                )
+
+    def _plan_interesting(self, part: _Part, command: Command, tokens: Sequence[Token]) -> None:
+        if command.name == "CREATE" and command.wrapper != "CREATE VIEW":
+            check_utility(self._catalog, tokens)
+        if command.inner is None:
+            if command.name == "COPY":
+                check_copy(self._catalog, self._path, tokens)
+            elif command.name != "CREATE":
+                check_utility(self._catalog, tokens)
+            return
+        inner = tokens[slice(*command.inner)]
+        if not self._is_interesting(inner):
+            return
+        if command.wrapper:
+            part.wrapper = part.wrapper or command.wrapper
+            nested = read_command(inner)
+            if nested.wrapper or nested.inner is None:
+                # EXPLAIN CREATE TABLE ... AS, PREPARE p AS EXECUTE ...
+                if command.wrapper != "EXPLAIN" or nested.inner is None:
+                    raise refusals.not_understood()
+                part.wrapper = nested.wrapper
+                self._plan_interesting(part, nested, inner)
+                return
+        part.analysis = analyse(self._catalog, self._path, inner)
+        self.literal_shaped |= part.analysis.draft.literal_shaped
+        _check_wrapper(part)
+
+    # All of them.
+
+    def _crosscheck(self, parts: list[_Part]) -> None:
+        """Nothing that was analysed is believed unless PostgreSQL's own grammar agrees."""
+        if not any(part.analysis or part.unparsed for part in parts):
+            return
+        try:
+            if any(part.unparsed for part in parts):
+                raw_statements(self._sql)
+            crosscheck(self._unwrapped(parts), [_as_read(part) for part in parts])
+        except Disagreement as found:
+            for part in parts:
+                if part.analysis or part.unparsed:
+                    hint = found.hint or "Check the statement's syntax."
+                    part.refusal = part.refusal or Refusal(found.sqlstate, found.message, hint)
+                    if found.sqlstate == refusals.SYNTAX_ERROR:
+                        part.refusal = Refusal(found.sqlstate, found.message, hint)
+
+    def _unwrapped(self, parts: list[_Part]) -> str:
+        """The message with blanks in place of what is wrapped around analysed queries."""
+        text = self._sql
+        for part in parts:
+            if part.analysis is None or not part.wrapper:
+                continue
+            inner = part.analysis.draft.tokens
+            for first, last in (
+                (part.tokens[0].start, inner[0].start),
+                (inner[-1].end, part.tokens[-1].end),
+            ):
+                text = text[:first] + " " * (last - first) + text[last:]
+        return text
+
+    def _statement(self, part: _Part) -> StatementPlan:
+        analysis = part.analysis
+        name, changes = part.command.name, part.command.changes_catalog
+        if name == "SELECT":
+            name = main_command(part.tokens)
+        if part.refusal is not None:
+            return StatementPlan(
+                Action.REFUSE, self._pieces(part, None), name, refusal=part.refusal
+            )
+        if analysis is None or analysis.touches_nothing or part.wrapper == "CREATE VIEW":
+            known = analysis.outputs if analysis is not None and not part.wrapper else None
+            changes = changes or (analysis is not None and analysis.creates)
+            copied = self._pieces(part, None)
+            return StatementPlan(
+                Action.FORWARD, copied, name, outputs=known, changes_catalog=changes
+            )
+        touches = analysis.draft.touches
+        if part.wrapper == "EXPLAIN":
+            touches = tuple(touch for touch in touches if touch.access is not Access.READ)
+            if not touches and not analysis.draft.changed:
+                return StatementPlan(Action.FORWARD, self._pieces(part, None), name)
+        return StatementPlan(
+            Action.APPLY,
+            self._pieces(part, analysis),
+            name,
+            parameters=analysis.draft.parameters,
+            touches=touches,
+            outputs=(None,) if part.wrapper else analysis.outputs,
+        )
+
+    def _pieces(self, part: _Part, analysis: Analysis | None) -> tuple[Piece, ...]:
+        draft = analysis.draft if analysis is not None else None
+        return pieces(self._sql, part.start, part.end, part.tokens, part.ordinal, draft)
+
+
+_ON: Final = frozenset({"on", "true", "yes", "1"})
+_DO_HINT: Final = "Send the statements themselves."
+_SCS_HINT: Final = "Write backslashes as they are, or use E'...' strings."
+
+
+def _may_change_path(tokens: Sequence[Token]) -> bool:
+    words = {token.value for token in tokens if is_name(token)}
+    if "set_config" in words or word(tokens, 0) in (
+        "rollback",
+        "abort",
+        "reset",
+        "discard",
+        "do",
+        "call",
+    ):
+        return True
+    return word(tokens, 0) == "set" and bool(words & {"search_path", "schema", "role", "session"})
+
+
+def _as_read(part: _Part) -> Statement:
+    if part.analysis is None:
+        return Statement(part.tokens, None)
+    return Statement(part.analysis.draft.tokens, part.analysis.tree)
+
+
+def _check_wrapper(part: _Part) -> None:
+    """Raises Refused unless the query may stand in its wrapper."""
+    analysis = part.analysis
+    if analysis is None or part.wrapper in ("", "EXPLAIN"):
+        return
+    if part.wrapper == "CREATE VIEW":
+        # Sealed values keep their authority under any name; a value in the view's text does not.
+        if analysis.draft.changed:
+            raise refusals.unsupported(
+                "CREATE VIEW that compares", "Leave comparisons to queries on the view's tables."
+            )
+    elif not analysis.touches_nothing:
+        raise refusals.unsupported(
+            part.wrapper, _WRAPPER_HINTS.get(part.wrapper, "Send the query itself.")
+        )
+
+
+_WRAPPER_HINTS: Final = {
+    "CREATE TABLE AS": "Create the table first and declare its column as sealed, or leave the column out.",
+    "CREATE MATERIALIZED VIEW": "Leave the sealed column out, or use a plain view.",
+    "DECLARE CURSOR": "Leave the sealed column out, or let the driver fetch in portions (a portal with max_rows).",
+    "PREPARE": "Use the protocol's prepared statements, as drivers do.",
+    "COPY": "Leave the sealed column out, or use SELECT.",
+}

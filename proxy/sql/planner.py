@@ -1,0 +1,197 @@
+"""SQL text to `Plan`, and the plans made so far.
+
+Most messages are answered from the cache, by their text without literals: `strip_literals` and one
+lookup. A new text is planned by `proxy.sql.message`. Plans for which a literal's value mattered
+(ORDER BY 1, a type modifier, the body of DO) are kept under the full text instead.
+
+The planner never decides who may do what: it says what a statement does (`StatementPlan.touches`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from proxy.catalog import Catalog
+from proxy.sql import refusals
+from proxy.sql.lexer import Stripped, UnreadableSql, literal_value, names, strip_literals
+from proxy.sql.message import Message, refused_message, untouched
+from proxy.sql.plan import Action, ConstantSite, LiteralSite, Piece, Plan, Refusal, Text
+
+
+class Planner:
+    """Plans for one picture of the catalog; a new picture means a new planner."""
+
+    def __init__(self, catalog: Catalog, cache_bytes: int = 16 * 1024 * 1024) -> None:
+        self._catalog = catalog
+        self._interesting = _pattern(catalog.interesting)
+        self._cache = _Cache(cache_bytes)
+
+    def plan(
+        self,
+        sql: str,
+        search_path: tuple[str, ...] | None,
+        standard_conforming_strings: bool = True,
+    ) -> tuple[Plan, Stripped]:
+        """What to do with a message. Never raises for what the text says: it is forwarded or refused.
+
+        `search_path`: the schemas that unqualified names are looked up in, or None if not known.
+        """
+        try:
+            stripped = strip_literals(sql)
+        except UnreadableSql as error:
+            return self._unreadable(sql, error), Stripped("", ())
+        if not standard_conforming_strings and _has_backslash(sql, stripped):
+            return refused_message(_BACKSLASH), stripped
+        key: Hashable = (stripped.text, search_path, standard_conforming_strings)
+        entry = self._cache.get(key)
+        if entry is not None and entry.by_full_text:
+            entry = self._cache.get((sql, search_path, standard_conforming_strings, None))
+        if entry is None:
+            entry = self._make(sql, stripped, search_path, standard_conforming_strings)
+        return _checked(entry, stripped) if entry.escapes else entry.plan, stripped
+
+    def _make(
+        self, sql: str, stripped: Stripped, path: tuple[str, ...] | None, conforming: bool
+    ) -> _Entry:
+        message = Message(self._catalog, self._interesting, sql, stripped, path)
+        plan = message.plan()
+        if not conforming:
+            plan = _without_literals(plan)
+        entry = _Entry(plan, _escaped_sites(plan, stripped))
+        key: Hashable = (stripped.text, path, conforming)
+        if message.literal_shaped:
+            self._cache.put(key, _BY_FULL_TEXT, _weight(stripped.text, _NO_PLAN))
+            key = (sql, path, conforming, None)
+        self._cache.put(key, entry, _weight(sql, plan))
+        return entry
+
+    def _unreadable(self, sql: str, error: UnreadableSql) -> Plan:
+        """What PostgreSQL's scanner would refuse is left to it, unless it may name a sealed table:
+        then the text must not get into the server's log."""
+        try:
+            harmless = not names(sql) & self._catalog.interesting
+        except UnreadableSql:
+            found = self._interesting is not None and self._interesting.search(sql)
+            harmless = not found and 'u&"' not in sql.lower()
+        if harmless:
+            return untouched("")
+        return refused_message(Refusal(error.sqlstate, error.message, error.hint))
+
+
+def _pattern(interesting: frozenset[str]) -> re.Pattern[str] | None:
+    """Finds every spelling of these names, U&"..." excepted, and more than those. (PostgreSQL cuts
+    names at 63 bytes, so what follows is not looked at.)"""
+    spelled = (re.escape(name.replace('"', '""')) for name in sorted(interesting))
+    return re.compile("|".join(spelled), re.IGNORECASE) if interesting else None
+
+
+# standard_conforming_strings = off.
+
+_BACKSLASH: Final = Refusal(
+    refusals.FEATURE_NOT_SUPPORTED,
+    "a backslash in a string literal is not supported while standard_conforming_strings is off",
+    "SET standard_conforming_strings = on, or send the value as a parameter.",
+)
+_SEALED_LITERALS: Final = Refusal(
+    refusals.FEATURE_NOT_SUPPORTED,
+    "literals for sealed columns are not supported while standard_conforming_strings is off",
+    "SET standard_conforming_strings = on, or send the value as a parameter.",
+)
+
+
+def _has_backslash(sql: str, stripped: Stripped) -> bool:
+    return "\\" in sql and any(raw[0] == "'" and "\\" in raw for raw in stripped.literals)
+
+
+def _without_literals(plan: Plan) -> Plan:
+    """With the setting off, '\\x...' is not the bytea that a sealed literal is written as."""
+    statements = tuple(
+        replace(statement, action=Action.REFUSE, refusal=_SEALED_LITERALS)
+        if statement.action is Action.APPLY and any(map(_is_sealed, statement.pieces))
+        else statement
+        for statement in plan.statements
+    )
+    return Plan(statements, plan.untouched)
+
+
+def _is_sealed(piece: Piece) -> bool:
+    return isinstance(piece, (LiteralSite, ConstantSite)) and piece.seal is not None
+
+
+# Plans kept.
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    plan: Plan
+    escapes: tuple[int, ...] = ()
+    """Ordinals of sealed E'...' and U&'...': what such a literal holds may be no string at all."""
+    by_full_text: bool = False
+
+
+_NO_PLAN: Final = Plan((), untouched=False)
+_BY_FULL_TEXT: Final = _Entry(_NO_PLAN, by_full_text=True)
+
+
+def _escaped_sites(plan: Plan, stripped: Stripped) -> tuple[int, ...]:
+    return tuple(
+        piece.ordinal
+        for statement in plan.statements
+        for piece in statement.pieces
+        if isinstance(piece, LiteralSite)
+        and piece.seal is not None
+        and stripped.literals[piece.ordinal][0] in "eEuU"
+    )
+
+
+def _checked(entry: _Entry, stripped: Stripped) -> Plan:
+    try:
+        for ordinal in entry.escapes:
+            literal_value(stripped.literals[ordinal])
+    except UnreadableSql as error:
+        return refused_message(Refusal(error.sqlstate, error.message, error.hint))
+    return entry.plan
+
+
+def _weight(text: str, plan: Plan) -> int:
+    """About how many bytes an entry takes."""
+    weight = 500 + 2 * len(text)
+    for statement in plan.statements:
+        weight += 500 + 150 * (len(statement.touches) + len(statement.parameters))
+        for piece in statement.pieces:
+            length = len(piece) if isinstance(piece, str) else 0
+            weight += 80 + (length or len(piece.text) * 2 if isinstance(piece, Text) else length)
+    return weight
+
+
+class _Cache:
+    """Least recently used entries go first; bounded by weight. One entry takes 1/64 at most, so a
+    bulk INSERT does not drive the others out."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._weight = 0
+        self._entries: OrderedDict[Hashable, tuple[_Entry, int]] = OrderedDict()
+
+    def get(self, key: Hashable) -> _Entry | None:
+        found = self._entries.get(key)
+        if found is None:
+            return None
+        self._entries.move_to_end(key)
+        return found[0]
+
+    def put(self, key: Hashable, entry: _Entry, weight: int) -> None:
+        if weight * 64 > self._limit:
+            return
+        replaced = self._entries.pop(key, None)
+        if replaced is not None:
+            self._weight -= replaced[1]
+        self._entries[key] = (entry, weight)
+        self._weight += weight
+        while self._weight > self._limit:
+            _, (_, gone) = self._entries.popitem(last=False)
+            self._weight -= gone

@@ -1,0 +1,173 @@
+"""Which name is which column: PostgreSQL's scoping (parse_relation.c) over what the catalog tells.
+
+A `Scope` is one query level: its row sources by alias, the columns that unqualified names can mean
+(`visible`, which differs from the sources' columns where JOIN USING merges some), the WITH queries
+in reach, and the level around it.
+
+What is not known for certain is kept as such. A source is *open* when it can have columns that are
+not listed (a function, a system view, a table that the catalog picture does not have). A name that
+an open source may explain and a sealed column of an outer level also explains is refused as
+ambiguous; a name that nothing explains is refused where a sealed table is in reach, because the
+literal beside it would end in the server's log with the error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from proxy.catalog import SealedColumn
+from proxy.sql import refusals
+
+SYSTEM_COLUMNS: Final = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRef:
+    """The sealed column whose values something carries."""
+
+    label: str
+    table: str
+    column: SealedColumn | None
+    """None: the attribute has a sealgate domain but is not declared (a view, a history table), so
+    whose values these are is known to each value alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of a row source or result. `name` None: it has one that we do not compute."""
+
+    name: str | None
+    sealed: SealedRef | None = None
+
+
+PLAIN: Final = Field(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Columns of a result. `open`: more may be there, or at other places."""
+
+    fields: tuple[Field, ...] = ()
+    open: bool = False
+
+    @property
+    def sealed(self) -> SealedRef | None:
+        """One of the sealed columns it carries, for a message."""
+        return next((f.sealed for f in self.fields if f.sealed is not None), None)
+
+    def renamed(self, names: Iterable[str]) -> Shape:
+        """With a column alias list, which may be shorter than the columns."""
+        given = list(names)
+        renamed = [Field(name, f.sealed) for name, f in zip(given, self.fields, strict=False)]
+        rest = list(self.fields[len(given) :])
+        if self.open:
+            rest += [Field(name) for name in given[len(self.fields) :]]
+        return Shape((*renamed, *rest), self.open)
+
+
+@dataclass(frozen=True, slots=True)
+class RowSource:
+    """Something in FROM, or the target of a write."""
+
+    name: str | None
+    """Alias, or the relation's own name without one; None: it has no name (a bare join)."""
+    shape: Shape
+    schema: str | None = None
+    """For `schema.table.column`; None under an alias."""
+    qualified_only: bool = False
+    """`excluded`, `old`, `new`: reached by their names alone."""
+    relation: bool = False
+    """A table or view: it has system columns, and its rows are of a named type."""
+
+
+@dataclass(slots=True)
+class Scope:
+    parent: Scope | None = None
+    sources: list[RowSource] = field(default_factory=list)
+    visible: list[Field] = field(default_factory=list)
+    open: bool = False
+    ctes: Mapping[str, Shape | None] = field(default_factory=dict)
+    """WITH queries of this level and around it; None: named, but not defined yet."""
+
+    def add(self, source: RowSource) -> None:
+        """A source all of whose columns are visible."""
+        self.sources.append(source)
+        if not source.qualified_only:
+            self.visible.extend(source.shape.fields)
+            self.open |= source.shape.open
+
+    def levels(self) -> Iterator[Scope]:
+        level: Scope | None = self
+        while level is not None:
+            yield level
+            level = level.parent
+
+    def has_local(self, name: str) -> bool:
+        return any(f.name == name for f in self.visible)
+
+    def column(self, name: str) -> Field:
+        """What an unqualified name means."""
+        uncertain = False
+        for level in self.levels():
+            matches = [f for f in level.visible if f.name == name]
+            if matches:
+                return _certain(name, matches, uncertain)
+            for nameless in level.visible:
+                if nameless.name is None:
+                    if nameless.sealed is not None:
+                        raise refusals.ambiguous_column(name)
+                    uncertain = True
+            uncertain |= level.open
+        row = self._source(name, None)
+        if row is not None:
+            return _whole_row(name, row)
+        if not uncertain and name not in SYSTEM_COLUMNS and self._reaches_sealed():
+            raise refusals.unknown_column(name)
+        return PLAIN
+
+    def qualified(self, schema: str | None, qualifier: str, name: str) -> Field:
+        """What `[schema.]qualifier.name` means."""
+        source = self.source(schema, qualifier)
+        matches = [f for f in source.shape.fields if f.name == name]
+        if matches:
+            return _certain(name, matches, uncertain=False)
+        nameless = [f for f in source.shape.fields if f.name is None]
+        if any(f.sealed for f in nameless):
+            raise refusals.ambiguous_column(name)
+        known = source.shape.open or nameless or name in SYSTEM_COLUMNS
+        if not known and source.shape.sealed is not None:
+            # Not a column, so `name` may be a function of the whole row.
+            raise refusals.unknown_column(name)
+        return PLAIN
+
+    def source(self, schema: str | None, qualifier: str) -> RowSource:
+        found = self._source(qualifier, schema)
+        if found is None:
+            raise refusals.unknown_qualifier(qualifier)
+        return found
+
+    def _source(self, name: str, schema: str | None) -> RowSource | None:
+        for level in self.levels():
+            for source in level.sources:
+                if source.name == name and (schema is None or source.schema == schema):
+                    return source
+        return None
+
+    def _reaches_sealed(self) -> bool:
+        return any(s.shape.sealed for level in self.levels() for s in level.sources)
+
+
+def _certain(name: str, matches: list[Field], uncertain: bool) -> Field:
+    sealed = [f for f in matches if f.sealed is not None]
+    if sealed and (uncertain or len(matches) > 1):
+        raise refusals.ambiguous_column(name)
+    return matches[0]
+
+
+def _whole_row(name: str, source: RowSource) -> Field:
+    sealed = source.shape.sealed
+    if sealed is not None:
+        raise refusals.whole_row(sealed.label, name)
+    return PLAIN
