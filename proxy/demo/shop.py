@@ -62,6 +62,7 @@ port = {port}
 
 [control]
 dsn = "{control}"
+refresh_seconds = 1               # the tour creates a view past the proxy and does not want to wait
 
 [columns."public.customers.email"]
 type = "text"

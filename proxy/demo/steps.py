@@ -7,6 +7,7 @@ analyst see, what was logged, and what becomes of five ways around.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -106,8 +107,9 @@ def write(shop: Shop, page: Page) -> None:
 
 def stored(shop: Shop, page: Page) -> None:
     expect(stored_sealed(shop), "a column holds something that is not sealed")
-    row = direct(shop, OWNER, READ)[0]
-    page.table([HEADING, ("as stored", *map(shown, row))])
+    count = direct(shop, OWNER, "SELECT count(*) FROM customers")[0][0]
+    expect(count == 5, f"the shop has {count} customers, not 5")
+    page.fact("e-mail, SSN and birth date of 5 customers; one of them is shown below")
 
 
 def roles(shop: Shop, page: Page) -> None:
@@ -121,6 +123,7 @@ def roles(shop: Shop, page: Page) -> None:
     page.table(
         [
             HEADING,
+            ("as stored", *map(shown, direct(shop, OWNER, READ)[0])),
             ("shop_app", *map(shown, application[0])),
             ("support", *map(shown, support[0])),
             ("analyst", *map(shown, analyst[0])),
@@ -136,18 +139,13 @@ def roles(shop: Shop, page: Page) -> None:
 
 def events(shop: Shop, page: Page) -> None:
     seen = [event for event in shop.new_events() if event["class_uid"] == 6005 and "table" in event]
-    outcomes = {
-        event["actor"]["user"]["name"]: tuple(
-            column["outcome"] for column in event["unmapped"]["sealgate"]["columns"]
-        )
-        for event in seen
-    }
+    outcomes = {event["actor"]["user"]["name"]: outcome_by_column(event) for event in seen}
     for event in seen:
         page.fact(event["message"])
     expected = {
-        APPLICATION: ("clear", "clear", "clear"),
-        SUPPORT: ("clear", "masked", "masked"),
-        ANALYST: ("withheld", "withheld", "withheld"),
+        APPLICATION: {"email": "clear", "ssn": "clear", "birth_date": "clear"},
+        SUPPORT: {"email": "clear", "ssn": "masked", "birth_date": "masked"},
+        ANALYST: {"email": "withheld", "ssn": "withheld", "birth_date": "withheld"},
     }
     expect(outcomes == expected, f"the access log tells of {outcomes}")
     expect(all(event["type_uid"] == 600510 for event in seen), "a read is not logged as Decrypt")
@@ -185,9 +183,9 @@ def around(shop: Shop, page: Page) -> None:
         "GRANT SELECT ON contacts TO analyst, support",
     )
     sql = "SELECT contact FROM contacts WHERE id = 4"
-    seen = {login: asyncio.run(ask(shop, login, sql)) for login in (ANALYST, SUPPORT)}
+    seen = {login: known_by_now(shop, login, sql) for login in (ANALYST, SUPPORT)}
     expect(seen[ANALYST] == [(None,)], "the view showed the analyst an e-mail")
-    expect(seen[SUPPORT] == [(GRACE_MOVED,)], "the view does not show support the e-mail")
+    expect(seen[SUPPORT] == [(GRACE_MOVED,)], f"the view shows support {seen[SUPPORT]}")
     page.fact("a view over the column: the analyst gets NULL, support the e-mail, as before")
     for sql in (
         "SELECT lower(email) FROM customers",
@@ -259,6 +257,19 @@ async def ask(shop: Shop, login: str, sql: str, *parameters: object) -> list[Row
         await connection.close(timeout=10)
 
 
+def known_by_now(shop: Shop, login: str, sql: str) -> list[Row]:
+    """Rows of a view that was created past the proxy, which looks at the catalog every second.
+
+    Until it has, it unseals the same values for the same roles, but shows them as bytea.
+    """
+    deadline = time.monotonic() + 10
+    while True:
+        rows = asyncio.run(ask(shop, login, sql))
+        if time.monotonic() > deadline or not isinstance(rows[0][0], bytes):
+            return rows
+        time.sleep(0.1)
+
+
 def refused(dsn: str, sql: str) -> tuple[str, str] | None:
     """SQLSTATE and message of the error that the statement gets; None if it gets none."""
     try:
@@ -267,6 +278,11 @@ def refused(dsn: str, sql: str) -> tuple[str, str] | None:
     except psycopg.Error as error:
         return error.sqlstate or "?????", str(error.diag.message_primary or error)
     return None
+
+
+def outcome_by_column(event: dict[str, Any]) -> dict[str, str]:
+    columns = event["unmapped"]["sealgate"]["columns"]
+    return {column["name"].rpartition(".")[2]: column["outcome"] for column in columns}
 
 
 def told(error: tuple[str, str] | None) -> str:
