@@ -8,7 +8,7 @@ under the lock. A table that is refused then, or is busy, is left as it was; the
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import asyncpg
@@ -187,7 +187,6 @@ class _Application:
     async def _change_table(self, label: str) -> tuple[TableReport | None, tuple[Obstacle, ...]]:
         try:
             async with fixed_names(self._connection):
-                await _without_timeouts(self._connection)
                 await lock(self._connection, label, self._lock_seconds)
                 report, refused = await self._change_locked(label)
                 if refused:
@@ -204,9 +203,15 @@ class _Application:
             ):
                 raise
             return None, (_refused_by_server(label, error),)
-        # The rewrite dropped the statistics of the old values; without new ones the first plans are bad.
-        await self._connection.execute(f"ANALYZE {qualified(label)}")
+        await self._analyze(label)
         return report, ()
+
+    async def _analyze(self, label: str) -> None:
+        """The rewrite dropped the old values' statistics; until there are new ones plans are bad. Autovacuum would do, later."""
+        with suppress(asyncpg.LockNotAvailableError):
+            async with fixed_names(self._connection):
+                await self._connection.execute("SET LOCAL lock_timeout = '1s'")
+                await self._connection.execute(f"ANALYZE {qualified(label)}")
 
     async def _change_locked(self, label: str) -> tuple[TableReport, tuple[Obstacle, ...]]:
         columns = _by_table(self._declared)[label]
@@ -259,14 +264,6 @@ def _by_table(declared: Mapping[str, SealedColumn]) -> dict[str, list[SealedColu
     return tables
 
 
-async def _without_timeouts(connection: asyncpg.Connection) -> None:
-    """Sealing takes as long as it takes, whatever the login's settings. transaction_timeout came with 17."""
-    await connection.execute(
-        "SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name IN"
-        " ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')"
-    )
-
-
 async def _terms_differ(
     connection: asyncpg.Connection, table: TableFacts, quoted: str, column: SealedColumn
 ) -> bool:
@@ -313,6 +310,8 @@ def _refused_by_server(label: str, error: asyncpg.PostgresError) -> Obstacle:
     """Messages name objects, but class 22's may quote a value; DETAIL always may."""
     said = "" if error.sqlstate.startswith("22") else f": {error.args[0]}"
     problem = f"the server refused{said} (SQLSTATE {error.sqlstate})"
+    if error.sqlstate in ("22021", "22P05"):
+        return Obstacle(label, problem, "Some text in it cannot be had in UTF-8: correct it first.")
     return Obstacle(label, problem, "Nothing of this table was changed.")
 
 

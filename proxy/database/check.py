@@ -27,7 +27,8 @@ from proxy.database.look import fixed_names, role_facts, schema_facts, table_fac
 from proxy.database.tables import TableFacts
 
 SAMPLE_ROWS = 100_000
-OPENED_ROWS = 200
+OPENED_ROWS = 2000
+OPENED_BYTES = 4096
 POWERS = (
     "pg_read_all_data",
     "pg_write_all_data",
@@ -156,7 +157,7 @@ async def _facts(
         role=await role_facts(connection),
         schema=schema,
         tables=tables,
-        access=await _access(connection, declared, policy),
+        access=await _access(connection, declared, tables, policy),
         stored=stored,
         undeclared=await _undeclared(connection, declared),
         namesakes=await _namesakes(connection, declared),
@@ -164,36 +165,40 @@ async def _facts(
 
 
 async def _access(
-    connection: asyncpg.Connection, declared: Mapping[str, SealedColumn], policy: Policy
+    connection: asyncpg.Connection,
+    declared: Mapping[str, SealedColumn],
+    tables: Mapping[str, TableFacts],
+    policy: Policy,
 ) -> Access:
+    existing = [column.label for table in tables.values() for column in table.columns]
     roles = list(policy.roles)
     logins: dict[str, list[str]] = defaultdict(list)
     for row in await connection.fetch(_MEMBERS, roles):
         logins[row["role"]].append(row["login"])
     privileges = await connection.fetch(_PRIVILEGES, *_columns(declared))
-    able = {row["label"]: row for row in privileges}
     powerful = await connection.fetch(_POWERFUL, list(POWERS))
     owners: dict[str, list[str]] = defaultdict(list)
-    schemas, tables = _tables(declared)
-    for row in await connection.fetch(_OWNERS, schemas, tables, SCHEMA):
+    for row in await connection.fetch(_OWNERS, *_tables(declared), SCHEMA):
         table = row["relname"] is not None
         subject = label(row["nspname"], row["relname"]) if table else f"schema {SCHEMA}"
         owners[subject].append(row["login"])
     return Access(
         existing=frozenset(row["rolname"] for row in await connection.fetch(_EXISTING, roles)),
         logins={role: tuple(names) for role, names in logins.items()},
-        readers={
-            name: frozenset(able[name]["readers"]) if name in able else frozenset()
-            for name in declared
-        },
-        writers={
-            name: frozenset(able[name]["writers"]) if name in able else frozenset()
-            for name in declared
-        },
+        readers=_holders(existing, privileges, "readers"),
+        writers=_holders(existing, privileges, "writers"),
         superusers=tuple(row["login"] for row in powerful if row["superuser"]),
         everywhere=tuple((row["login"], power) for row in powerful for power in row["powers"]),
         owners={subject: tuple(names) for subject, names in owners.items()},
     )
+
+
+def _holders(
+    existing: Iterable[str], privileges: Iterable[Mapping[str, Any]], kind: str
+) -> dict[str, frozenset[str]]:
+    """Of every column that exists, the logins; no row where none may use the schema."""
+    held = {row["label"]: frozenset(row[kind]) for row in privileges}
+    return {name: held.get(name, frozenset()) for name in existing}
 
 
 async def _stored(
@@ -235,7 +240,7 @@ async def _opened(
         return 0, 0
     rows = await connection.fetch(
         f"SELECT {column}::bytea FROM {source} WHERE {column} IS NOT NULL"  # noqa: S608
-        f" AND octet_length({column}) < 65536 LIMIT {OPENED_ROWS}"
+        f" AND octet_length({column}) < {OPENED_BYTES} ORDER BY random() LIMIT {OPENED_ROWS}"
     )
     counted: Counter[bool] = Counter()
     for (value,) in rows:

@@ -53,9 +53,9 @@ class Access:
     logins: Mapping[str, tuple[str, ...]]
     """Per role of the policy, the logins that are it or members of it."""
     readers: Mapping[str, frozenset[str]]
-    """Per column, the logins that may SELECT it."""
+    """Per column that exists, the logins that may SELECT it."""
     writers: Mapping[str, frozenset[str]]
-    """Per column, the logins that may INSERT or UPDATE it."""
+    """Per column that exists, the logins that may INSERT or UPDATE it."""
     superusers: tuple[str, ...]
     everywhere: tuple[tuple[str, str], ...]
     """(login, predefined role) of logins that read or write all tables, or the server's files."""

@@ -193,9 +193,15 @@ ORDER BY 1, 2, 3
 async def fixed_names(
     connection: asyncpg.Connection, *, readonly: bool = False
 ) -> AsyncIterator[None]:
-    """A transaction in which names mean what they say whoever set which search_path, and expressions are printed in full."""
+    """A transaction in which names mean what they say whoever set which search_path, expressions are printed in full,
+    and which takes as long as it takes, whatever the login's settings. (transaction_timeout came with PostgreSQL 17.)
+    """
     async with connection.transaction(isolation="read_committed", readonly=readonly):
-        await connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+        await connection.execute(
+            "SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name IN"
+            " ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout');"
+            " SET LOCAL search_path = pg_catalog, pg_temp"
+        )
         yield
 
 
