@@ -4,7 +4,8 @@
     CONNECTING  the shell connects to the server
     RELAYING    the server authenticates; both directions are relayed. The mechanism SCRAM-SHA-256-PLUS is taken
                 out of the server's list: it binds to a TLS channel that ends here
-    ROLES       AuthenticationOk has arrived; the shell asks the catalog for the login's roles
+    ACCEPTED    AuthenticationOk has arrived; the shell asks the catalog for the login's roles. What the server sends
+                up to its first ReadyForQuery is kept: it may still refuse the login (no such role or database)
     DONE        the session may begin (or, for other databases and replication, a relay without unsealing)
 
 Sources: PostgreSQL manual, "Start-up", "SSL Session Encryption", "SASL Authentication". The handshake never sees a
@@ -13,7 +14,7 @@ password in a form it keeps: authentication messages are relayed and forgotten.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
@@ -35,6 +36,7 @@ from proxy.wire.messages import (
     CANCEL_REQUEST,
     ERROR_RESPONSE,
     GSSENC_REQUEST,
+    READY_FOR_QUERY,
     SSL_REQUEST,
     Startup,
     error_response,
@@ -48,6 +50,10 @@ AUTHENTICATION_LIMIT: Final = 65_535
 """PG_MAX_AUTH_TOKEN_LENGTH: the longest message of an authentication exchange, in bytes."""
 _TLS_HANDSHAKE: Final = 0x16
 _CHANNEL_BOUND: Final = b"SCRAM-SHA-256-PLUS\x00"
+NAME_BYTES: Final = 63
+"""NAMEDATALEN - 1: PostgreSQL cuts a longer login."""
+AUTHENTICATION_OK: Final = 0
+AUTHENTICATION_SASL: Final = 10
 _METHODS: Final = {0: "trust", 3: "password", 5: "md5", 7: "gssapi", 9: "sspi", 10: "scram-sha-256"}
 
 
@@ -55,7 +61,7 @@ class Phase(Enum):
     FIRST = auto()
     CONNECTING = auto()
     RELAYING = auto()
-    ROLES = auto()
+    ACCEPTED = auto()
     DONE = auto()
 
 
@@ -70,15 +76,18 @@ class Terms:
 
 
 class Handshake:
-    """Feed it both directions until `phase` is DONE; then take `rest` and `server_rest` into the session."""
+    """Feed it both directions until `phase` is DONE; then take `server_rest` into the session."""
 
     __slots__ = (
         "_client",
         "_method",
         "_negotiated",
         "_packet",
+        "_ready",
+        "_roles_known",
         "_server",
         "_terms",
+        "_welcome",
         "origin",
         "phase",
         "roles",
@@ -93,12 +102,15 @@ class Handshake:
         self._negotiated = False
         self._packet = b""
         self._method = "trust"
+        self._ready = False
+        self._roles_known = False
+        self._welcome = b""
         self.origin = origin
         self.phase = Phase.FIRST
         self.roles: frozenset[str] = frozenset()
         self.startup = Startup(0, {})
         self.server_rest = b""
-        """What the server sent from AuthenticationOk on, when the phase is ROLES or DONE."""
+        """What the server has sent from AuthenticationOk on, once the phase is DONE."""
 
     @property
     def protected(self) -> bool:
@@ -161,16 +173,11 @@ class Handshake:
         user = self.startup.parameters.get("user", "")
         if not user:
             return _fatal("28000", "no PostgreSQL user name specified in startup packet")
-        origin = self.origin
-        self.origin = Origin(
-            login=user,
-            roles=(),
-            client_host=origin.client_host,
-            client_port=origin.client_port,
+        self.origin = replace(
+            self.origin,
+            login=user.encode()[:NAME_BYTES].decode("utf-8", "ignore"),
             application_name=self.startup.parameters.get("application_name", ""),
-            session=origin.session,
             database=self.database,
-            tls=origin.tls,
         )
         if self._terms.tls_required and not self.origin.tls:
             return [
@@ -202,78 +209,78 @@ class Handshake:
 
     def server_data(self, data: bytes) -> list[Effect]:
         """Bytes from the server. Raises `BadMessage`."""
-        if self.phase is Phase.ROLES:
-            self.server_rest += data
-            return []
         data = self._server.feed(data)
         position = 0
-        out: list[bytes] = []
         effects: list[Effect] = []
+        out: list[bytes] = []
         while len(data) - position >= HEADER_SIZE:
             end = position + 1 + self._server.length(data, position)
             if end > len(data):
                 break
-            kind, body = data[position], data[position + HEADER_SIZE : end]
-            if kind == AUTHENTICATION and len(body) >= 4:
-                (code,) = INT32.unpack_from(body)
-                if code == 0:
-                    return self._authenticated(out, data[position:])
-                self._method = _METHODS.get(code, self._method)
-                out.append(_without_channel_binding(body) if code == 10 else data[position:end])
-            else:
-                if kind == ERROR_RESPONSE:
-                    sqlstate = read_fields(body).get("C", b"").decode("ascii", "replace")
-                    effects.append(
-                        Record(authentication(self.origin, False, sqlstate, self._method))
-                    )
-                out.append(data[position:end])
+            if self._ready:
+                break  # The session's first messages; they are in `server_rest`.
+            effects += self._message(data[position:end], out)
             position = end
-        self._server.keep(data[position:])
+        if self._ready:
+            self._welcome += data[position:]
+        else:
+            self._server.keep(data[position:])
         if out:
             effects.append(ToClient(b"".join(out)))
-        return effects
+        return effects + self._begin()
 
-    def _authenticated(self, out: list[bytes], rest: bytes) -> list[Effect]:
-        effects: list[Effect] = [ToClient(b"".join(out))] if out else []
-        self.server_rest = rest
-        if not self.protected:
-            self.phase = Phase.DONE
-            return [*effects, *self._opened()]
-        self.phase = Phase.ROLES
-        return [*effects, LookUpRoles(self.origin.login)]
+    def _message(self, whole: bytes, out: list[bytes]) -> list[Effect]:
+        """One message of the server's before ReadyForQuery: relayed, or kept until the roles are known."""
+        kind, body = whole[0], whole[HEADER_SIZE:]
+        if kind == ERROR_RESPONSE:
+            out += [self._welcome, whole]
+            self._welcome = b""
+            sqlstate = read_fields(body).get("C", b"").decode("ascii", "replace")
+            return [Record(authentication(self.origin, False, sqlstate, self._method))]
+        if self.phase is Phase.ACCEPTED:
+            self._welcome += whole
+            self._ready = kind == READY_FOR_QUERY
+            return []
+        if kind != AUTHENTICATION or len(body) < 4:
+            out.append(whole)
+            return []
+        (code,) = INT32.unpack_from(body)
+        if code != AUTHENTICATION_OK:
+            self._method = _METHODS.get(code, self._method)
+            out.append(_without_channel_binding(body) if code == AUTHENTICATION_SASL else whole)
+            return []
+        self.phase = Phase.ACCEPTED
+        self._welcome = whole
+        if self.protected:
+            return [LookUpRoles(self.origin.login)]
+        self._roles_known = True
+        return []
 
     def roles_known(self, roles: frozenset[str]) -> list[Effect]:
-        """The catalog's answer for the login; the session may begin with `server_rest`."""
+        """The catalog's answer for the login. A login that it does not have is the server's to refuse."""
         self.roles = roles
-        self.phase = Phase.DONE
-        return self._opened()
+        self._roles_known = True
+        self.origin = replace(self.origin, roles=tuple(sorted(roles)))
+        return self._begin()
 
     def roles_unknown(self) -> list[Effect]:
         """The catalog could not be asked: nothing may be decided, so nobody is let in."""
+        text = "Sealgate cannot read the roles of this login"
         return [
             Record(authentication(self.origin, False, "57P03", self._method)),
-            *_fatal(
-                "57P03",
-                "Sealgate cannot read the roles of this login",
-                "Try again; Sealgate's log says why.",
-            ),
+            *_fatal("57P03", text, "Try again; Sealgate's log says why."),
         ]
 
-    def _opened(self) -> list[Effect]:
-        origin = self.origin
-        self.origin = Origin(
-            login=origin.login,
-            roles=tuple(sorted(self.roles)),
-            client_host=origin.client_host,
-            client_port=origin.client_port,
-            application_name=origin.application_name,
-            session=origin.session,
-            database=origin.database,
-            tls=origin.tls,
-        )
+    def _begin(self) -> list[Effect]:
+        if not (self._ready and self._roles_known) or self.phase is Phase.DONE:
+            return []
+        self.phase = Phase.DONE
+        self.server_rest, self._welcome = self._welcome, b""
         return [
             Record(authentication(self.origin, True, None, self._method)),
-            Record(session_opened(self.origin)),
+            Record(
+                session_opened(self.origin, "" if self.protected else "not the protected database")
+            ),
         ]
 
 

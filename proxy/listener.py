@@ -108,9 +108,9 @@ class Listener:
         return self.source.ready
 
     async def roles_of(self, login: str) -> frozenset[str] | None:
-        """None: the catalog cannot be asked, or has no such login."""
+        """None: the catalog cannot be asked. A login that does not exist has no roles: the server will refuse it."""
         try:
-            return await self._control.roles_of(login)
+            return await self._control.roles_of(login) or frozenset()
         except FAILURES as failed:
             log.warning("roles not read", problem=type(failed).__name__)
             return None

@@ -26,6 +26,11 @@ def app(shop: Shop, request: pytest.FixtureRequest) -> Iterator[psycopg.Connecti
         connection.execute("DELETE FROM customers WHERE id > 3")
 
 
+def declares_text(app: psycopg.Connection[Any]) -> bool:
+    """The connection sends strings as text in binary form, instead of leaving the type to the server."""
+    return app.adapters.get_dumper(str, psycopg.adapt.PyFormat.AUTO).oid == 25
+
+
 def stored(shop: Shop, name: str) -> dict[str, bytes | None]:
     with shop.direct() as direct:
         row = direct.execute(
@@ -60,7 +65,7 @@ def test_insert_several_rows_null_default_and_no_column_list(
     """Every row of VALUES is sealed; NULL and DEFAULT stay what they are."""
     app.execute(
         "INSERT INTO customers VALUES (DEFAULT, %s, %s, NULL, DEFAULT, 5), (DEFAULT, %s, DEFAULT, %s, %s, %s)",
-        ("E1", "e1@example.com", "E2", "2", "2001-01-01", 7),
+        ("E1", "e1@example.com", "E2", "2", datetime.date(2001, 1, 1), 7),
     )
     assert_sealed(stored(shop, "E1"))
     assert_sealed(stored(shop, "E2"))
@@ -96,7 +101,7 @@ def test_update_forms(shop: Shop, app: psycopg.Connection[Any]) -> None:
     )
     app.execute(
         "UPDATE customers AS c SET (ssn, birth_date) = (%s, %s) WHERE c.email = %s",
-        ("3", "2002-02-02", "hal2@example.com"),
+        ("3", datetime.date(2002, 2, 2), "hal2@example.com"),
     )
     app.execute(
         "UPDATE customers SET ssn = %s FROM orders o WHERE customers.name = 'Hal' AND o.id = 1",
@@ -168,16 +173,27 @@ def test_comparisons(
     assert [row[0] for row in rows] == names
 
 
-def test_the_functional_index_is_used(shop: Shop) -> None:
-    """EXPLAIN on the server, of what the proxy sends for a look-up by e-mail."""
-    with shop.direct() as direct:
-        direct.execute("SET enable_seqscan = off")
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "email = 'ada@example.com'",
+        "email = %s",
+        "email IN (%s, 'x')",
+        "email = ANY(%s)",
+        "email = %s::varchar",
+    ],
+)
+def test_the_functional_index_is_used(shop: Shop, condition: str) -> None:
+    """EXPLAIN through the proxy shows an index scan on sealgate.eq(email)."""
+    parameters = [["a", "b"] if "ANY" in condition else "a"] if "%s" in condition else []
+    with shop.connect() as app:
+        app.execute("SET enable_seqscan = off")
         plan = str(
-            direct.execute(
-                "EXPLAIN SELECT 1 FROM customers WHERE sealgate.eq(email) = sealgate.eq($$\\x5ea1$$::bytea)"
+            app.execute(
+                f"EXPLAIN SELECT name FROM customers WHERE {condition}", parameters
             ).fetchall()
         )
-    assert "Index" in plan
+    assert "customers_email_key" in plan
 
 
 @pytest.mark.parametrize(
@@ -202,7 +218,6 @@ def test_the_functional_index_is_used(shop: Shop) -> None:
         "INSERT INTO plain (id, email) SELECT id, email FROM customers",
         "SELECT to_json(c) FROM customers c",
         "SELECT c FROM customers c",
-        "SELECT sealgate.eq(email) FROM customers",
         "COPY customers TO STDOUT",
         "COPY customers (email) FROM STDIN",
         "CREATE TABLE copy_of AS SELECT * FROM customers",
@@ -256,6 +271,8 @@ def test_values_that_are_not_of_the_type(
     app: psycopg.Connection[Any], column: str, value: str, sqlstate: str
 ) -> None:
     """The server's own SQLSTATE, and the value is not in the message."""
+    if declares_text(app):
+        sqlstate = "42804"  # The parameter is declared as text: PostgreSQL looks no further.
     with pytest.raises(psycopg.Error) as caught:
         app.execute(f"UPDATE customers SET {column} = %s WHERE id = 1", (value,))
     assert caught.value.sqlstate == sqlstate
