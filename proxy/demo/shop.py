@@ -127,7 +127,7 @@ class ProxyProcess:
             patience.cancel()
         if "listening on " not in line:
             self._process.kill()
-            self._process.wait()
+            self.wait()
             raise CommandFailed(f"sealgate serve did not start:\n{self.log.read_text()[-2000:]}")
         host, _, port = line.split("listening on ", 1)[1].strip().rpartition(":")
         self.host, self.port = host, int(port)
