@@ -86,7 +86,7 @@ class Limits:
 
     size: int = 4 * 1024 * 1024
     """UTF-8 bytes."""
-    tokens: int = 50_000
+    tokens: int = 20_000
     nesting: int = 24
     """Brackets and CASE ... END inside one another."""
     arrays: int = 6

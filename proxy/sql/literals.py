@@ -67,11 +67,12 @@ def dollar_string(group: str) -> str:
     return rf"(?P<{group}>{_TAG})[\s\S]*?(?P={group})"
 
 
-# Numbers. A literal with letters behind it is "trailing junk" to PostgreSQL, so it is none here:
-# 0x1F takes every identifier character away, a decimal only those that begin an identifier ($ does
-# not: `1$2` is a number and a parameter). `1..10` is 1, .., 10.
-_DIGITS: Final = r"[0-9]++(?:_[0-9]++)*+"
-_EXPONENT: Final = rf"(?:[eE][+-]?{_DIGITS})?+"
+# Numbers. flex takes the longest match, and a number with an identifier behind it is "trailing junk"
+# to PostgreSQL, so it is none here. $ begins no identifier (`1$2` is a number and a parameter) but
+# goes on with one that began inside the number: `1_0$2` is 1 and junk, `1e5$2` too. Each digit run
+# that could be such an identifier's end therefore refuses a $ behind it. `1..10` is 1, .., 10.
+_DIGITS: Final = r"[0-9]++(?:_[0-9]++(?!\$))*+"
+_EXPONENT: Final = rf"(?:[eE](?:[+-]{_DIGITS}|{_DIGITS}(?!\$)))?+"
 RADIX_INTEGER: Final = (
     rf"0(?:[xX](?:_?[0-9a-fA-F])++|[oO](?:_?[0-7])++|[bB](?:_?[01])++)(?!{IDENT_CONT})"
 )

@@ -42,7 +42,9 @@ class UnparsedSql(Exception):
 def parse(tokens: Sequence[Token]) -> exp.Expr:
     """The syntax tree of one statement (no `;` among its tokens). Raises UnparsedSql."""
     try:
-        trees = PostgresParser(dialect=_DIALECT).parse(_sqlglot_tokens(tokens), "")
+        # A tree has about a node per token; more means that the parser tries things again and again.
+        parser = PostgresParser(dialect=_DIALECT, max_nodes=3 * len(tokens) + 50)
+        trees = parser.parse(_sqlglot_tokens(tokens), "")
     except Exception:  # ParseError, but also TypeError, RecursionError, ...: all of them mean this
         raise UnparsedSql from None
     tree = trees[0] if len(trees) == 1 else None
@@ -164,8 +166,10 @@ def _sqlglot_tokens(tokens: Sequence[Token]) -> list[SqlglotToken]:
     first = next((token for token in tokens if token.text != "("), None)
     if first is None or first.kind is not Kind.IDENT or first.value not in _READ:
         raise UnparsedSql
-    out: list[SqlglotToken] = []
     words = [token.value if token.kind is Kind.IDENT else "" for token in tokens]
+    if _runs_away(tokens, words):
+        raise UnparsedSql
+    out: list[SqlglotToken] = []
     casts = _casts(tokens, words)
     skip = -1
     for index, token in enumerate(tokens):
@@ -187,6 +191,33 @@ def _sqlglot_tokens(tokens: Sequence[Token]) -> list[SqlglotToken]:
             token_type = _other(token, kind)
             out.append(SqlglotToken(token_type, token.value, start=place, end=place))
     return out
+
+
+_LONGEST_PREFIX: Final = 32
+
+
+def _runs_away(tokens: Sequence[Token], words: list[str]) -> bool:
+    """Is this text for which sqlglot's time or stack grows beyond its length?
+
+    A JOIN without its ON or USING (no SQL, but sqlglot tries the rest twice for each), and long
+    rows of prefix operators (it recurses, and the compiled build has no recursion limit).
+    """
+    joins = [0]
+    prefix = 0
+    for index, token in enumerate(tokens):
+        word = words[index]
+        prefix = prefix + 1 if token.kind is Kind.OPERATOR or word == "not" else 0
+        if prefix > _LONGEST_PREFIX:
+            return True
+        if word == "join" and not {"cross", "natural"}.intersection(words[max(index - 3, 0) : index]):
+            joins[-1] += 1
+        elif word in ("on", "using"):
+            joins[-1] = max(joins[-1] - 1, 0)
+        elif token.text == "(":
+            joins.append(0)
+        elif token.text == ")" and len(joins) > 1 and joins.pop():
+            return True
+    return joins[0] > 0
 
 
 def _casts(tokens: Sequence[Token], words: list[str]) -> set[int]:
@@ -225,6 +256,10 @@ def _word(
         return _TYPES.get(word, _T.VAR)
     if word in _PREDICATES and _after_is(index, words):
         return _PREDICATES[word]
+    if word == "array" and index + 1 < len(tokens) and tokens[index + 1].text == "[":
+        # As a type it is tried twice at every level: 2^n for ARRAY[ARRAY[... As a name followed by a
+        # bracket it becomes the same exp.Array at once.
+        return _T.VAR
     if word in ("cube", "rollup") and words[index - 1] != "by" and tokens[index - 1].text != ",":
         return _T.VAR
     if not word.isascii() or len(token.text) > 63:
