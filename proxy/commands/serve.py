@@ -51,6 +51,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     text = read_text(options.config)
     loaded = load_all(text, parse(text, options.config))
+    signal.signal(
+        signal.SIGHUP, signal.SIG_IGN
+    )  # a reload asked for too early must not end the start
     configure(options.log or ("console" if os.isatty(2) else "json"))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve(loaded))

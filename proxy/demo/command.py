@@ -32,6 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, _end)  # also in the middle: no server is left behind
     directory = _directory(options.dir)
     page = Page(sys.stdout)
     shop = Shop.in_directory(directory)
@@ -46,6 +47,10 @@ def run(options: argparse.Namespace) -> int:
             shutil.rmtree(directory, ignore_errors=True)
         else:
             page.line(f"Everything is in {directory}")
+
+
+def _end(number: int, frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def _directory(asked: Path | None) -> Path:
@@ -73,12 +78,20 @@ def _tour(shop: Shop, page: Page, *, keep: bool) -> bool:
         except Exception as error:
             page.failed(f"{type(error).__name__}: {error}")
             page.line()
+            _say_last_words(shop, page)
             page.line(f"Step {number} did not hold: {title}")
             return False
         page.done()
     page.line()
     page.line(f"All {len(STEPS)} steps held.")
     return True
+
+
+def _say_last_words(shop: Shop, page: Page) -> None:
+    if shop.proxy_log.exists():
+        page.line("The proxy's last words:")
+        for line in shop.proxy_log.read_text(errors="replace").splitlines()[-5:]:
+            page.line(f"     {line}")
 
 
 def _stay(shop: Shop, page: Page) -> None:
