@@ -174,12 +174,13 @@ path = "audit.jsonl"
     def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
         if self.process is None:
             return 0
-        self.process.send_signal(sig)
+        process, self.process = self.process, None
+        process.send_signal(sig)
         try:
-            return self.process.wait(20)
+            return process.wait(20)
         finally:
-            self.process.kill()
-            self.process = None
+            process.kill()
+            process.wait()
 
     def reload(self) -> None:
         """SIGHUP, and wait until the proxy says that it decides by what it read."""

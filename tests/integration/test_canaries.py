@@ -47,7 +47,7 @@ STATEMENTS = [
     "DO $$ BEGIN UPDATE customers SET email = '{c}'; END $$",
     "PREPARE x AS SELECT id FROM customers WHERE email = '{c}'",
     "COPY (SELECT id FROM customers WHERE email = '{c}') TO STDOUT",
-    "CREATE TABLE leak AS SELECT '{c}' AS c FROM customers",
+    "CREATE TABLE leak AS SELECT '{c}' AS c, email FROM customers",
     # What nobody understands.
     "SELECT id FROM customers WHERE email = '{c}' AND (",
     "INSERT INTO customers (email) VALUES ('{c}'",

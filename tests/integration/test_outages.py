@@ -102,6 +102,8 @@ def test_sigterm_drains(own_shop: Shop) -> None:
     )
     busy.execute("COMMIT")
     assert own_shop.process.wait(10) == 0
+    idle.close()
+    busy.close()
     assert own_shop.events()[-1]["metadata"]["event_code"].endswith("stopped")
 
 
@@ -151,8 +153,7 @@ def test_no_row_is_released_when_its_event_cannot_be_written(
                 else:
                     row = app.execute("SELECT email FROM customers WHERE id = 1").fetchone()
                     assert row == ("ada@example.com",)
-            own_shop.process.kill()
-            own_shop.process = None
+            own_shop.stop(signal.SIGKILL)
     finally:
         own_shop.config.write_text(original)
         own_shop.serve()
