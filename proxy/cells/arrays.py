@@ -16,10 +16,11 @@ from proxy.cells.errors import CellError, long_message, short_message
 from proxy.cells.logical import LogicalType, by_oid
 from proxy.cells.settings import Settings
 
+_FIRST_UNPINNED_OID = 10000
+"""Types from here on may have other OIDs on the client's side, so the server trusts the parameter's own type."""
+_MAX_ITEMS = 0x3FFFFFFF // 8
 _BLANK = rb"[ \t\n\v\f\r]*+"
-_BOUNDS = re.compile(
-    _BLANK + rb"((?:\[[+-]?[0-9]+(?::[+-]?[0-9]+)?\]" + _BLANK + rb")*+)(=?)" + _BLANK + rb"\{"
-)
+_BLANK_RUN = re.compile(_BLANK)
 _BOUND = re.compile(rb"\[([+-]?[0-9]+)(?::([+-]?[0-9]+))?\]")
 _ITEM = re.compile(
     _BLANK
@@ -88,22 +89,46 @@ def _item(match: re.Match[bytes]) -> list[bytes | None]:
 
 def _open(value: bytes) -> tuple[int, int | None]:
     """(position after the opening brace, number of elements the bounds announce or None)."""
-    match = _BOUNDS.match(value)
-    if match is None or bool(match[1]) != bool(match[2]):
+    sizes: list[int] = []
+    position = _skip_blanks(value, 0)
+    while value[position : position + 1] == b"[":
+        bound = _BOUND.match(value, position)
+        if bound is None:
+            raise _malformed()
+        sizes.append(_size(bound[1], bound[2]))
+        position = _skip_blanks(value, bound.end())
+    if sizes:
+        if value[position : position + 1] != b"=":
+            raise _malformed()
+        position = _skip_blanks(value, position + 1)
+    if value[position : position + 1] != b"{":
         raise _malformed()
-    bounds = _BOUND.findall(match[1])
-    if not bounds:
-        return match.end(), None
-    if len(bounds) > 1:
+    if len(sizes) > 1:
         raise _several_dimensions()
-    if any(len(bound) > 12 for bound in bounds[0]):
-        raise CellError("54000", "array bound is out of integer range")
-    low, high = (int(bounds[0][0]), int(bounds[0][1])) if bounds[0][1] else (1, int(bounds[0][0]))
-    if not (-0x80000000 <= low <= 0x7FFFFFFF and -0x80000000 <= high < 0x7FFFFFFF):
-        raise CellError("54000", "array bound is out of integer range")
+    return position + 1, sizes[0] if sizes else None
+
+
+def _skip_blanks(value: bytes, position: int) -> int:
+    match = _BLANK_RUN.match(value, position)
+    return match.end() if match is not None else position
+
+
+def _size(first: bytes, second: bytes | None) -> int:
+    """How many elements `[first:second]` announces; `[n]` counts from 1."""
+    if len(first) > 12 or (second is not None and len(second) > 12):
+        raise _bound_out_of_range()
+    low, high = (1, int(first)) if second is None else (int(first), int(second))
+    if not (-0x80000000 <= low <= 0x7FFFFFFF and -0x80000000 <= high <= 0x7FFFFFFF):
+        raise _bound_out_of_range()
     if high < low:
         raise CellError("2202E", "upper bound cannot be less than lower bound")
-    return match.end(), high - low + 1
+    if high == 0x7FFFFFFF or high - low + 1 > 0x7FFFFFFF:
+        raise _bound_out_of_range()
+    return high - low + 1
+
+
+def _bound_out_of_range() -> CellError:
+    return CellError("54000", "array bound is out of integer range")
 
 
 def _binary_items(value: bytes, element: LogicalType, settings: Settings) -> list[bytes | None]:
@@ -116,7 +141,7 @@ def _binary_items(value: bytes, element: LogicalType, settings: Settings) -> lis
             raise CellError("54000", "number of array dimensions exceeds the maximum allowed (6)")
         if flags not in (0, 1):
             raise CellError("22P03", "invalid array flags")
-        if oid != element.oid:
+        if oid != element.oid and oid < _FIRST_UNPINNED_OID:
             raise _wrong_element(oid, element)
         if dimensions > 1:
             raise _several_dimensions()
@@ -124,7 +149,7 @@ def _binary_items(value: bytes, element: LogicalType, settings: Settings) -> lis
         if dimensions:
             count, lower = unpack_from(">ii", value, position)
             position = 20
-            if count < 0 or lower + count > 0x7FFFFFFF:
+            if not 0 <= count <= _MAX_ITEMS or lower + count > 0x7FFFFFFF:
                 raise CellError("54000", "array size exceeds the maximum allowed")
         items: list[bytes | None] = []
         for _ in range(count):

@@ -8,6 +8,7 @@ after conversion to the server's encoding.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 from proxy.cells import encoding
 from proxy.cells.errors import CellError, invalid_syntax
@@ -19,16 +20,14 @@ _UNPRINTABLE = re.compile(rb"[^\x20-\x5b\x5d-\x7e]")
 
 
 def _parse_hex(digits: bytes) -> bytes:
-    try:
-        if b"\v" in digits or b"\f" in digits:  # blanks to Python, not to PostgreSQL
-            raise ValueError
-        return bytes.fromhex(digits.decode("ascii"))
-    except (ValueError, UnicodeError):
-        match = _PAIRS.match(digits)
-        rest = digits[match.end() :] if match else digits
-        if len(rest) == 1 and rest.isalnum() and rest.isascii() and rest.lower() < b"g":
-            raise CellError("22023", "invalid hexadecimal data: odd number of digits") from None
-        raise CellError("22023", "invalid hexadecimal digit") from None
+    if b"\v" not in digits and b"\f" not in digits:  # blanks to Python, not to PostgreSQL
+        with suppress(ValueError):
+            return bytes.fromhex(digits.decode("ascii"))
+    match = _PAIRS.match(digits)
+    rest = digits[match.end() :] if match else digits
+    if len(rest) == 1 and rest in b"0123456789abcdefABCDEF":
+        raise CellError("22023", "invalid hexadecimal data: odd number of digits")
+    raise CellError("22023", "invalid hexadecimal digit")
 
 
 def _parse_escape(value: bytes) -> bytes:

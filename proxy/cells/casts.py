@@ -9,6 +9,7 @@ settings.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from math import isinf, isnan
 from typing import TypeAlias
 
@@ -98,6 +99,8 @@ def convert(
         raise CellError(
             "42804", f"a value of type {one} cannot be assigned to a column of type {other}"
         )
+    if one == "bool":
+        return b"false" if canonical == b"\x00" else b"true"
     if other in _CHARACTER:
         if one in _CHARACTER:
             return canonical.rstrip(b" ") if one == "bpchar" else canonical
@@ -162,7 +165,6 @@ def _to_numeric(canonical: bytes, source: str) -> bytes:
 
 def _to_float(target: str) -> Callable[[bytes, str], bytes]:
     form = SINGLE if target == "float4" else DOUBLE
-    limit = 2.0**128 if target == "float4" else float("inf")
 
     def cast(canonical: bytes, source: str) -> bytes:
         if source == "numeric":
@@ -172,11 +174,12 @@ def _to_float(target: str) -> Callable[[bytes, str], bytes]:
         value = _number(canonical, source)
         if isnan(value) or isinf(value):
             return form.pack(value)
-        try:
+        packed = None
+        with suppress(OverflowError):
             packed = form.pack(value)
-        except OverflowError:
-            raise out_of_range("value out of range: overflow") from None
-        if abs(value) < limit and value != 0.0 and form.unpack(packed)[0] == 0.0:
+        if packed is None:
+            raise out_of_range("value out of range: overflow")
+        if value != 0.0 and form.unpack(packed)[0] == 0.0:
             raise out_of_range("value out of range: underflow")
         return packed
 
@@ -220,7 +223,9 @@ def _datetime(canonical: bytes, source: str, target: str, settings: Settings) ->
             micro += (
                 place.at(micro // calendar.SECOND + calendar.EPOCH_SECONDS).offset * calendar.SECOND
             )
-        if not calendar.TIMESTAMP_MIN <= micro < calendar.TIMESTAMP_END:
+        # A date is not checked again: the server, too, lets local midnight fall before its first day.
+        in_range = calendar.TIMESTAMP_MIN <= micro < calendar.TIMESTAMP_END
+        if target != "date" and not in_range:
             raise CellError("22008", "timestamp out of range")
     if target != "date":
         return TIMESTAMP_FORM.pack(micro)

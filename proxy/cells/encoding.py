@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 
 from proxy.cells import multibyte
@@ -69,8 +70,10 @@ def utf8(value: bytes) -> bytes:
     try:
         value.decode()
     except UnicodeDecodeError:
-        raise _invalid("UTF8") from None
-    if b"\0" in value:
+        valid = False  # raised below: the exception holds the value and must not become a context
+    else:
+        valid = b"\0" not in value
+    if not valid:
         raise _invalid("UTF8")
     return value
 
@@ -90,12 +93,15 @@ def to_utf8(encoding: str) -> Convert:
             raise _invalid(name)
         if value.isascii():
             return value
+        ill_formed = False
         try:
             return read(value).encode()
         except multibyte.IllFormed:
-            raise _invalid(name) from None
+            ill_formed = True
         except (multibyte.Untranslatable, UnicodeError):
-            raise _untranslatable(name, "UTF8") from None
+            pass
+        # Outside the handler: the codec's exception holds the value and must not become this one's context.
+        raise _invalid(name) if ill_formed else _untranslatable(name, "UTF8")
 
     return convert
 
@@ -120,11 +126,10 @@ def from_utf8(encoding: str) -> Convert | None:
     def convert(value: bytes) -> bytes:
         if value.isascii():
             return value
-        try:
+        with suppress(multibyte.Untranslatable, UnicodeError):
             text = value.decode()
             return codec.write(text) if codec is not None else text.encode(single or "ascii")
-        except (multibyte.Untranslatable, UnicodeError):
-            raise _untranslatable("UTF8", name) from None
+        raise _untranslatable("UTF8", name)
 
     return convert
 
@@ -147,8 +152,9 @@ def ascii_form(parse: Convert, encoding: str) -> Convert:
     def convert(value: bytes) -> bytes:
         try:
             return parse(value)
-        except CellError:
-            verify(value)
-            raise
+        except CellError as error:
+            sqlstate, message = error.sqlstate, error.message
+        verify(value)
+        raise CellError(sqlstate, message)
 
     return convert

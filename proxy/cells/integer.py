@@ -32,7 +32,8 @@ def family(name: str, size: int, code: str) -> Family:
         try:
             return pack(int(value))
         except (ValueError, error):
-            return pack(_unusual(value, least, name))
+            pass  # and not on from here: the exception quotes the value and must not become a context
+        return pack(_unusual(value, least, name))
 
     def from_text(settings: Settings) -> Convert:
         return encoding.ascii_form(parse, settings.encoding)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json as stdlib_json
 import re
+from contextlib import suppress
 from typing import TypeAlias, cast
 
 from proxy.cells import encoding, numeric
@@ -59,11 +60,9 @@ _scanner = stdlib_json.JSONDecoder(
 
 def normalise(text: bytes) -> bytes:
     """What jsonb_out gives for the JSON document `text` (valid UTF-8)."""
-    try:
-        node = cast(Node, _scanner.decode(text.decode()))
-        return _render(node)
-    except (ValueError, RecursionError, CellError):
-        return _render(_build(text))
+    with suppress(ValueError, RecursionError, CellError):
+        return _render(cast(Node, _scanner.decode(text.decode())))
+    return _render(_build(text))
 
 
 def _render(document: Node) -> bytes:
@@ -108,10 +107,9 @@ def _open_object(members: dict[str, Node], pending: list[Node]) -> None:
 
 
 def _utf8(string: str) -> bytes:
-    try:
+    with suppress(UnicodeEncodeError):
         return string.encode()
-    except UnicodeEncodeError:
-        raise json_text.syntax_error() from None
+    raise json_text.syntax_error()  # a lone surrogate
 
 
 def _quote(string: str) -> bytes:
@@ -137,7 +135,7 @@ def _build(text: bytes) -> Node:
     keys: list[str | None] = []
     root: list[Node] = []
     container: list[Node] | dict[str, Node] = root
-    for kind, token in json_text.events(text):
+    for kind, token in json_text.events(text, lexed=_unescape):
         if kind == json_text.PUNCTUATION:
             if token in b"[{":
                 child: list[Node] | dict[str, Node] = [] if token == b"[" else {}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -219,10 +220,11 @@ class Codec:
         return code
 
     def _write_some(self, text: str) -> bytes:
-        try:
+        value = None
+        with suppress(UnicodeError):
             value = text.encode(self._form.codec)
-        except UnicodeError:
-            raise Untranslatable from None
+        if value is None:
+            raise Untranslatable
         if self._form.composes in value and len(value) > 2 * len(text) - sum(
             map(str.isascii, text)
         ):

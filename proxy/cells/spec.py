@@ -69,7 +69,8 @@ def logical_type(spec: str) -> LogicalType:
     first, second, after = match[2], match[3], match[4]
     alias = f"{match[1]} {after}" if after else match[1]
     name = _ALIASES.get(alias)
-    if name is None or (after and not alias.startswith("timestamp ")):
+    misplaced = first is not None and alias.endswith(" zone") and not after
+    if name is None or misplaced or (after and not alias.endswith(" zone")):
         raise TypeSpecError(f"{spec[:100]!r} is not a type that can be sealed")
     arguments = [int(argument) for argument in (first, second) if argument is not None]
     if alias == "float" and arguments:

@@ -48,8 +48,55 @@ class Oracle:
         assert result.status == pq.ExecStatus.TUPLES_OK, result.error_message
         return [result.get_value(0, column) for column in range(result.nfields)]
 
+    def create_column(self, sql_type: str) -> None:
+        """A fresh table `cells_column` with one column of a type."""
+        self._run(
+            f"DROP TABLE IF EXISTS cells_column; CREATE TEMP TABLE cells_column (value {sql_type})".encode()
+        )
+
+    def insert(self, type_oid: int, values: Sequence[bytes]) -> list[Outcome]:
+        """What the column stores when assigned each value."""
+        sql = b"INSERT INTO cells_column VALUES ($1) RETURNING value"
+        return [
+            _outcome(self._connection.exec_params(sql, [value], [type_oid], [1], 1))
+            for value in values
+        ]
+
+    def equal(self, type_oid: int, one: bytes, others: Sequence[bytes]) -> list[bool]:
+        """What the server's `=` says of one value and each of the others."""
+        connection = self._connection
+        return [
+            connection.exec_params(
+                b"SELECT $1 = $2", [one, other], [type_oid] * 2, [1, 1], 1
+            ).get_value(0, 0)
+            == b"\x01"
+            for other in others
+        ]
+
+    def elements(
+        self, element: LogicalType, value: bytes, format_in: int
+    ) -> list[bytes | None] | str:
+        """The elements of an array parameter in binary form, or a SQLSTATE."""
+        result = self._connection.exec_params(
+            b"SELECT unnest($1)", [value], [element.array_oid], [format_in], 1
+        )
+        if result.status == pq.ExecStatus.FATAL_ERROR:
+            state = result.error_field(pq.DiagnosticField.SQLSTATE)
+            return state.decode() if state else "lost"
+        return [result.get_value(row, 0) for row in range(result.ntuples)]
+
+    def binary_array(self, element: LogicalType, literal: bytes) -> bytes | None:
+        """The binary form of an array literal, None if it is not one."""
+        result = self._connection.exec_params(b"SELECT $1", [literal], [element.array_oid], [0], 1)
+        return result.get_value(0, 0) if result.status == pq.ExecStatus.TUPLES_OK else None
+
     def many(
-        self, expression: str, type_oid: int, values: Sequence[bytes], format_in: int, format_out: int
+        self,
+        expression: str,
+        type_oid: int,
+        values: Sequence[bytes],
+        format_in: int,
+        format_out: int,
     ) -> list[Outcome]:
         """What `SELECT expression` gives for each value as its $1, pipelined."""
         connection = self._connection
@@ -105,7 +152,11 @@ def differences(
 
 
 def decoding(
-    oracle: Oracle, logical: LogicalType, values: Sequence[bytes], settings: Settings, format_in: int = 0
+    oracle: Oracle,
+    logical: LogicalType,
+    values: Sequence[bytes],
+    settings: Settings,
+    format_in: int = 0,
 ) -> list[Difference]:
     """Client forms that we and the server read differently, error codes included."""
     oracle.use(settings)
