@@ -48,7 +48,8 @@ BIT_SEGMENT: Final = r"'[^']*+'"
 
 
 def _continued(segment: str) -> str:
-    return rf"{segment}(?:{CONTINUED}{segment})*+"
+    # A string that goes on and never ends is an error, not a shorter string.
+    return rf"{segment}(?:{CONTINUED}{segment})*+(?!{CONTINUED})"
 
 
 PLAIN_STRING: Final = _continued(PLAIN_SEGMENT)
