@@ -171,18 +171,20 @@ def _sqlglot_tokens(tokens: Sequence[Token]) -> list[SqlglotToken]:
         raise UnparsedSql
     out: list[SqlglotToken] = []
     casts = _casts(tokens, words)
-    skip = -1
+    skip = 0
     for index, token in enumerate(tokens):
-        if index == skip:
+        if index < skip:
             continue
         place = index * _STRIDE
         kind = token.kind
-        if kind is Kind.IDENT:
+        if words[index : index + 3] in _OVERRIDING:
+            skip = index + 3  # INSERT ... OVERRIDING SYSTEM VALUE: sqlglot does not know it
+        elif kind is Kind.IDENT:
             token_type = _word(index, token, words, tokens, casts)
             pair = (token.value, words[index + 1] if index + 1 < len(words) else "")
             if pair in _PAIRS or (pair in _TYPE_PAIRS and index in casts):
                 token_type = _PAIRS.get(pair) or _TYPE_PAIRS[pair]
-                skip = index + 1
+                skip = index + 2
             out.append(SqlglotToken(token_type, token.value, start=place, end=place))
         elif kind is Kind.PARAM:
             out.append(SqlglotToken(_T.PARAMETER, "$", start=place, end=place))
@@ -192,6 +194,8 @@ def _sqlglot_tokens(tokens: Sequence[Token]) -> list[SqlglotToken]:
             out.append(SqlglotToken(token_type, token.value, start=place, end=place))
     return out
 
+
+_OVERRIDING: Final = (["overriding", "system", "value"], ["overriding", "user", "value"])
 
 _LONGEST_PREFIX: Final = 32
 
@@ -209,7 +213,9 @@ def _runs_away(tokens: Sequence[Token], words: list[str]) -> bool:
         prefix = prefix + 1 if token.kind is Kind.OPERATOR or word == "not" else 0
         if prefix > _LONGEST_PREFIX:
             return True
-        if word == "join" and not {"cross", "natural"}.intersection(words[max(index - 3, 0) : index]):
+        if word == "join" and not {"cross", "natural"}.intersection(
+            words[max(index - 3, 0) : index]
+        ):
             joins[-1] += 1
         elif word in ("on", "using"):
             joins[-1] = max(joins[-1] - 1, 0)

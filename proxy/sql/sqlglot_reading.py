@@ -45,7 +45,8 @@ class SqlglotTree:
                 continue
             if kind in self._STRUCTURES:
                 self._structures.append(node)
-            children = node.args.values()
+            # The name of a collation looks like a column to sqlglot.
+            children = [node.this] if kind is exp.Collate else node.args.values()
             stack.extend((x, index) for x in children if isinstance(x, (exp.Expr, list)))
 
     # Leaves. Each says whether there is nothing more to see below it.
