@@ -5,15 +5,17 @@ Reading order
     handshake             from the first byte to the first ReadyForQuery
     snapshot              policy, catalog and keys in one frozen value, and what they allow one principal
     request, response     a plan applied: client to server, server to client
+    edited                where an error in the edited text stands in the client's own
     seal, rows            values sealed on the way in, rows unsealed on the way out
     state, inflight, statements, shape, execution     what a session remembers between messages
-    refusal, refused, tampering, errors               what becomes of what is not allowed, or not true
+    refusal, refused, tampering                       what becomes of what is not allowed, or not true
     catalog, introspect   the database's tables, columns, views as one picture; introspect [io] takes it
     connection, listener, upstream, control           [io] the thin shell: sockets, TLS, asyncio
     upkeep                [io] keeps the snapshot current: DDL, changes past the proxy, SIGHUP
     config, tables        the configuration file into frozen values
     cli, commands         `sealgate COMMAND`; the composition root is commands/serve
-    embedded, demo        [io] a PostgreSQL of one's own, and the tour through it
+    embedded, programs    [io] a PostgreSQL of one's own
+    demo                  [io] the tour through all of it
 
 Packages
     wire        PostgreSQL's messages: framing, reading, writing; knows nothing of ours

@@ -19,6 +19,7 @@ SHELL = {
     "proxy/embedded.py",
     "proxy/introspect.py",
     "proxy/listener.py",
+    "proxy/programs.py",
     "proxy/upkeep.py",
     "proxy/upstream.py",
     "proxy/audit/log.py",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import proxy
 from proxy.demo.page import TITLE_WIDTH
 from proxy.demo.steps import STEPS
 from proxy.embedded import EmbeddedPostgres, free_port
@@ -143,3 +144,11 @@ def test_every_file_it_links_to_exists() -> None:
     """No dead links."""
     for target in re.findall(r"\]\(([^)h#][^)]*)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_reading_order_names_every_file() -> None:
+    """proxy/__init__.py leads to all modules and packages beside it."""
+    order = (proxy.__doc__ or "").split("Glossary")[0]
+    for path in (ROOT / "proxy").iterdir():
+        if not path.name.startswith("__") and (path.suffix == ".py" or path.is_dir()):
+            assert re.search(rf"\b{path.stem}\b", order), path.name
