@@ -18,7 +18,7 @@ from proxy.sql import refusals, resolve, writes
 from proxy.sql.commands import closing
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Token
-from proxy.sql.parse import UnparsedSql, parse
+from proxy.sql.parse import parse
 from proxy.sql.scope import Scope, Shape
 from proxy.sql.values import word
 
@@ -127,7 +127,7 @@ def check_copy(
         at = end
     # COPY ... FROM ... WHERE
     named |= {token.value for token in tokens[at + 1 :]} & set(sealed)
-    ref = next((sealed[name] for name in named if name in sealed), None)
+    ref = next((ref for name, ref in sealed.items() if name in named), None)
     if ref is not None:
         hint = "Name the other columns in COPY, or use INSERT and SELECT."
         raise refusals.Refused(

@@ -20,7 +20,7 @@ from typing import Final
 from proxy.catalog import Catalog
 from proxy.sql import refusals
 from proxy.sql.lexer import Kind, Token
-from proxy.sql.values import word
+from proxy.sql.values import word, words
 
 QUERY_WORDS: Final = frozenset(
     {"select", "insert", "update", "delete", "with", "values", "table", "merge"}
@@ -123,16 +123,20 @@ def _top_level(tokens: Sequence[Token], sought: str, at: int) -> int | None:
 
 def _without_options(tokens: Sequence[Token], start: int) -> int:
     """The end of the query, before WITH [NO] DATA or WITH ... CHECK OPTION."""
-    words = [word(tokens, i) for i in range(max(start, len(tokens) - 4), len(tokens))]
-    for tail in (["with", "no", "data"], ["with", "data"], ["with", "check", "option"]):
-        if words[-len(tail) :] == tail:
-            return len(tokens) - len(tail)
-    if words[:1] == ["with"] and words[1:] in (
-        ["cascaded", "check", "option"],
-        ["local", "check", "option"],
-    ):
-        return len(tokens) - 4
+    last = [word(tokens, i) for i in range(max(start, len(tokens) - 4), len(tokens))]
+    for options in _OPTIONS:
+        if last[-len(options) :] == options:
+            return len(tokens) - len(options)
     return len(tokens)
+
+
+_OPTIONS: Final = (
+    ["with", "no", "data"],
+    ["with", "data"],
+    ["with", "check", "option"],
+    ["with", "cascaded", "check", "option"],
+    ["with", "local", "check", "option"],
+)
 
 
 def _wrapped(tokens: Sequence[Token], before: str, wrapper: str) -> Command:
@@ -189,12 +193,12 @@ _MAIN: Final = {
 
 # These take names, numbers of options, or text that describes: nothing in them is evaluated against
 # a row, and nothing is copied.
-_NAMES_ONLY: Final = frozenset(
+_NAMES_ONLY: Final = words(
     """
     abort analyse analyze begin checkpoint close cluster comment commit deallocate discard drop end
     fetch grant import listen load lock move notify prepare reassign refresh reindex release reset
     revoke rollback savepoint security set show start truncate unlisten vacuum
-    """.split()
+    """
 )
 
 
@@ -232,8 +236,7 @@ def is_name(token: Token) -> bool:
 
 
 def _check_create(catalog: Catalog, tokens: Sequence[Token], sealed: frozenset[str]) -> None:
-    words = [word(tokens, i) for i in range(8)]
-    kind = next((w for w in words[1:] if w in _CREATED), "")
+    kind = next((w for w in (word(tokens, i) for i in range(1, 8)) if w in _CREATED), "")
     if kind in ("function", "procedure", "aggregate"):
         return  # Its body runs later, against columns that refuse plaintext.
     if kind == "rule":
@@ -241,7 +244,7 @@ def _check_create(catalog: Catalog, tokens: Sequence[Token], sealed: frozenset[s
             "CREATE RULE", "Use a trigger, or write through the table itself."
         )
     if kind == "table":
-        _check_create_table(catalog, tokens)
+        check_temporary(catalog, tokens)
         return  # Defaults and checks in it are the new table's; LIKE and INHERITS copy the sealed type.
     mentioned = [i for i, token in enumerate(tokens) if is_name(token) and token.value in sealed]
     if not mentioned:
@@ -259,17 +262,18 @@ def _check_create(catalog: Catalog, tokens: Sequence[Token], sealed: frozenset[s
     raise refusals.unsupported(what, hint)
 
 
-_CREATED: Final = frozenset(
+_CREATED: Final = words(
     """
     function procedure aggregate rule table index trigger policy statistics publication sequence type
     domain operator cast server subscription role user group schema extension
-    """.split()
+    """
 )
 
 
-def _check_create_table(catalog: Catalog, tokens: Sequence[Token]) -> None:
-    words = {word(tokens, i) for i in range(4)}
-    if not words & {"temp", "temporary"} and word(tokens, 2) != "pg_temp":
+def check_temporary(catalog: Catalog, tokens: Sequence[Token]) -> None:
+    """A temporary relation would shadow the sealed one of the same name."""
+    first = {word(tokens, i) for i in range(4)}
+    if not first & {"temp", "temporary"} and word(tokens, 2) != "pg_temp":
         return
     at = next(
         (i for i, t in enumerate(tokens) if t.text == "(" or word(tokens, i) in ("as", "of")),
@@ -296,19 +300,19 @@ def _in_term(tokens: Sequence[Token], at: int) -> bool:
 _HARMLESS: Final = frozenset(
     {"rename", "drop", "set", "not", "null", "statistics", "storage", "compression"}
 )
-_HARMFUL: Final = frozenset(
+_HARMFUL: Final = words(
     """
     add type default check using unique primary references generated identity exclude expression
-    """.split()
+    """
 )
 
 
 def _check_alter(tokens: Sequence[Token], sealed: frozenset[str]) -> None:
-    words = {word(tokens, i) for i in range(len(tokens))}
+    used = {word(tokens, i) for i in range(len(tokens))}
     if not any(is_name(token) and token.value in sealed for token in tokens):
         return  # Defaults, checks and USING in it are other columns'.
     strings = any(token.kind is Kind.STRING for token in tokens)
-    if words & _HARMFUL or strings or not words & _HARMLESS:
+    if used & _HARMFUL or strings or not used & _HARMLESS:
         raise refusals.unsupported(
             "this ALTER statement",
             "Change the declaration in Sealgate's configuration and run sealgate apply.",

@@ -62,6 +62,10 @@ class Draft:
     _explained: set[int] = field(default_factory=set)
     _sealed_parameters: set[int] = field(default_factory=set)
     """Token indexes of parameters in sealed places."""
+    _cells: dict[int, str] = field(default_factory=dict)
+    """VALUES columns whose cells are sealed, by id of the first cell: for which column."""
+    _plain_cells: set[int] = field(default_factory=set)
+    """VALUES columns that are used as they are."""
     _presence: list[Value] = field(default_factory=list)
     """`$n IS NULL`: right for a sealed value as well as for any other."""
     _names: set[str] = field(default_factory=set)
@@ -174,10 +178,21 @@ class Draft:
             raise refusals.parameter_conflict(number)
         self.parameters[number] = seal
 
+    def seal_cells(self, cells: Sequence[exp.Expr], ref: SealedRef) -> None:
+        """The cells of a VALUES column are sealed for `ref`, in its only use."""
+        if self._cells.setdefault(id(cells[0]), ref.label) != ref.label:
+            raise refusals.mixed(ref.label)
+
+    def use_cells(self, cells: Sequence[exp.Expr]) -> None:
+        """Cells of VALUES columns are used as they are."""
+        self._plain_cells.update(map(id, cells))
+
     # The accounts.
 
     def settle(self) -> None:
         """Raises Refused if something is left that the analysis did not see."""
+        for cell in self._plain_cells & self._cells.keys():
+            raise refusals.mixed(self._cells[cell])
         for value in self._presence:
             number = int(self.tokens[value.leaf].value)
             if number in self.parameters and value.leaf not in self._sealed_parameters:

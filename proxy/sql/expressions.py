@@ -16,6 +16,7 @@ This module, `resolve` (queries) and `writes` refer to one another as SQL's gram
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from sqlglot import exp
@@ -71,13 +72,16 @@ _NO_EXPRESSIONS: Final = (exp.Identifier, exp.DataType, exp.Var, exp.Star)
 
 def _use(node: exp.Expr, how: str) -> str:
     """How an expression uses what is inside it."""
-    if isinstance(node, (exp.Paren, exp.Ordered, exp.Order, exp.Tuple, exp.Rollup, exp.Cube)):
+    if isinstance(node, _TRANSPARENT):
         return how
     if isinstance(node, exp.Anonymous) and node.name != "operator":
         return f"as an argument of {node.name}()"
     return next((use for kind, use in _USES if isinstance(node, kind)), "in an expression")
 
 
+_TRANSPARENT: Final = (
+    exp.Paren, exp.Ordered, exp.Order, exp.Tuple, exp.Rollup, exp.Cube, exp.GroupingSets
+)  # fmt: skip
 _USES: Final[tuple[tuple[type[exp.Expr], str], ...]] = (
     (exp.Like, "with LIKE"),
     (exp.ILike, "with LIKE"),
@@ -113,6 +117,12 @@ def column(draft: Draft, scope: Scope, node: exp.Column) -> Field:
         catalog = draft.name(node.args["catalog"])
         if catalog != draft.catalog.database:
             raise refusals.unknown_qualifier(catalog)
+    field = _field(draft, scope, node)
+    draft.use_cells(field.cells)
+    return field
+
+
+def _field(draft: Draft, scope: Scope, node: exp.Column) -> Field:
     name = draft.name(node.this)
     if node.args.get("table") is None:
         quoted = node.this.args.get("quoted")
@@ -271,6 +281,10 @@ def _term(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr) -> tuple[i
             raise refusals.odd_cast(ref.label)
         _seal_term(draft, ref, value)
         return value.start, value.end
+    span = _seal_values_column(draft, scope, node, ref)
+    if span is not None:
+        _as_term(draft, node)
+        return span
     other = sealed_column(draft, scope, node)
     if other is None:
         raise refusals.not_comparable(ref.label)
@@ -289,18 +303,12 @@ def _seal_term(draft: Draft, ref: SealedRef, value: Value) -> None:
 
 def _quantified(node: exp.Expr) -> exp.Expr | None:
     """What is inside ANY(...), SOME(...) or ALL(...)."""
-    if isinstance(node, exp.Any):
+    if isinstance(node, (exp.Any, exp.All)):
         inner: exp.Expr = node.this
-        # ANY($1): its brackets are the operator's.
+        # The brackets of ANY($1) are the operator's.
         return inner.this if type(inner) is exp.Paren else inner
-    if isinstance(node, exp.All):
-        return node.this if isinstance(node.this, exp.Expr) else None
-    if (
-        isinstance(node, exp.Anonymous)
-        and node.name in ("all", "some")
-        and len(node.expressions) == 1
-    ):
-        return node.expressions[0]
+    if isinstance(node, exp.Anonymous) and node.name in ("all", "some"):
+        return next(iter(node.expressions), None)
     return None
 
 
@@ -547,9 +555,11 @@ def sealable(
             sealable(draft, scope, argument, target, direct=False)
     elif isinstance(node_in, exp.Subquery):
         flow(resolve.query(draft, scope, node_in, (target,)).fields, (target,))
-    else:
+    elif _seal_values_column(draft, scope, node_in, target) is None:
         ref = sealed_column(draft, scope, node_in)
         if ref is None:
+            if isinstance(node_in, exp.Column):
+                raise refusals.plain_source(target.label)
             walk(draft, scope, node_in, f"in a value for {target.label}")
             raise refusals.not_a_value(target.label)
         flow((Field(None, ref),), (target,))
@@ -565,6 +575,59 @@ def _seal_value(draft: Draft, target: SealedRef, value: Value | None, *, direct:
         raise refusals.undeclared(target.label)
     typed = "" if direct or draft.tokens[value.leaf].kind is not Kind.PARAM else "::bytea"
     draft.seal(value, target, after=typed)
+
+
+def _seal_values_column(
+    draft: Draft, scope: Scope, node: exp.Expr, target: SealedRef
+) -> tuple[int, int] | None:
+    """`v.email` of FROM (VALUES ...) AS v: sealed in the list itself, where it has no other use.
+
+    One cast around the reference is taken over by the values. Returns the tokens of the reference
+    without the cast; None if it is something else.
+    """
+    cast = node if type(node) is exp.Cast else None
+    inner = unbracketed(cast.this) if cast is not None else unbracketed(node)
+    if not isinstance(inner, exp.Column) or isinstance(inner.this, exp.Star):
+        return None
+    field = _field(draft, scope, inner)
+    if field.sealed is not None or not field.cells or field.name is None:
+        return None
+    seal_cells(
+        draft, field.cells, target, _without_cast(draft, inner) if cast is not None else None
+    )
+    return _column_span(draft, node) if cast is None else _column_tokens(draft, inner)
+
+
+def seal_cells(
+    draft: Draft, cells: Sequence[exp.Expr], target: SealedRef, cast: str | None = None
+) -> None:
+    draft.seal_cells(cells, target)
+    for cell in cells:
+        found = chain(cell)
+        value = locate(draft.tokens, found) if found is not None else None
+        if value is not None and cast is not None:
+            value = replace(value, cast=value.cast or cast)
+        _seal_value(draft, target, value, direct=False)
+
+
+def _without_cast(draft: Draft, node: exp.Expr) -> str:
+    """Takes `::type` or CAST( AS type) from around a reference; returns the type."""
+    tokens = draft.tokens
+    start, end = _column_tokens(draft, node)
+    prefixed = _text(draft, end) != "::"
+    found = draft.type_at(end + 1)
+    last = found.end if found is not None else end
+    if prefixed:
+        closed = word(tokens, end) == "as" and _text(draft, last) == ")"
+        opened = word(tokens, start - 2) == "cast" and _text(draft, start - 1) == "("
+        if not (closed and opened):
+            found = None
+        draft.edit(tokens[start - 2].start, tokens[start].start, "")
+        last += 1
+    if found is None or found.modified or last > len(tokens):
+        raise refusals.not_understood("a cast")
+    draft.edit(tokens[end - 1].end, tokens[last - 1].end, "")
+    return found.name
 
 
 def is_default(draft: Draft, node: exp.Expr) -> bool:

@@ -20,7 +20,14 @@ from policy import Access
 from proxy.catalog import Catalog
 from proxy.sql import refusals
 from proxy.sql.analysis import Analysis, analyse, check_copy
-from proxy.sql.commands import Command, check_utility, is_name, main_command, read_command
+from proxy.sql.commands import (
+    Command,
+    check_temporary,
+    check_utility,
+    is_name,
+    main_command,
+    read_command,
+)
 from proxy.sql.crosscheck import Disagreement, Statement, crosscheck, raw_statements
 from proxy.sql.lexer import Kind, Stripped, Token, UnreadableSql, split_statements, tokenize
 from proxy.sql.parse import UnparsedSql
@@ -190,14 +197,14 @@ class Message:
                 )
 
     def _plan_interesting(self, part: _Part, command: Command, tokens: Sequence[Token]) -> None:
-        if command.name == "CREATE" and command.wrapper != "CREATE VIEW":
-            check_utility(self._catalog, tokens)
         if command.inner is None:
             if command.name == "COPY":
                 check_copy(self._catalog, self._path, tokens)
-            elif command.name != "CREATE":
+            else:
                 check_utility(self._catalog, tokens)
             return
+        if command.name == "CREATE":
+            check_temporary(self._catalog, tokens)
         inner = tokens[slice(*command.inner)]
         if not self._is_interesting(inner):
             return

@@ -12,7 +12,7 @@ to compare, sort or deduplicate them, the statement is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sqlglot import exp
@@ -22,6 +22,7 @@ from proxy.sql.draft import Draft
 from proxy.sql.lexer import Kind
 from proxy.sql.parse import position
 from proxy.sql.scope import Field, RowSource, Scope, SealedRef, Shape
+from proxy.sql.values import chain
 
 Targets = tuple[SealedRef | None, ...] | None
 
@@ -162,14 +163,24 @@ def _projections(
             place = len(result.fields)
             if (result.open or starred.open) and any(targets[place:]):
                 raise refusals.not_understood("* in a query that fills sealed columns")
-            expressions.flow(starred.fields, _padded(targets[place:], len(starred.fields)))
-        result.fields.extend(starred.fields)
+            _store(draft, starred, targets[place:])
+        else:
+            for column in starred.fields:
+                draft.use_cells(column.cells)
+        result.fields.extend(Field(f.name, f.sealed) for f in starred.fields)
         result.open |= starred.open
     return result
 
 
-def _padded(targets: tuple[SealedRef | None, ...], length: int) -> tuple[SealedRef | None, ...]:
-    return targets + (None,) * (length - len(targets))
+def _store(draft: Draft, starred: Shape, targets: tuple[SealedRef | None, ...]) -> None:
+    """The columns that a `*` stands for go into `targets` and, beyond these, into plain columns."""
+    for place, column in enumerate(starred.fields):
+        target = _target(targets, place)
+        if target is not None and column.cells:
+            expressions.seal_cells(draft, column.cells, target)
+        else:
+            draft.use_cells(column.cells)
+            expressions.flow((column,), (target,))
 
 
 def _star(draft: Draft, scope: Scope, node: exp.Expr) -> Shape | None:
@@ -214,13 +225,17 @@ def _projection(
 def _figured_name(node: exp.Expr) -> str | None:
     """The name PostgreSQL gives a column without AS (FigureColname), where that is simple."""
     node = expressions.unbracketed(node)
+    if isinstance(node, exp.Cast):
+        return _figured_name(node.this)
+    if isinstance(node, exp.Case):
+        default = node.args.get("default")
+        found = _figured_name(default) if default is not None else None
+        return found or "case"
     if isinstance(node, exp.Column):
         return node.name
     if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Select):
         first = node.this.expressions[0] if node.this.expressions else node.this
-        if isinstance(first, exp.Alias):
-            return first.alias
-        return _figured_name(first)
+        return first.alias if isinstance(first, exp.Alias) else _figured_name(first)
     if isinstance(node, exp.Anonymous) and node.name not in ("operator", ""):
         return node.name
     return None
@@ -334,9 +349,10 @@ def _order_by_output(draft: Draft, node: exp.Expr, shape: Shape) -> None:
     for item in clause.expressions if clause is not None else ():
         sort = item.this
         named = isinstance(sort, exp.Column) and sort.args.get("table") is None
-        if not (named and _output(draft, sort, result, "in ORDER BY")):
-            if not _ordinal(draft, sort, result, "in ORDER BY") and (shape.sealed or not named):
-                raise refusals.not_understood("ORDER BY")
+        if named and _output(draft, sort, result, "in ORDER BY"):
+            continue
+        if not _ordinal(draft, sort, result, "in ORDER BY") and (shape.sealed or not named):
+            raise refusals.not_understood("ORDER BY")
 
 
 def _united(left: Shape, right: Shape, left_nulls: list[bool], right_nulls: list[bool]) -> Shape:
@@ -492,7 +508,7 @@ def _join(draft: Draft, scope: Scope, left: _Joined, join: exp.Expr) -> None:
     if join.args.get("method"):
         using = _natural(left, right)
     left.visible = _merged(
-        left, right, using, "in NATURAL JOIN" if join.args.get("method") else "in USING"
+        draft, left, right, using, "in NATURAL JOIN" if join.args.get("method") else "in USING"
     )
     left.sources.extend(right.sources)
     left.open |= right.open
@@ -514,11 +530,13 @@ def _natural(left: _Joined, right: _Joined) -> list[str]:
     return [f.name for f in left.visible if f.name is not None and f.name in names]
 
 
-def _merged(left: _Joined, right: _Joined, using: list[str], how: str) -> list[Field]:
+def _merged(draft: Draft, left: _Joined, right: _Joined, using: list[str], how: str) -> list[Field]:
     """The columns of a join: those of USING once and first, then the rest of both sides."""
     for column in (*left.visible, *right.visible):
         if column.name in using and column.sealed is not None:
             raise refusals.misuse(column.sealed.label, how)
+        if column.name in using:
+            draft.use_cells(column.cells)
     rest = [f for f in (*left.visible, *right.visible) if f.name not in using]
     return [*(Field(name) for name in using), *rest]
 
@@ -572,12 +590,29 @@ def _source(draft: Draft, scope: Scope, node: exp.Expr) -> RowSource:
     if isinstance(node, (exp.Subquery, exp.Values)):
         # Without LATERAL the items to the left are out of reach.
         outer = Scope(scope.parent, ctes=scope.ctes)
-        return _derived(draft, node.args.get("alias"), query(draft, outer, node))
+        shape = query(draft, outer, node)
+        if isinstance(node, exp.Values):
+            shape = _with_cells(shape, node)
+        return _derived(draft, node.args.get("alias"), shape)
     if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
         return table(draft, scope, node)
     if isinstance(node, exp.Table):
         return _function(draft, scope, node)
     raise refusals.not_understood()
+
+
+def _with_cells(shape: Shape, node: exp.Values) -> Shape:
+    """Remembers the expressions of each column of a VALUES list, if every one is a plain value."""
+    rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in node.expressions]
+    if node.args.get("order") or len({len(row) for row in rows}) != 1:
+        return shape
+    columns = zip(*rows, strict=True)
+    return Shape(
+        tuple(
+            replace(f, cells=cells if all(map(chain, cells)) else ())
+            for f, cells in zip(shape.fields, columns, strict=True)
+        )
+    )
 
 
 def _derived(draft: Draft, alias: exp.Expr | None, shape: Shape) -> RowSource:

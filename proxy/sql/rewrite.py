@@ -26,10 +26,11 @@ def pieces(
     sql: str, start: int, end: int, tokens: Sequence[Token], ordinal: int, draft: Draft | None
 ) -> tuple[Piece, ...]:
     """Cut `sql[start:end]`, whose tokens are `tokens` and whose first literal is number `ordinal`."""
-    cuts: list[tuple[int, int, Piece]] = []
     marks = {draft.tokens[i].start: mark for i, mark in draft.marks.items()} if draft else {}
-    for edit in draft.edits if draft else ():
-        cuts.append((edit.start, edit.end, Text(edit.text, sql[edit.start : edit.end])))
+    cuts: list[tuple[int, int, Piece]] = [
+        (edit.start, edit.end, Text(edit.text, sql[edit.start : edit.end]))
+        for edit in (draft.edits if draft else ())
+    ]
     for token in tokens:
         mark = marks.get(token.start)
         if token.kind is Kind.STRING or token.kind is Kind.NUMBER:

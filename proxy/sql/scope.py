@@ -14,8 +14,10 @@ literal beside it would end in the server's log with the error.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
+
+from sqlglot import exp
 
 from proxy.catalog import SealedColumn
 from proxy.sql import refusals
@@ -40,6 +42,8 @@ class Field:
 
     name: str | None
     sealed: SealedRef | None = None
+    cells: tuple[exp.Expr, ...] = field(default=(), compare=False)
+    """The expressions of a VALUES column, which may be sealed where they stand."""
 
 
 PLAIN: Final = Field(None)
@@ -60,7 +64,9 @@ class Shape:
     def renamed(self, names: Iterable[str]) -> Shape:
         """With a column alias list, which may be shorter than the columns."""
         given = list(names)
-        renamed = [Field(name, f.sealed) for name, f in zip(given, self.fields, strict=False)]
+        if given and self.open and self.sealed is not None:
+            raise refusals.not_understood("a column alias list")
+        renamed = [replace(f, name=name) for name, f in zip(given, self.fields, strict=False)]
         rest = list(self.fields[len(given) :])
         if self.open:
             rest += [Field(name) for name in given[len(self.fields) :]]
@@ -170,4 +176,4 @@ def _whole_row(name: str, source: RowSource) -> Field:
     sealed = source.shape.sealed
     if sealed is not None:
         raise refusals.whole_row(sealed.label, name)
-    return PLAIN
+    return Field(None, cells=tuple(cell for f in source.shape.fields for cell in f.cells))

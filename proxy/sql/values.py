@@ -161,13 +161,18 @@ class TypeName:
     modified: bool
 
 
+def words(text: str) -> frozenset[str]:
+    """A set of words written as text."""
+    return frozenset(text.split())
+
+
 _TWO_WORDS: Final = frozenset(
     {("double", "precision"), ("character", "varying"), ("char", "varying"), ("bit", "varying")}
 )
 _ZONED: Final = frozenset({"time", "timestamp"})
 
 # PostgreSQL's reserved words: none is a type's name, and none a value's.
-RESERVED: Final = frozenset(
+RESERVED: Final = words(
     """
     all analyse analyze and any array as asc asymmetric authorization binary both case cast check
     collate collation column concurrently constraint create cross current_catalog current_date
@@ -177,7 +182,7 @@ RESERVED: Final = frozenset(
     localtimestamp natural not notnull null offset on only or order outer overlaps placing primary
     references returning right select session_user similar some symmetric system_user table
     tablesample then to trailing true union unique user using variadic verbose when where window with
-    """.split()
+    """
 )
 
 

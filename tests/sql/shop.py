@@ -1,0 +1,116 @@
+"""The shop that the planner's tests speak of, as a catalog picture, and a seal that can be read.
+
+`customers` has sealed columns, two of them without equality. `partners` has one under another key.
+`history` and `customer_view` have attributes with sealgate's domains that are not declared.
+`archive.customers` is a plain table of the same name. `"Odd Table"` needs its quotes.
+"""
+
+from __future__ import annotations
+
+import re
+
+from proxy.catalog import Attribute, Catalog, Dependency, Relation, SealedColumn, label
+from proxy.cells import logical_type
+from proxy.sql.plan import Form, Seal
+
+# Of each column: name, logical type, "!" if it is sealed, "=" if it has equality as well.
+_TABLES = {
+    ("public", "customers", "r"): (
+        "id int4",
+        "email text!=",
+        "ssn text!",
+        "birth_date date!",
+        "age int4!=",
+        "active bool!=",
+        "name text",
+        "city text",
+    ),
+    ("public", "orders", "r"): ("id int4", "customer_id int4", "total numeric", "note text"),
+    ("public", "partners", "r"): ("id int4", "email text!="),
+    ("archive", "customers", "r"): ("id int4", "email text", "note text"),
+    ("public", "Odd Table", "r"): ("id int4", "E Mail text!=", 'quo"te text!='),
+}
+_UNDECLARED = {
+    ("public", "history", "r"): ("id int4", "email text!", "at timestamptz"),
+    ("public", "customer_view", "v"): ("id int4", "email text!", "name text"),
+    ("public", "name_view", "v"): ("id int4", "name text"),
+}
+_BYTEA = 17
+
+
+def _attributes(columns: tuple[str, ...]) -> tuple[Attribute, ...]:
+    found = []
+    for number, column in enumerate(columns, 1):
+        name, spec = column.rsplit(" ", 1)
+        plain = spec.rstrip("!=")
+        sealed = plain if "!" in spec else None
+        oid = _BYTEA if sealed else logical_type(plain).oid
+        found.append(Attribute(number, name, oid, -1, sealed, carries_sealed=bool(sealed)))
+    return tuple(found)
+
+
+def _sealed() -> dict[str, SealedColumn]:
+    columns = {}
+    for (schema, table, _), specs in _TABLES.items():
+        for column in specs:
+            name, spec = column.rsplit(" ", 1)
+            if "!" in spec:
+                full = label(schema, table, name)
+                search = frozenset({"equality"} if "=" in spec else ())
+                of = label(schema, table)
+                columns[full] = SealedColumn(
+                    full, of, name, logical_type(spec.rstrip("!=")), search
+                )
+    return columns
+
+
+_RELATIONS = tuple(
+    Relation(oid, schema, name, kind, _attributes(columns))
+    for oid, ((schema, name, kind), columns) in enumerate(
+        (_TABLES | _UNDECLARED).items(), start=16384
+    )
+)
+_OIDS = {relation.label: relation.oid for relation in _RELATIONS}
+
+CATALOG = Catalog(
+    "shop",
+    180004,
+    _RELATIONS,
+    _sealed(),
+    (
+        Dependency(_OIDS["public.customer_view"], _OIDS["public.customers"]),
+        Dependency(_OIDS["public.name_view"], _OIDS["public.customers"]),
+    ),
+)
+PATH = ("public",)
+
+
+def column(short: str) -> str:
+    """`email` -> the label in customers; `partners.email` -> that of another table in public."""
+    if "." not in short:
+        return f"public.customers.{short}"
+    return short if short.count(".") > 1 else f"public.{short}"
+
+
+def short(full: str) -> str:
+    return full.removeprefix("public.").removeprefix("customers.")
+
+
+def seal(how: Seal, text: str) -> bytes:
+    """What a sealed literal is in these tests: the column, the cast and the text itself."""
+    cast = f"({how.cast})" if how.cast else ""
+    item = f"{short(how.column)}{cast}:{text}".encode()
+    if how.form is Form.VALUE:
+        return item
+    header = b"\0\0\0\1" + b"\0\0\0\0" + _BYTEA.to_bytes(4) + b"\0\0\0\1" + b"\0\0\0\1"
+    return header + len(item).to_bytes(4) + item
+
+
+_VALUE = re.compile(r"'\\x([0-9a-f]*)'::bytea(?!\[)")
+_TERMS = re.compile(r"""'\{"\\\\x([0-9a-f]*)"\}'::bytea\[\]""")
+
+
+def readable(rendered: str) -> str:
+    """A rendered text with `{email:x}` for a sealed literal and `{{email:x}}` for terms."""
+    rendered = _TERMS.sub(lambda m: "{{" + bytes.fromhex(m[1]).decode() + "}}", rendered)
+    return _VALUE.sub(lambda m: "{" + bytes.fromhex(m[1]).decode() + "}", rendered)
