@@ -16,7 +16,7 @@ from typing import TypeAlias
 from proxy.cells import calendar, numeric
 from proxy.cells.datetimes import DATE_FORM, TIMESTAMP_FORM, local_to_instant, session_zone
 from proxy.cells.errors import CellError, out_of_range
-from proxy.cells.floating import DOUBLE, SINGLE
+from proxy.cells.floating import DOUBLE, SINGLE, parse_double, parse_single
 from proxy.cells.logical import LogicalType
 from proxy.cells.settings import Settings
 
@@ -187,14 +187,10 @@ def _to_float(target: str) -> Callable[[bytes, str], bytes]:
 
 
 def _pack_integer(value: int, target: str) -> bytes:
-    from proxy.cells.floating import parse_double, parse_single
-
     return (parse_single if target == "float4" else parse_double)(b"%d" % value)
 
 
 def _numeric_to_float(canonical: bytes, target: str) -> bytes:
-    from proxy.cells.floating import parse_double, parse_single
-
     return (parse_single if target == "float4" else parse_double)(numeric.render(canonical))
 
 

@@ -26,7 +26,8 @@ from proxy.cells.datetime_numbers import (
     split_date,
     wrapped,
 )
-from proxy.cells.zones import Zone, zone
+from proxy.cells.local_time import Zone
+from proxy.cells.zones import zone
 
 YEAR, MONTH, DAY, DAY_OF_YEAR, TIME, ZONE, DAYLIGHT, DST_WORD, HALF_DAY, ERA, WEEKDAY, VARYING = (
     1 << n for n in range(12)
@@ -116,25 +117,13 @@ class Reading:
             raise Malformed(Reason.FIELD)
 
     def offset_in(self, place: Zone) -> tuple[int, int]:
-        """(seconds west, UTC second) of the local time read; (0, 0) out of range.
-
-        A time that a change skipped is read by the offset before it, one that occurred twice by the one after.
-        """
+        """(seconds west, UTC second) of the local time read; (0, 0) out of range."""
         if not calendar.is_valid_julian(self.year, self.month):
             return 0, 0
         days = calendar.julian_day(self.year, self.month, self.day) - calendar.UNIX_EPOCH
         local = days * 86400 + (self.hour * 60 + self.minute) * 60 + self.second
-        before, change, after = place.next_change(local - 86400)
-        if change is None:
-            return -before.offset, local - before.offset
-        early, late = local - before.offset, local - after.offset
-        if early < change and late < change:
-            kind = before
-        elif early > change and late >= change:
-            kind = after
-        else:
-            kind = before if early > late else after
-        return -kind.offset, local - kind.offset
+        offset = place.of_local(local).offset
+        return -offset, local - offset
 
     def _offset_by_abbreviation(self, place: Zone, abbreviation: str) -> int:
         west, second = self.offset_in(place)

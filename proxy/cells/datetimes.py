@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date
+from contextlib import suppress
+from datetime import UTC as UTC_ZONE
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from struct import Struct
 
@@ -19,17 +21,20 @@ from proxy.cells.datetime_fields import fields
 from proxy.cells.datetime_input import Reading
 from proxy.cells.datetime_numbers import Malformed, Reason
 from proxy.cells.errors import CellError, corrupt, long_message, short_message
+from proxy.cells.local_time import UTC, Zone
 from proxy.cells.settings import Convert, Family, Settings, always, identity, unmodified
-from proxy.cells.zones import UTC, Zone, zone
+from proxy.cells.zones import zone
 
 DATE_FORM = Struct(">i")
 TIMESTAMP_FORM = Struct(">q")
 _ORDINAL_2000 = date(2000, 1, 1).toordinal()
-_ISO_DATE = re.compile(rb"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_ISO_DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ISO_TIMESTAMP = re.compile(
-    rb"([0-9]{4})-([0-9]{2})-([0-9]{2})[ T]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]{1,6}))?"
-    rb"(?:(Z)|([+-])(0[0-9]|1[0-5])(?::?([0-5][0-9]))?)?"
+    rb"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
+    rb"(Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?"
 )
+_EPOCH = datetime(2000, 1, 1)
+_EPOCH_UTC = datetime(2000, 1, 1, tzinfo=UTC_ZONE)
 
 
 @lru_cache(maxsize=256)
@@ -43,8 +48,16 @@ def session_zone(name: str) -> Zone:
     return found
 
 
-def _read(value: bytes, settings: Settings, room: int, session: Zone, type_name: str) -> Reading:
+def _known_zone(name: str) -> Zone | None:
+    """The session's zone if it is known; if not, only what does not need it can be read."""
+    with suppress(CellError):
+        return session_zone(name)
+    return None
+
+
+def _read(value: bytes, settings: Settings, room: int, type_name: str) -> Reading:
     """What the server would understand; raises the error it would give."""
+    session = session_zone(settings.time_zone)
     try:
         found = fields(value.decode("latin-1"), room)
         if found is None:
@@ -58,22 +71,14 @@ def _read(value: bytes, settings: Settings, room: int, session: Zone, type_name:
     raise CellError(sqlstate, message.format(type_name))
 
 
-def _days(match: re.Match[bytes]) -> int | None:
-    """Days of the date that an ISO match starts with; None if there is no such date (year 0 included)."""
-    try:
-        return date(int(match[1]), int(match[2]), int(match[3])).toordinal() - _ORDINAL_2000
-    except ValueError:
-        return None
-
-
 def _date_from_text(settings: Settings) -> Convert:
-    session = session_zone(settings.time_zone)
-
     def parse(value: bytes) -> bytes:
-        match = _ISO_DATE.fullmatch(value)
-        if match is not None and (days := _days(match)) is not None:
-            return DATE_FORM.pack(days)
-        reading = _read(value, settings, 129, session, "date")
+        if _ISO_DATE.fullmatch(value) is not None:
+            with suppress(ValueError):
+                return DATE_FORM.pack(
+                    date.fromisoformat(value.decode()).toordinal() - _ORDINAL_2000
+                )
+        reading = _read(value, settings, 129, "date")
         return DATE_FORM.pack(
             _SPECIAL_DATES[reading.special] if reading.special else _date(reading)
         )
@@ -113,38 +118,39 @@ def _timestamp(reading: Reading, west: int) -> int:
     raise CellError("22008", "timestamp out of range")
 
 
-def _iso_timestamp(match: re.Match[bytes], session: Zone | None) -> int | None:
-    """Microseconds of an ISO match; `session` where a zone counts. None where the general reader must decide."""
-    days = _days(match)
-    if days is None:
+def _iso_timestamp(text: str, zoned: bool, offset: bool, session: Zone | None) -> int | None:
+    """Microseconds of an ISO text that may have an `offset`; None if there is no such day, or no known zone for it."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
         return None
-    seconds = days * 86400 + int(match[4]) * 3600 + int(match[5]) * 60 + int(match[6])
-    micro = int(match[7].ljust(6, b"0")) if match[7] else 0
-    if session is not None and not match[8]:
-        if match[9] is not None:
-            east = int(match[10]) * 3600 + int(match[11] or 0) * 60
-            seconds += east if match[9] == b"-" else -east
-        elif session.times:
-            return None
-        else:
-            seconds -= session.at(0).offset
-    value = seconds * calendar.SECOND + micro
-    return value if calendar.TIMESTAMP_MIN <= value < calendar.TIMESTAMP_END else None
+    if not zoned:
+        since = moment.replace(tzinfo=None) - _EPOCH
+    elif offset:
+        since = moment - _EPOCH_UTC
+    elif session is None:
+        return None
+    else:
+        since = moment - _EPOCH
+        local = since.days * 86400 + since.seconds + calendar.EPOCH_SECONDS
+        since -= timedelta(seconds=session.of_local(local).offset)
+    return (since.days * 86400 + since.seconds) * calendar.SECOND + since.microseconds
 
 
 def _timestamp_from_text(zoned: bool) -> Callable[[Settings], Convert]:
     type_name = "timestamp with time zone" if zoned else "timestamp"
 
     def compile_for(settings: Settings) -> Convert:
-        session = session_zone(settings.time_zone)
+        session = _known_zone(settings.time_zone) if zoned else None
 
         def parse(value: bytes) -> bytes:
             match = _ISO_TIMESTAMP.fullmatch(value)
             if match is not None:
-                found = _iso_timestamp(match, session if zoned else None)
+                offset = match[1] is not None
+                found = _iso_timestamp(value.decode(), zoned, offset, session)
                 if found is not None:
                     return TIMESTAMP_FORM.pack(found)
-            reading = _read(value, settings, 153, session, type_name)
+            reading = _read(value, settings, 153, type_name)
             if reading.special:
                 return TIMESTAMP_FORM.pack(_SPECIAL_TIMESTAMPS[reading.special])
             return TIMESTAMP_FORM.pack(_timestamp(reading, reading.west if zoned else 0))

@@ -63,16 +63,11 @@ def _untranslatable(source: str, target: str) -> CellError:
 
 def utf8(value: bytes) -> bytes:
     """`value` itself, once it is known to be UTF-8 without NUL: PostgreSQL's UTF8 and, in a UTF8 database, SQL_ASCII."""
-    if value.isascii():
-        if b"\0" in value:
-            raise _invalid("UTF8")
-        return value
     try:
         value.decode()
+        valid = 0 not in value
     except UnicodeDecodeError:
         valid = False  # raised below: the exception holds the value and must not become a context
-    else:
-        valid = b"\0" not in value
     if not valid:
         raise _invalid("UTF8")
     return value

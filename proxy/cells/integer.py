@@ -25,7 +25,8 @@ _LONGEST = {16: 16, 8: 22, 2: 64, 10: 20}
 
 def family(name: str, size: int, code: str) -> Family:
     """`name` as in messages: smallint, integer, bigint."""
-    pack = Struct(">" + code).pack
+    form = Struct(">" + code)
+    pack, unpack = form.pack, form.unpack
     least = -(1 << (8 * size - 1))
 
     def parse(value: bytes) -> bytes:
@@ -46,7 +47,7 @@ def family(name: str, size: int, code: str) -> Family:
     def to_text(canonical: bytes) -> bytes:
         if len(canonical) != size:
             raise corrupt(name)
-        return b"%d" % int.from_bytes(canonical, "big", signed=True)
+        return str(unpack(canonical)[0]).encode()
 
     return Family(
         from_text,

@@ -33,8 +33,8 @@ class Multibyte:
     """Characters that are read differently from Python's codec; None where the server reads none."""
     written: Mapping[str, bytes | None] = field(default_factory=dict)
     """Characters that are written differently; None where the server cannot write them."""
-    composes: bytes = b"\0"
-    """What starts a sequence of codes that Python takes for one character and the server for several."""
+    divided: bytes = b"\0"
+    """What starts a sequence of bytes that Python divides into other characters than the server does."""
 
 
 def _codes(first: str, count: int) -> Iterator[bytes]:
@@ -154,10 +154,10 @@ def multibyte(name: str) -> Multibyte | None:
         return {"EUC_JP": _euc_jp, "SJIS": _sjis, "BIG5": _big5, "UHC": _uhc}[name]()
     if name == "EUC_KR":
         read = _read(("a2e8", "㉾"), ("a4d4", "\u3164"))
-        return Multibyte("euc_kr", _EUC, read, _inverse(read), composes=b"\xa4\xd4")
+        return Multibyte("euc_kr", _EUC, read, _inverse(read), divided=b"\xa4\xd4")
     if name == "JOHAB":
         shape = rb"[\x01-\x7f]|\x8f[\xa1-\xfe]{2}|[\x80-\x8e\x90-\xff][\xa1-\xfe]"
-        return Multibyte("johab", shape, {b"\xd9\xe8": "㉾"}, {"㉾": b"\xd9\xe8"})
+        return Multibyte("johab", shape, {b"\xd9\xe8": "㉾"}, {"㉾": b"\xd9\xe8"}, divided=b"\x8f")
     if name == "GBK":
         return Multibyte("cp936", _ANY_TWO, {}, {"€": b"\x80"})
     if name == "EUC_CN":
@@ -192,7 +192,7 @@ class Codec:
                 value[:end]
             )  # what cannot be translated before the ill-formed part is met first
             raise IllFormed
-        text = None if self._form.composes in value else _decoded(value, self._form.codec)
+        text = None if self._form.divided in value else _decoded(value, self._form.codec)
         if text is not None and not (self._odd_read and self._odd_read.search(text)):
             return text
         return "".join(map(self._read_one, self._characters.findall(value)))
@@ -225,9 +225,7 @@ class Codec:
             value = text.encode(self._form.codec)
         if value is None:
             raise Untranslatable
-        if self._form.composes in value and len(value) > 2 * len(text) - sum(
-            map(str.isascii, text)
-        ):
+        if self._form.divided in value and len(value) > 2 * len(text) - sum(map(str.isascii, text)):
             raise Untranslatable
         return value
 

@@ -33,7 +33,8 @@ _MAX_WEIGHT = 0x7FFF
 _MAX_SCALE = 0x3FFF
 _MAX_EXPONENT = 0x7FFFFFFF // 2
 
-_PLAIN = re.compile(rb"(-?)([0-9]+)(?:\.([0-9]*))?")
+_SMALL = re.compile(rb"-?[0-9]{1,16}(?:\.[0-9]{0,16})?\Z")
+_PACK = tuple(Struct(f">HhHH{count}H").pack for count in range(10))
 _DECIMAL = re.compile(
     rb"([+-]?)(?=\.?[0-9])([0-9]+(?:_[0-9]+)*)?(?:\.([0-9]+(?:_[0-9]+)*)?)?(?:[eE]([+-]?)([0-9]+(?:_[0-9]+)*))?"
 )
@@ -46,17 +47,25 @@ _BLANKS = b" \t\n\v\f\r"
 
 def parse(value: bytes) -> bytes:
     """Canonical form of a numeric's text form (ASCII)."""
-    match = _PLAIN.fullmatch(value)
-    if match is not None:
-        sign, whole, fraction = match.groups()
-        fraction = fraction or b""
-        return compose(
-            NEGATIVE if sign else POSITIVE,
-            (whole + fraction).decode(),
-            len(whole),
-            len(fraction),
-        )
-    return _parse_any(value.strip(_BLANKS))
+    if _SMALL.match(value) is None:
+        return _parse_any(value.strip(_BLANKS))
+    whole, _, fraction = value.partition(b".")
+    scale = len(fraction)
+    number = int(whole + fraction + b"0000"[: -scale % 4])
+    if number == 0:
+        return _HEADER.pack(0, 0, POSITIVE, scale)
+    sign = POSITIVE
+    if number < 0:
+        number, sign = -number, NEGATIVE
+    words: list[int] = []
+    weight = -1 - (scale + 3) // 4
+    while number:
+        number, word = divmod(number, 10000)
+        weight += 1
+        if word or words:
+            words.append(word)
+    count = len(words)
+    return _PACK[count](count, weight, sign, scale, *reversed(words))
 
 
 def _parse_any(value: bytes) -> bytes:
@@ -146,6 +155,11 @@ def decompose(canonical: bytes) -> tuple[int, str, int, int]:
 
 def render(canonical: bytes) -> bytes:
     """numeric_out: digits up to the display scale, no exponent."""
+    if 8 < len(canonical) <= 16:
+        count, weight, sign, scale = _HEADER.unpack_from(canonical)
+        hidden = 4 * (count - weight - 1) - scale
+        if sign <= NEGATIVE and -8 < hidden < 4 and scale < 40 and len(canonical) == 8 + 2 * count:
+            return _render_small(canonical, count, sign, scale, hidden)
     sign, digits, point, scale = decompose(canonical)
     if sign in _SPECIAL_TEXT:
         return _SPECIAL_TEXT[sign]
@@ -155,6 +169,19 @@ def render(canonical: bytes) -> bytes:
         fraction = digits[point:] if point >= 0 else "0" * -point + digits
         text += "." + fraction[:scale].ljust(scale, "0")
     return text.encode()
+
+
+def _render_small(canonical: bytes, count: int, sign: int, scale: int, hidden: int) -> bytes:
+    """The digits as one integer; `hidden`: how many the scale leaves out (or, below 0, still wants)."""
+    number = 0
+    for word in unpack_from(f">{count}H", canonical, 8):
+        number = number * 10000 + word
+    number = number // 10**hidden if hidden > 0 else number * 10**-hidden
+    digits = str(number)
+    if scale:
+        digits = digits.rjust(scale + 1, "0")
+        digits = f"{digits[:-scale]}.{digits[-scale:]}"
+    return (digits if sign == POSITIVE else "-" + digits).encode()
 
 
 def receive(value: bytes) -> bytes:
@@ -171,10 +198,14 @@ def receive(value: bytes) -> bytes:
         raise CellError("22P03", 'invalid scale in external "numeric" value')
     available = min(count, (len(value) - 8) // 2)
     words = unpack_from(f">{available}H", value, 8)
-    if any(word > 9999 for word in words):
+    if words and max(words) > 9999:
         raise CellError("22P03", 'invalid digit in external "numeric" value')
     if available < count:
         raise short_message()
+    if count and words[0] and words[-1] and sign not in _SPECIAL and len(value) == 8 + 2 * count:
+        hidden = 4 * (count - weight - 1) - scale
+        if hidden <= 0 or (hidden < 4 and words[-1] % 10**hidden == 0):
+            return value
     if sign in _SPECIAL:
         result = _SPECIAL[sign]
     else:

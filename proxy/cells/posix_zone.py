@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from proxy.cells.calendar import is_leap, month_length
-from proxy.cells.zones import LocalTime, Zone
+from proxy.cells.local_time import LocalTime, Zone
 
 _NAME = r"(?:<([^>]*)>|([^0-9,+\-<][^0-9,+\-]*+))"
 _TIME = r"[+-]?[0-9]++(?::[0-9]++(?::[0-9]++|(?!:))|(?!:))"

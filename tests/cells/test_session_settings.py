@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxy.cells import CellError, Settings, zones
+from proxy.cells.local_time import CYCLE
 from proxy.cells.logical import TYPES
 from tests.cells import values
 from tests.cells.oracle import Oracle, decoding, encoding
@@ -87,7 +88,7 @@ def test_zone_changes(zone: str, oracle: Oracle, rng: random.Random) -> None:
         for shift in (-3600, -1, 0, 1)
     ]
     seconds = [s - 946684800 for s in around] + [
-        s + zones.CYCLE * rng.randint(1, 700) for s in around[:40]
+        s + CYCLE * rng.randint(1, 700) for s in around[:40]
     ]
     moments = [struct.pack(">q", s * 1_000_000) for s in seconds if s < 9223371331199]
     assert encoding(oracle, TYPES["timestamptz"], moments, settings) == []
@@ -119,10 +120,21 @@ def test_all_zones(oracle: Oracle, rng: random.Random, monkeypatch: pytest.Monke
 
 
 def test_an_unknown_zone_is_refused() -> None:
-    """A TimeZone that Sealgate does not know is an error, not UTC."""
-    with pytest.raises(CellError) as caught:
-        TYPES["timestamptz"].from_text(b"2024-01-01", Settings(time_zone="Mars/Olympus"))
-    assert caught.value.sqlstate == "0A000"
+    """Under a TimeZone that Sealgate does not know, only what needs no zone is read or written: no guess at UTC."""
+    strange = Settings(time_zone="Mars/Olympus")
+    for read in (
+        (b"2024-01-01", "timestamptz"),
+        (b"2024-01-01 12:00:00", "timestamptz"),
+        (b"Jan 1 2024", "date"),
+    ):
+        with pytest.raises(CellError) as caught:
+            TYPES[read[1]].from_text(read[0], strange)
+        assert caught.value.sqlstate == "0A000"
+    with pytest.raises(CellError):
+        TYPES["timestamptz"].encoder(0, strange)
+    assert TYPES["timestamptz"].from_text(b"2000-01-01 00:00:00+00", strange) == bytes(8)
+    assert TYPES["date"].from_text(b"2000-01-01", strange) == bytes(4)
+    assert TYPES["timestamp"].to_text(bytes(8), strange) == b"2000-01-01 00:00:00"
 
 
 @pytest.mark.parametrize("digits", [-15, -9, -3, 0, 1, 3])
