@@ -4,8 +4,8 @@ sqlglot's tree (`proxy.sql.parse`) decides what is sealed and edited. Before it 
 libpg_query (PostgreSQL 17's parser, bound by `pgparse`) reads the same text, and both must have seen
 the same statements and, in each, the same columns, assignment targets, tables, constants and
 parameters at the same tokens; and the same structure around them: operands of every comparison,
-value of every assignment, columns of every result and row, tables and condition of every query.
-Otherwise `Disagreement`, and the statement is refused.
+value of every assignment, columns of every result and row, sides of every set operation, tables,
+joins, conditions and order of every query. Otherwise `Disagreement`, and the statement is refused.
 
 Both sides become a `Reading` (`postgres_reading`, `sqlglot_reading`), where the rules stand that say
 one thing in the same words; each has a test of its name. All the rest must be equal in both

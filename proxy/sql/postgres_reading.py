@@ -179,7 +179,10 @@ class PostgresTree:
     # Structure.
 
     def _select(self, node: Node) -> None:
+        order = self._extent(node.get("sortClause"))
         if node.get("op", "SETOP_NONE") != "SETOP_NONE":
+            left, right = self._extent(node["larg"]), self._extent(node["rarg"])
+            self.reading.structure[node["op"], left, right, order] += 1
             return
         for row in node.get("valuesLists", ()):
             items = row["List"].get("items", ())
@@ -187,7 +190,8 @@ class PostgresTree:
         if "valuesLists" not in node:
             targets = tuple(self._output(target) for target in node.get("targetList", ()))
             tables = self._tables(node.get("fromClause", ()))
-            self.reading.structure["select", targets, tables, self._where(node)] += 1
+            having = self._extent(node.get("havingClause"))
+            self.reading.structure["select", targets, tables, self._where(node), having, order] += 1
 
     def _insert(self, node: Node) -> None:
         targets = tuple(self._place(target["ResTarget"]) for target in node.get("cols", ()))
@@ -226,6 +230,11 @@ class PostgresTree:
             targets = tuple(self._output(target) for target in node["returningList"])
             self.reading.structure["returning", targets] += 1
 
+    def _join_condition(self, node: Node) -> None:
+        if "quals" in node:
+            joined = self._tables([node["rarg"]])
+            self.reading.structure["join", joined, self._extent(node["quals"])] += 1
+
     def _expression(self, node: Node) -> None:
         word = _OPERATORS.get((node["kind"], *_parts(node["name"])))
         if word is not None:
@@ -248,7 +257,7 @@ class PostgresTree:
     def _where(self, node: Node) -> Extent:
         return self._extent(node.get("whereClause"))
 
-    def _extent(self, node: Node | None) -> Extent:
+    def _extent(self, node: object) -> Extent:
         return self._extents.extent(node)
 
     def _tables(self, sources: Iterable[Node]) -> tuple[int, ...]:
@@ -291,6 +300,7 @@ class PostgresTree:
         "UpdateStmt": _update,
         "DeleteStmt": _delete,
         "OnConflictClause": _conflict,
+        "JoinExpr": _join_condition,
         "A_Expr": _expression,
         "SubLink": _sublink,
     }

@@ -128,7 +128,21 @@ class SqlglotTree:
             return  # sqlglot's own SELECT around VALUES
         targets = tuple(self._output(target) for target in node.expressions)
         tables = self._tables([source and source.this, *(node.args.get("joins") or ())])
-        self.reading.structure["select", targets, tables, self._where(node)] += 1
+        having = self._extent(node.args.get("having"))
+        facts = (targets, tables, self._where(node), having, self._order(node))
+        self.reading.structure["select", *facts] += 1
+
+    def _set_operation(self, node: exp.Expr) -> None:
+        left, right = self._extent(node.this), self._extent(node.expression)
+        self.reading.structure[_SET_OPERATIONS[type(node)], left, right, self._order(node)] += 1
+
+    def _order(self, node: exp.Expr) -> Extent:
+        """(SELECT ...) ORDER BY x: the order is the query's own to PostgreSQL."""
+        order = node.args.get("order")
+        while order is None and isinstance(node.parent, exp.Subquery):
+            node = node.parent
+            order = node.args.get("order")
+        return self._extent(order)
 
     def _values(self, node: exp.Expr) -> None:
         for row in node.expressions:
@@ -171,6 +185,12 @@ class SqlglotTree:
     def _returning(self, node: exp.Expr) -> None:
         targets = tuple(self._output(target) for target in node.expressions)
         self.reading.structure["returning", targets] += 1
+
+    def _join_condition(self, node: exp.Expr) -> None:
+        condition = node.args.get("on")
+        if condition is not None:
+            joined = self._tables([node.this])
+            self.reading.structure["join", joined, self._extent(condition)] += 1
 
     def _comparison(self, node: exp.Expr) -> None:
         if isinstance(node.parent, (exp.Update, exp.OnConflict)) and node.arg_key == "expressions":
@@ -231,12 +251,16 @@ class SqlglotTree:
     }
     _STRUCTURES: ClassVar[dict[type, Any]] = {
         exp.Select: _select,
+        exp.Union: _set_operation,
+        exp.Except: _set_operation,
+        exp.Intersect: _set_operation,
         exp.Values: _values,
         exp.Insert: _insert,
         exp.Update: _update,
         exp.Delete: _delete,
         exp.OnConflict: _conflict,
         exp.Returning: _returning,
+        exp.Join: _join_condition,
         exp.EQ: _comparison,
         exp.NEQ: _comparison,
         exp.NullSafeEQ: _comparison,
@@ -264,6 +288,11 @@ def _own_star(select: exp.Expr) -> bool:
 _TIME_FUNCTIONS: Final = frozenset(
     {"current_time", "current_timestamp", "localtime", "localtimestamp"}
 )
+_SET_OPERATIONS: Final[dict[type, str]] = {
+    exp.Union: "SETOP_UNION",
+    exp.Except: "SETOP_EXCEPT",
+    exp.Intersect: "SETOP_INTERSECT",
+}
 _COMPARISONS: Final[dict[type, str]] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
