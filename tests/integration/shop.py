@@ -184,11 +184,18 @@ path = "audit.jsonl"
 
     def reload(self) -> None:
         """SIGHUP, and wait until the proxy says that it decides by what it read."""
+        self._hang_up("configuration reloaded")
+
+    def refused_reload(self) -> None:
+        """SIGHUP, and wait until the proxy says that it goes on with what it had."""
+        self._hang_up("configuration not reloaded")
+
+    def _hang_up(self, said: str) -> None:
         assert self.process is not None
-        before = self.output_path.read_text().count("reloaded")
+        before = self.output_path.read_text().count(said)
         self.process.send_signal(signal.SIGHUP)
         deadline = time.monotonic() + 10
-        while self.output_path.read_text().count("reloaded") == before:
+        while self.output_path.read_text().count(said) == before:
             assert time.monotonic() < deadline, self.output_path.read_text()
             time.sleep(0.02)
 

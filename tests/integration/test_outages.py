@@ -115,9 +115,7 @@ def test_sighup_reloads_the_policy_for_open_sessions(own_shop: Shop) -> None:
         assert support.execute(query).fetchone() == ("*******6789",)
         try:
             own_shop.config.write_text(original.replace("keep_last:4", "keep_lots"))
-            assert own_shop.process is not None
-            own_shop.process.send_signal(signal.SIGHUP)
-            time.sleep(0.7)
+            own_shop.refused_reload()
             assert support.execute(query).fetchone() == ("*******6789",)
             own_shop.config.write_text(original.replace("keep_last:4", "keep_last:2"))
             own_shop.reload()
