@@ -17,6 +17,7 @@ import pytest
 from proxy.demo.shop import CommandFailed, ProxyProcess
 from proxy.embedded import EmbeddedPostgres
 from tests.cli.conftest import Project
+from tests.integration.certificates import make_certificates
 
 READ = "SELECT email, ssn FROM customers"
 CLEAR = [("amina@example.com", "900-11-0001")]
@@ -250,3 +251,34 @@ def test_many_clients_at_once_are_let_in(project: Project) -> None:
     for thread in threads:
         thread.join()
     assert seen == [CLEAR] * 30
+
+
+def test_a_renewed_certificate_is_taken_on_sighup(project: Project) -> None:
+    """The files are replaced, SIGHUP: new clients verify against the new authority. A broken one changes nothing."""
+    project.sealed()
+    old = make_certificates(project.directory)
+    project.configure(
+        change=("port = 0", "port = 0\ntls_cert = 'server.crt'\ntls_key = 'server.key'")
+    )
+    proxy = project.serve()
+    assert verifies(project, proxy, old.ca)
+
+    renewed = make_certificates(project.directory)
+    proxy.send(signal.SIGHUP)
+    eventually(lambda: verifies(project, proxy, renewed.ca))
+
+    renewed.cert.write_text("no certificate")
+    proxy.send(signal.SIGHUP)
+    eventually(lambda: events(project, "configuration.refused"))
+    assert "TLS certificate" in events(project, "configuration.refused")[0]["status_detail"]
+    assert verifies(project, proxy, renewed.ca)
+
+
+def verifies(project: Project, proxy: ProxyProcess, authority: Path) -> bool:
+    """A client that insists on verify-full gets its rows."""
+    dsn = f"postgresql://cli_app@{proxy.host}:{proxy.port}/{project.database.name}"
+    try:
+        with psycopg.connect(dsn, sslmode="verify-full", sslrootcert=str(authority)) as connection:
+            return connection.execute(READ).fetchall() == CLEAR
+    except psycopg.OperationalError:
+        return False
