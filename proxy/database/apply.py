@@ -7,6 +7,7 @@ under the lock. A table that is refused then, or is busy, is left as it was; the
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -41,6 +42,9 @@ _SEALED_OVERHEAD = 36
 _STAGED_ROW = (
     24 + 4 + 6 + 4 + 24
 )  # tuple header, oid, tid, line pointer, and the row in the primary key's index
+_CELLS_A_SECOND = (
+    50_000  # measured: 54 s for a million rows of three columns, server and apply on two cores
+)
 _INDEX_ENTRY = 40  # per row: 8 header, 17 term, alignment, 4 line pointer, pages nine tenths full
 
 
@@ -92,7 +96,7 @@ class _Application:
         self._keyset = keyset
         self._progress = progress or (lambda _: None)
         self._lock_seconds = lock_seconds
-        self._has_terms = False  # sealgate.eq exists
+        self._has_terms = False  # sealgate.eq can be called
 
     async def tell(self) -> ApplyReport:
         """The dry run."""
@@ -135,7 +139,7 @@ class _Application:
             *obstacles.of_schema(facts, role),
             *obstacles.missing_keys(self._keyset.missing(self._declared)),
         ]
-        self._has_terms = "eq(bytea)" in (facts.functions or {})
+        self._has_terms = facts.has_terms
         tables = await table_facts(self._connection, self._declared)
         steps: list[TableSteps] = []
         for label, columns in _by_table(self._declared).items():
@@ -220,7 +224,7 @@ class _Application:
         steps, refused = await self._steps(before, columns, role)
         if refused:
             return _report(steps), refused
-        rows = None
+        rows, started = None, time.monotonic()
         if steps.rewritten:
             rows = await seal_rows(self._connection, steps, self._keyset, self._progress)
         for number, index in enumerate(steps.created):
@@ -235,6 +239,7 @@ class _Application:
             table_bytes_after=after.table_bytes,
             index_bytes_before=before.index_bytes,
             index_bytes_after=after.index_bytes,
+            seconds=round(time.monotonic() - started, 1),
         )
         return report, ()
 
@@ -368,4 +373,5 @@ async def _measured(connection: asyncpg.Connection, steps: TableSteps) -> TableR
         index_bytes_before=steps.table.index_bytes,
         index_bytes_after=steps.table.index_bytes + fresh * rows * _INDEX_ENTRY,
         staging_bytes=sealed + rows * _STAGED_ROW,
+        seconds=round(rows * len(steps.rewritten) / _CELLS_A_SECOND, 1),
     )

@@ -120,6 +120,22 @@ ORDER BY 1, 2, 3
 """
 
 
+# Functions whose source is text, which no dependency shows: they name the column, and its table or are its trigger.
+_FUNCTIONS = """
+SELECT DISTINCT d.label, fn.nspname, p.proname
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS d (label, nspname, relname, attname)
+JOIN pg_catalog.pg_namespace n ON n.nspname = d.nspname
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = d.relname
+JOIN pg_catalog.pg_proc p ON p.prosrc ~ ('\\m' || pg_catalog.regexp_replace(d.attname, '(\\W)', '\\\\\\1', 'g') || '\\M')
+JOIN pg_catalog.pg_namespace fn ON fn.oid = p.pronamespace
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname NOT IN ('c', 'internal')
+WHERE fn.nspname NOT IN ('pg_catalog', 'information_schema', 'sealgate')
+  AND (p.prosrc ~ ('\\m' || pg_catalog.regexp_replace(d.relname, '(\\W)', '\\\\\\1', 'g') || '\\M')
+       OR EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND g.tgfoid = p.oid))
+ORDER BY 1, 2, 3
+"""
+
+
 async def check(
     connection: asyncpg.Connection, policy: Policy, keyset: Keyset | None
 ) -> list[Finding]:
@@ -149,7 +165,7 @@ async def _facts(
         table = tables.get(column.table)
         facts = table.column(column.label) if table else None
         if table is not None and facts is not None and facts.sealed is not None:
-            readable = table.selectable and "eq(bytea)" in (schema.functions or {})
+            readable = table.selectable and schema.has_terms
             stored[column.label] = (
                 await _stored(connection, table, facts.quoted, keyset) if readable else None
             )
@@ -161,6 +177,7 @@ async def _facts(
         stored=stored,
         undeclared=await _undeclared(connection, declared),
         namesakes=await _namesakes(connection, declared),
+        functions=await _functions(connection, declared),
     )
 
 
@@ -274,6 +291,15 @@ async def _namesakes(
     )
     found = (_elsewhere(row, row["label"]) for row in rows)
     return [e for e in found if e.label not in declared]
+
+
+async def _functions(
+    connection: asyncpg.Connection, declared: Mapping[str, SealedColumn]
+) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in await connection.fetch(_FUNCTIONS, *_columns(declared)):
+        found[row["label"]].append(label(row["nspname"], row["proname"]))
+    return found
 
 
 def _elsewhere(row: Mapping[str, Any], of: str = "") -> Elsewhere:

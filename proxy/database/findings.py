@@ -102,6 +102,8 @@ class Facts:
     """Per sealed declared column; None: this login may not read it."""
     undeclared: Sequence[Elsewhere] = ()
     namesakes: Sequence[Elsewhere] = ()
+    functions: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Per declared column, the functions whose source names it."""
 
 
 def findings(
@@ -127,6 +129,7 @@ def findings(
         *_of_powers(facts, policy),
         *_of_namesakes(facts.namesakes),
         *_of_publications(facts.tables),
+        *_of_functions(facts.functions),
         *_of_unread(facts),
     ]
     order = [severity.value for severity in Severity]
@@ -501,6 +504,16 @@ def _of_publications(tables: Mapping[str, TableFacts]) -> Iterator[Finding]:
                 f"it is published by {_listed(table.publications)}: subscribers get sealed values",
                 "Create schema sealgate and the sealed types there too; check that no old plaintext rows are left there.",
             )
+
+
+def _of_functions(functions: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    for name, named in functions.items():
+        yield _info(
+            "SG056",
+            name,
+            f"functions name it: {_listed(named)}; they run in the server, where the value is sealed",
+            "See that they only copy it, or let the application do what they do with it.",
+        )
 
 
 # -- SG09x --------------------------------------------------------------------------------------------------------

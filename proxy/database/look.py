@@ -189,19 +189,26 @@ ORDER BY 1, 2, 3
 """
 
 
+# Definitions are compared as text: each of these changes how PostgreSQL prints or reads one.
+_FIXED = """
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL bytea_output = hex;
+SET LOCAL quote_all_identifiers = off;
+SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings
+WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout');
+"""
+
+
 @asynccontextmanager
 async def fixed_names(
     connection: asyncpg.Connection, *, readonly: bool = False
 ) -> AsyncIterator[None]:
-    """A transaction in which names mean what they say whoever set which search_path, expressions are printed in full,
-    and which takes as long as it takes, whatever the login's settings. (transaction_timeout came with PostgreSQL 17.)
+    """A transaction in which names and strings mean what they say, expressions are printed in full, and which takes
+    as long as it takes, whatever the login's settings. (transaction_timeout came with PostgreSQL 17.)
     """
     async with connection.transaction(isolation="read_committed", readonly=readonly):
-        await connection.execute(
-            "SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name IN"
-            " ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout');"
-            " SET LOCAL search_path = pg_catalog, pg_temp"
-        )
+        await connection.execute(_FIXED)
         yield
 
 
@@ -227,6 +234,7 @@ async def schema_facts(connection: asyncpg.Connection) -> schema.SchemaFacts:
                 not_null=row["not_null"],
                 default=row["default"],
                 constraints=tuple(zip(row["names"], row["printed"], row["valid"], strict=True)),
+                usable=row["usable"],
             )
             for row in domains
         },

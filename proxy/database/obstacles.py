@@ -120,6 +120,12 @@ def of_table(table: TableFacts, role: RoleFacts) -> Iterator[Obstacle]:
 
 def of_column(column: ColumnFacts, declared: SealedColumn, table: TableFacts) -> Iterator[Obstacle]:
     """What forbids that the column becomes, or is, the declared one."""
+    if column.inherited:
+        yield Obstacle(
+            column.label,
+            "it is inherited from a parent table or belongs to a partition",
+            "Declare the parent's column; sealing it seals the children's.",
+        )
     yield from _of_search(column, declared)
     if column.sealed is not None:
         yield from _of_sealed(column, declared)
@@ -247,12 +253,6 @@ def _of_type(column: ColumnFacts, declared: SealedColumn) -> Iterator[Obstacle]:
 
 def _of_definition(column: ColumnFacts, table: TableFacts) -> Iterator[Obstacle]:
     alter = f"ALTER TABLE {table.qualified} ALTER COLUMN {column.quoted}"
-    if column.inherited:
-        yield Obstacle(
-            column.label,
-            "it is inherited from a parent table or belongs to a partition",
-            "Declare the parent's column; sealing it seals the children's.",
-        )
     if column.generated:
         yield Obstacle(
             column.label,
@@ -326,6 +326,8 @@ def _judged(dependent: DependentFacts) -> tuple[str, str]:
         case "pg_proc":
             return (f"{name} reads it", "Drop the function, run apply, create it again.")
         case "pg_attrdef":
+            return (f"{name} is computed from it", "Drop the generated column.")
+        case "pg_class" if name.startswith("column "):  # PostgreSQL 14's way to say so
             return (f"{name} is computed from it", "Drop the generated column.")
         case "partition key":
             return (

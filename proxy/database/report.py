@@ -30,6 +30,8 @@ class TableReport:
     index_bytes_before: int | None = None
     index_bytes_after: int | None = None
     staging_bytes: int | None = None
+    seconds: float | None = None
+    """How long the table is locked."""
     indexes: tuple[str, ...] = ()
     """The statements that create them."""
     notes: tuple[str, ...] = ()
@@ -86,7 +88,7 @@ class ApplyReport:
 
 _MANY = 4
 _BACKUPS = (
-    "note: the rewrite leaves no old rows in the table, but backups, WAL archives, replicas' old snapshots and"
+    "note: the rewrite leaves no old rows in the table, but backups, WAL archives, freed disk blocks and"
     " server logs from before it hold plaintext; take a fresh base backup and let the old ones expire"
 )
 
@@ -108,11 +110,20 @@ def _table_lines(table: TableReport, dry_run: bool) -> Iterator[str]:
             f" {'about ' if dry_run else ''}{_size(table.table_bytes_after)}, indexes"
             f" {_size(table.index_bytes_before or 0)} -> {'about ' if dry_run else ''}{_size(table.index_bytes_after or 0)}"
             + (f", temporary {_size(table.staging_bytes)}" if table.staging_bytes else "")
+            + _locked(table, dry_run)
         )
     for statement in table.indexes:
         yield f"{table.table}: {statement}"
     for note in table.notes:
         yield f"note: {note}"
+
+
+def _locked(table: TableReport, dry_run: bool) -> str:
+    if table.seconds is None:
+        return ""
+    minutes, seconds = divmod(round(table.seconds), 60)
+    said = f"{minutes} min {seconds} s" if minutes else f"{max(seconds, 1)} s"
+    return f", locked for about {said}" if dry_run else f", locked for {said}"
 
 
 def _rows(rows: int | None) -> str:

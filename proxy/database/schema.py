@@ -128,6 +128,11 @@ class SchemaFacts:
     functions: Mapping[str, FunctionFacts] | None = None
 
     @property
+    def has_terms(self) -> bool:
+        """sealgate.eq can be called by the current role."""
+        return "eq(bytea)" in (self.functions or {}) and (self.usable or self.owned)
+
+    @property
     def version(self) -> int | None:
         """What `sealgate.version()` returns, read off its body; None if there is none to read."""
         found = (self.functions or {}).get("version()")
@@ -142,6 +147,8 @@ class DomainFacts:
     default: str | None
     constraints: tuple[tuple[str, str, bool], ...]
     """name, as printed, validated"""
+    usable: bool = True
+    """Everybody may declare columns of it."""
 
     @property
     def intact(self) -> bool:
@@ -177,6 +184,7 @@ FROM pg_catalog.pg_namespace n WHERE n.nspname = $1
 FACTS_DOMAINS = """
 SELECT t.typname AS name, pg_catalog.format_type(t.typbasetype, t.typtypmod) AS base, t.typnotnull AS not_null,
        t.typdefault AS default,
+       pg_catalog.has_type_privilege('public', t.oid, 'USAGE') AS usable,
        coalesce(pg_catalog.array_agg(c.conname ORDER BY c.conname) FILTER (WHERE c.contype = 'c'), '{}') AS names,
        coalesce(pg_catalog.array_agg(pg_catalog.pg_get_constraintdef(c.oid) ORDER BY c.conname)
                 FILTER (WHERE c.contype = 'c'), '{}') AS printed,
@@ -231,6 +239,7 @@ def _schema_changes(facts: SchemaFacts) -> Iterable[Change]:
 def _domain_changes(type_name: str, facts: DomainFacts | None) -> Iterable[Change]:
     domain = f"{SCHEMA}.{domain_name(type_name)}"
     title = TYPE_TITLES.get(type_name, type_name)
+    grant = f"GRANT USAGE ON DOMAIN {domain} TO PUBLIC"
     if facts is None:
         comment = f"A sealed (encrypted) value of type {title}. Sealgate unseals it for roles that may read it."
         yield Change(
@@ -238,9 +247,12 @@ def _domain_changes(type_name: str, facts: DomainFacts | None) -> Iterable[Chang
             (
                 f"CREATE DOMAIN {domain} AS bytea CONSTRAINT {CONSTRAINT} CHECK ({CHECK})",
                 f"COMMENT ON DOMAIN {domain} IS {_literal(comment)}",
+                grant,
             ),
         )
         return
+    if not facts.usable:
+        yield Change(f"let everybody use domain {domain}", (grant,))
     if facts.intact:
         return
     drops = [

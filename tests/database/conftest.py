@@ -121,8 +121,7 @@ async def connect(database: Database) -> AsyncIterator[Connect]:
 async def shop(database: Database, connect: Connect) -> Shop:
     """An empty database that belongs to a login without special powers."""
     owner = f"{database.name}_owner"
-    database.postgres.create_role(owner)
-    database.psql(f"ALTER DATABASE {database.name} OWNER TO {owner}")
+    database.psql(f"CREATE ROLE {owner} LOGIN; ALTER DATABASE {database.name} OWNER TO {owner}")
     return Shop(database, owner, await connect(owner))
 
 

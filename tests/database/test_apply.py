@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import subprocess
 import time
 
 import asyncpg
@@ -226,6 +227,8 @@ async def test_a_dry_run_tells_and_changes_nothing(shop: Shop) -> None:
     text = "\n".join(told.lines())
     assert "would seal as text with equality terms" in text
     assert "5,301 rows" in text
+    assert "locked for about" in text
+    assert table.seconds is not None
     assert "backups" in text
 
 
@@ -431,6 +434,8 @@ async def test_settings_of_the_login_do_not_get_in_the_way(shop: Shop, connect: 
         "default_transaction_isolation = serializable",
         "default_transaction_read_only = off",
         "extra_float_digits = -3",
+        "standard_conforming_strings = off",
+        "quote_all_identifiers = on",
         "idle_in_transaction_session_timeout = '50ms'",
     ):
         shop.database.psql(f"ALTER ROLE {shop.owner} SET {setting}")
@@ -439,9 +444,39 @@ async def test_settings_of_the_login_do_not_get_in_the_way(shop: Shop, connect: 
         shop.connection, shop.columns, shop.keyset, progress=lambda _: time.sleep(0.1)
     )
     assert report.ok
+    assert not (await shop.sealed()).changed
     row = await shop.connection.fetchrow("SELECT email, born FROM customers WHERE id = 5")
     assert shop.text("public.customers.email", row["email"]) == "user5@example.com"
     assert shop.text("public.customers.born", row["born"]) == "1980-01-06"
+
+
+async def test_a_dump_is_restored_as_it_was(shop: Shop) -> None:
+    """pg_dump carries schema, CHECKs, values and indexes; the restored database refuses plaintext and finds its rows."""
+    await customers(shop)
+    await shop.sealed()
+    dump = subprocess.run(  # noqa: ASYNC221
+        [shop.database.postgres.bin / "pg_dump", shop.database.dsn(via_socket=True)],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    assert "example.com" not in dump
+    name = f"{shop.database.name}_restored"
+    shop.database.postgres.create_database(name)
+    try:
+        shop.database.postgres.psql(dump, name)
+        shop.connection = await asyncpg.connect(shop.database.postgres.dsn(name))
+        assert not (await shop.sealed()).changed
+        found = await shop.connection.fetchval(
+            "SELECT id FROM customers WHERE sealgate.eq(email) = sealgate.eq($1)",
+            shop.seal("public.customers.email", "user77@example.com"),
+        )
+        assert found == 77
+        with pytest.raises(asyncpg.CheckViolationError):
+            await shop.connection.execute("UPDATE customers SET email = 'plain'")
+        await shop.connection.close()
+    finally:
+        shop.database.postgres.drop_database(name)
 
 
 async def test_a_report_is_json(shop: Shop) -> None:

@@ -386,6 +386,31 @@ async def test_publications(checked: Checked) -> None:
     assert "pub" in (await checked.only("SG055")).message
 
 
+async def test_functions_that_name_a_column(checked: Checked) -> None:
+    """SG056: by table and column, or by column in a trigger's function; whole words only."""
+    await checked.run(
+        """
+        CREATE FUNCTION lowers() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.email := lower(NEW.email); RETURN NEW; END';
+        CREATE TRIGGER g BEFORE INSERT ON customers FOR EACH ROW EXECUTE FUNCTION lowers();
+        CREATE FUNCTION mails() RETURNS SETOF text LANGUAGE sql AS 'SELECT name FROM (VALUES (1)) v(name)';
+        CREATE FUNCTION reads() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(email) FROM customers); END';
+        CREATE FUNCTION other() RETURNS int LANGUAGE plpgsql AS 'DECLARE email int; emails int; BEGIN RETURN 1; END';
+        """
+    )
+    found = await checked.only("SG056")
+    assert found.subject == "public.customers.email"
+    assert "public.lowers, public.reads;" in found.message
+
+
+async def test_a_control_login_without_the_schema(checked: Checked, connect: Connect) -> None:
+    """USAGE was revoked: found as SG011, and what is stored is not looked at."""
+    weak = f"{checked.shop.database.name}_control"
+    checked.shop.database.psql(f"CREATE ROLE {weak} LOGIN; GRANT SELECT ON customers TO {weak}")
+    await checked.run("REVOKE USAGE ON SCHEMA sealgate FROM PUBLIC")
+    checked.shop.connection = await connect(weak)
+    assert {"SG011", "SG090"} <= (await checked.codes()).keys()
+
+
 async def test_without_select_what_is_stored_is_not_looked_at(
     checked: Checked, connect: Connect
 ) -> None:

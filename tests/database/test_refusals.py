@@ -527,6 +527,36 @@ async def test_values_that_collide_only_when_sealed_leave_the_table_as_it_was(sh
         await shop.connection.execute("INSERT INTO f VALUES ($1)", shop.seal("public.f.x", "0"))
 
 
+async def test_a_childs_column_is_its_parents_also_when_sealed(shop: Shop) -> None:
+    """Declared of a partition whose parent is sealed already: its values are under the parent's key."""
+    await shop.connection.execute(
+        "CREATE TABLE p (id int, x text) PARTITION BY LIST (id); CREATE TABLE p1 PARTITION OF p DEFAULT"
+    )
+    shop.declare(p__x="text")
+    await shop.sealed()
+    shop.columns.clear()
+    shop.declare(p1__x="text")
+    report = await shop.apply()
+    assert "belongs to a partition" in report.obstacles[0].problem
+
+
+async def test_equality_needs_a_deterministic_collation(shop: Shop) -> None:
+    """Terms tell apart what such a collation calls equal. Without equality the column is sealed."""
+    try:
+        await shop.connection.execute(
+            "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
+            " CREATE TABLE c (x text COLLATE ci)"
+        )
+    except asyncpg.FeatureNotSupportedError:
+        pytest.skip("this server is built without ICU; see test_obstacles")
+    shop.declare(c__x="text =")
+    report = await shop.apply()
+    assert "collation is not deterministic" in report.obstacles[0].problem
+    shop.columns.clear()
+    shop.declare(c__x="text")
+    await shop.sealed()
+
+
 async def test_dead_objects_do_not_count(shop: Shop) -> None:
     """DEFAULT NULL::varchar, as pg_dump writes it, is no default: it is dropped."""
     await shop.connection.execute(

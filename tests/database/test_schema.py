@@ -206,6 +206,25 @@ async def test_everybody_may_use_it(empty: Shop, connect: Connect) -> None:
         await weak.fetch("SELECT sealgate.refuse('42501', 'told', NULL)")
 
 
+async def test_everybody_may_use_it_where_default_privileges_are_few(
+    shop: Shop, connect: Connect
+) -> None:
+    """ALTER DEFAULT PRIVILEGES that take types and functions from PUBLIC do not reach schema sealgate; nor is a REVOKE kept."""
+    await shop.connection.execute(
+        "ALTER DEFAULT PRIVILEGES REVOKE USAGE ON TYPES FROM PUBLIC;"
+        " ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC"
+    )
+    await shop.sealed()
+    assert schema.changes(await facts(shop)) == ()
+    await shop.connection.execute("REVOKE USAGE ON DOMAIN sealgate.sealed_text FROM PUBLIC")
+    assert (await shop.sealed()).schema == ("let everybody use domain sealgate.sealed_text",)
+    nobody = f"{shop.database.name}_nobody"
+    shop.database.psql(f"CREATE ROLE {nobody} LOGIN; GRANT CREATE ON SCHEMA public TO {nobody}")
+    weak = await connect(nobody)
+    await weak.execute("CREATE TABLE mine (c sealgate.sealed_text)")
+    assert await weak.fetchval("SELECT sealgate.eq($1)", TERMED)
+
+
 async def test_search_path_cannot_lead_it_astray(shop: Shop, connect: Connect) -> None:
     """Operators, functions and types of the same names in a schema that comes first are not used, at creation nor at call."""
     superuser = await connect()
