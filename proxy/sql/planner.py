@@ -17,7 +17,14 @@ from typing import Final
 
 from proxy.catalog import Catalog
 from proxy.sql import refusals
-from proxy.sql.lexer import Stripped, UnreadableSql, literal_value, names, strip_literals
+from proxy.sql.lexer import (
+    STATEMENT_TOO_COMPLEX,
+    Stripped,
+    UnreadableSql,
+    literal_value,
+    names,
+    strip_literals,
+)
 from proxy.sql.message import Message, refused_message, untouched
 from proxy.sql.plan import Action, ConstantSite, LiteralSite, Piece, Plan, Refusal, Text
 
@@ -45,7 +52,8 @@ class Planner:
         except UnreadableSql as error:
             return self._unreadable(sql, error), Stripped("", ())
         if not standard_conforming_strings and _has_backslash(sql, stripped):
-            return refused_message(_BACKSLASH), stripped
+            # Where a literal ends is not certain: no part of the text may get into the access log.
+            return refused_message(_BACKSLASH), Stripped("", ())
         key: Hashable = (stripped.text, search_path, standard_conforming_strings)
         entry = self._cache.get(key)
         if entry is not None and entry.by_full_text:
@@ -58,7 +66,11 @@ class Planner:
         self, sql: str, stripped: Stripped, path: tuple[str, ...] | None, conforming: bool
     ) -> _Entry:
         message = Message(self._catalog, self._interesting, sql, stripped, path)
-        plan = message.plan()
+        try:
+            plan = message.plan()
+        except RecursionError:
+            # The tree of a chain (a AND b AND ..., UNION ALL ...) is as deep as the chain is long.
+            plan = refused_message(_TOO_DEEP)
         if not conforming:
             plan = _without_literals(plan)
         entry = _Entry(plan, _escaped_sites(plan, stripped))
@@ -88,6 +100,12 @@ def _pattern(interesting: frozenset[str]) -> re.Pattern[str] | None:
     spelled = (re.escape(name.replace('"', '""')) for name in sorted(interesting))
     return re.compile("|".join(spelled), re.IGNORECASE) if interesting else None
 
+
+_TOO_DEEP: Final = Refusal(
+    STATEMENT_TOO_COMPLEX,
+    "statement is too deep to be understood for certain",
+    "Use fewer terms: IN (...) or = ANY(...) instead of a long chain of OR, for instance.",
+)
 
 # standard_conforming_strings = off.
 
