@@ -16,7 +16,7 @@ help:
 	@echo "make test-long   minutes of random input as well"
 	@echo "make check       ruff, formatting, mypy --strict"
 	@echo "make format      lets ruff mend what it can"
-	@echo "make bench       measures (see bench/README.md)"
+	@echo "make bench       measures"
 
 demo: $(VENV)/.demo
 	@$(RUN)/python -m proxy demo $(ARGS)
@@ -37,6 +37,7 @@ format: $(VENV)/.test
 	$(RUN)/python -m ruff format .
 
 bench: $(VENV)/.test
+	@test -f bench/__main__.py || { echo "There is no benchmark yet: it is an issue of its own." >&2; exit 1; }
 	$(RUN)/python -m bench $(ARGS)
 
 clean:
