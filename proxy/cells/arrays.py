@@ -61,9 +61,12 @@ def array_items(
         if match[3] is not None:
             raise _several_dimensions()
         found = _item(match)
+        # The server converts a quoted element before it finds fault with a brace behind it.
+        if match[4] is not None or (match[1] is not None and value.startswith(b"{", match.end())):
+            found = [item if item is None else decode(item) for item in found]
         if match[4] is None or not (found or (match[4] == b"}" and not items)):
             raise _malformed()
-        items += (item if item is None else decode(item) for item in found)
+        items += found
         position = match.end()
         if match[4] == b"}":
             break
