@@ -74,10 +74,10 @@ def analyse(
 
 def without_overriding(tokens: Sequence[Token]) -> Sequence[Token]:
     """Without OVERRIDING { SYSTEM | USER } VALUE, which sqlglot cannot read and which concerns no value."""
-    for at in range(len(tokens) - 2):
-        words = [word(tokens, i) for i in range(at, at + 3)]
-        if words[0] == "overriding" and words[1] in ("system", "user") and words[2] == "value":
-            return [*tokens[:at], *tokens[at + 3 :]]
+    for at, token in enumerate(tokens):
+        if token.value == "overriding" and word(tokens, at + 2) == "value":
+            if word(tokens, at + 1) in ("system", "user"):
+                return [*tokens[:at], *tokens[at + 3 :]]
     return tokens
 
 

@@ -27,6 +27,7 @@ from proxy.sql.lexer import (
 )
 from proxy.sql.message import Message, refused_message, untouched
 from proxy.sql.plan import Action, ConstantSite, LiteralSite, Piece, Plan, Refusal, Text
+from proxy.sql.rows import Shortened, shorten
 
 
 class Planner:
@@ -54,13 +55,39 @@ class Planner:
         if not standard_conforming_strings and _has_backslash(sql, stripped):
             # Where a literal ends is not certain: no part of the text may get into the access log.
             return refused_message(_BACKSLASH), Stripped("", ())
-        key: Hashable = (stripped.text, search_path, standard_conforming_strings)
+        short = shorten(stripped)
+        if short is not None:
+            plan = self._stretched(short, search_path, standard_conforming_strings)
+            if plan is not None:
+                return plan, stripped
+        return self._planned(sql, stripped, search_path, standard_conforming_strings), stripped
+
+    def _planned(
+        self,
+        sql: str,
+        stripped: Stripped,
+        search_path: tuple[str, ...] | None,
+        conforming: bool,
+    ) -> Plan:
+        key: Hashable = (stripped.text, search_path, conforming)
         entry = self._cache.get(key)
         if entry is not None and entry.by_full_text:
-            entry = self._cache.get((sql, search_path, standard_conforming_strings, None))
+            entry = self._cache.get((sql, search_path, conforming, None))
         if entry is None:
-            entry = self._make(sql, stripped, search_path, standard_conforming_strings)
-        return _checked(entry, stripped) if entry.escapes else entry.plan, stripped
+            entry = self._make(sql, stripped, search_path, conforming)
+        return _checked(entry, stripped) if entry.escapes else entry.plan
+
+    def _stretched(
+        self, short: Shortened, path: tuple[str, ...] | None, conforming: bool
+    ) -> Plan | None:
+        """The plan by one row of each shape; None where rows are not all that decides."""
+        plan = self._planned(short.sql, short.stripped, path, conforming)
+        entry = self._cache.get((short.stripped.text, path, conforming))
+        if plan.untouched or any(s.action is Action.REFUSE for s in plan.statements):
+            return plan
+        if entry is None or entry.by_full_text or entry.escapes:
+            return None
+        return short.stretched(plan)
 
     def _make(
         self, sql: str, stripped: Stripped, path: tuple[str, ...] | None, conforming: bool

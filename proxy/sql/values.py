@@ -72,6 +72,8 @@ def locate(tokens: Sequence[Token], found: Chain) -> Value | None:
     leaf = position(found.leaf)
     if leaf is None:
         return None
+    if not (found.brackets or found.casts or found.signs):
+        return Value(leaf, leaf + 1, leaf) if _text(tokens, leaf + 1) != "::" else None
     for start in range(max(0, leaf - LONGEST_PREFIX), leaf + 1):
         value = read_value(tokens, start)
         if (
