@@ -168,24 +168,20 @@ def _zero_byte() -> UnreadableSql:
 
 
 def _tokens(sql: str) -> Iterator[Token]:
-    after_unicode = False
     for group, start, text in _matches(sql):
         if group == _OPERATOR:
             for operator in _operators(text):
                 yield Token(Kind.OPERATOR, start, start + len(operator), operator, operator)
                 start += len(operator)
-            continue
-        kind, value = _kind_and_value(group, text)
-        if after_unicode and kind is Kind.IDENT and value == "uescape":
-            hint = "Write the characters themselves, or use the default escape character."
-            raise UnreadableSql(FEATURE_NOT_SUPPORTED, "UESCAPE is not supported", hint)
-        after_unicode = text[1:2] == "&"
-        yield Token(kind, start, start + len(text), text, value)
+        else:
+            kind, value = _kind_and_value(group, text)
+            yield Token(kind, start, start + len(text), text, value)
 
 
 def _matches(sql: str) -> Iterator[tuple[int, int, str]]:
     """(group of _TOKEN, offset, text) of every token; the operators still uncut."""
     position: int | None = 0
+    after_unicode = False
     while position is not None:
         begin, position = position, None
         for match in _TOKEN.finditer(sql, begin):
@@ -197,7 +193,12 @@ def _matches(sql: str) -> Iterator[tuple[int, int, str]]:
                 break
             if group == _STRAY:
                 raise _stray(sql, match.start(group))
-            yield group, match.start(group), match.group(group)
+            text = match.group(group)
+            if after_unicode and text.lower() == "uescape":
+                hint = "Write the characters themselves, or use the default escape character."
+                raise UnreadableSql(FEATURE_NOT_SUPPORTED, "UESCAPE is not supported", hint)
+            after_unicode = text[1:2] == "&" and text[0] in "uU"
+            yield group, match.start(group), text
 
 
 def _kind_and_value(group: int, text: str) -> tuple[Kind, str]:
@@ -377,7 +378,7 @@ def _words(tokens: list[Token]) -> list[str]:
 
 
 # strip_literals: gap, then a literal, or whatever this expression does not know (a nested comment,
-# an error), in which case the lexer decides. Each alternative of the gap is a token or a stretch of
+# U&, an error), in which case the lexer decides. Each alternative of the gap is a token or a stretch of
 # characters that no token with a literal in it begins with; the repetition is possessive.
 _GAP: Final = (
     r"(?:[^\x00'\"$./\-0-9A-Za-z_\x80-\U0010ffff]++"
@@ -386,12 +387,11 @@ _GAP: Final = (
     r"|\.(?:\.|(?![0-9]))"
     rf"|{literals.QUOTED_IDENTIFIER}"
     r"|-(?:-[^\n\r]*+)?+"
-    rf"|/(?!\*)|{_FLAT_COMMENT}"
-    rf"|{literals.UNICODE_IDENTIFIER})*+"
+    rf"|/(?!\*)|{_FLAT_COMMENT})*+"
 )
 _GAP_AND_LITERAL: Final = re.compile(
     rf"({_GAP})(?:({literals.PLAIN_STRING}|{literals.NUMBER}|{literals.ESCAPE_STRING}"
-    rf"|{literals.BIT_STRING}|{literals.dollar_string('tag')}|{literals.UNICODE_STRING})"
+    rf"|{literals.BIT_STRING}|{literals.dollar_string('tag')})"
     r"|([\s\S]*+))"
 )
 

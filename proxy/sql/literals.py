@@ -163,7 +163,7 @@ def _unescape(inner: bytes) -> bytes:
         literal = inner[position : match.start()]
         position = match.end()
         octal, hexadecimal, short, long, single = match.groups()
-        if literal or not (short or long):
+        if literal or not (short or long or single in (b"u", b"U")):
             pair.must_be_complete()
         out.append(literal)
         if octal:

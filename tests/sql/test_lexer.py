@@ -312,6 +312,13 @@ def test_statements(sql: str, statements: list[str] | None) -> None:
         assert found == statements
 
 
+def test_names_in_unicode_escapes_are_never_overlooked() -> None:
+    """A name spelled with UESCAPE is no name to us: the whole text is unreadable."""
+    assert names('SELECT U&"\\0065mail"') == {"select", "email"}
+    with pytest.raises(UnreadableSql):
+        names("SELECT U&\"!0065mail\" -- x\n UESCAPE '!'")
+
+
 def test_tokens_are_values() -> None:
     """Equal text gives equal tokens."""
     assert tokenize("a")[0] == Token(Kind.IDENT, 0, 1, "a", "a")
