@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -103,6 +103,8 @@ class Catalog:
 
     interesting: frozenset[str] = field(init=False, repr=False, compare=False)
     version: str = field(init=False, compare=False)
+    names: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Every schema's, relation's and column's name."""
     _by_name: Mapping[str, tuple[Relation, ...]] = field(init=False, repr=False, compare=False)
     _columns: Mapping[tuple[int, int], SealedColumn] = field(init=False, repr=False, compare=False)
     _types: Mapping[tuple[int, int], LogicalType] = field(init=False, repr=False, compare=False)
@@ -114,6 +116,7 @@ class Catalog:
             "sealed": MappingProxyType(dict(self.sealed)),
             "interesting": _interesting(self.relations, self.sealed, self.dependencies),
             "version": _version(self),
+            "names": frozenset(_names(self.relations)),
             "_by_name": _by_name(self.relations),
             "_columns": columns,
             "_types": types,
@@ -198,6 +201,13 @@ def _by_name(relations: Iterable[Relation]) -> dict[str, tuple[Relation, ...]]:
     for relation in relations:
         named[relation.name] = (*named.get(relation.name, ()), relation)
     return named
+
+
+def _names(relations: Iterable[Relation]) -> Iterator[str]:
+    for relation in relations:
+        yield relation.schema
+        yield relation.name
+        yield from (attribute.name for attribute in relation.attributes)
 
 
 def _declared_attributes(

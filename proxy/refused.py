@@ -8,6 +8,7 @@ from typing import Final
 from policy import Access, Outcome
 from proxy.audit.event import Access as AccessName
 from proxy.audit.event import Attempt, Event, Origin, Refused, refused
+from proxy.audit.statement import without_strange_names
 from proxy.execution import Execution
 from proxy.sql.plan import Refusal, Touch
 
@@ -22,6 +23,10 @@ _NAMES: Final[dict[Access, AccessName]] = {
 def refused_events(origin: Origin, execution: Execution, refusal: Refusal) -> Iterator[Event]:
     """One event per sealed table the statement would have touched; one without a table if that is unknown."""
     touches = execution.plan.touches if execution.plan is not None else ()
+    statement = None
+    if execution.stripped is not None:
+        names = execution.authority.snapshot.catalog.names
+        statement = without_strange_names(execution.stripped.text, names)
     tables: list[str | None] = [*sorted({touch.table for touch in touches})] or [None]
     for table in tables:
         yield refused(
@@ -29,7 +34,7 @@ def refused_events(origin: Origin, execution: Execution, refusal: Refusal) -> It
             Refused(
                 table=table,
                 attempts=tuple(_attempt(execution, t) for t in touches if t.table == table),
-                statement=execution.stripped.text if execution.stripped is not None else None,
+                statement=statement,
                 command=execution.plan.command if execution.plan is not None else "OTHER",
                 execution=execution.uid,
                 protocol=execution.protocol,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Container
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -38,6 +39,8 @@ _KEPT: Final = re.compile(
 )
 _GAP: Final = re.compile(rf"(?:{_SPACE}|--[^\n\r]*+)++")
 _MARKER: Final = re.compile(r"\x00[sebxudin]")  # see proxy.sql.lexer.Stripped
+_ANY_MARKER: Final = "\x00s"
+_QUOTED_NAME: Final = re.compile(_QUOTED)
 _NESTING: Final = re.compile(r"/\*|\*/")
 _NUMBERED: Final = re.compile(rf"{_QUOTED}|{_WORD}|\$([0-9]++)")
 _GLUED: Final = re.compile(rf"{_WORD_CHARACTER}|\"")
@@ -66,6 +69,23 @@ def statement_text(stripped: str, parameters: int = 0) -> str:
             number += 1
             pieces[index] = f"${number}"
     return "".join(map(str, pieces)).strip(" ")
+
+
+def without_strange_names(stripped: str, known: Container[str]) -> str | None:
+    """The text with `"…"` for every quoted name that is not `known`; None if it cannot be read.
+
+    People write `WHERE email = "ada@example.com"`: to PostgreSQL that is a column's name, to them a value.
+    """
+    try:
+        pieces = _pieces(stripped)
+    except Unreadable:
+        return None
+
+    def shown(match: re.Match[str]) -> str:
+        quoted = match.group()
+        return quoted if quoted[1:-1].replace('""', '"') in known else '"…"'
+
+    return "".join(_ANY_MARKER if p is None else _QUOTED_NAME.sub(shown, p) for p in pieces)
 
 
 def query_info(stripped: str | None) -> tuple[dict[str, Any] | None, dict[str, Any]]:

@@ -116,7 +116,7 @@ def column(draft: Draft, scope: Scope, node: exp.Column) -> Field:
     if node.args.get("catalog") is not None:
         catalog = draft.name(node.args["catalog"])
         if catalog != draft.catalog.database:
-            raise refusals.unknown_qualifier(catalog)
+            raise refusals.unknown_qualifier()
     field = _field(draft, scope, node)
     draft.use_cells(field.cells)
     return field

@@ -201,16 +201,19 @@ def ambiguous_column(name: str) -> Refused:
     )
 
 
-def unknown_column(name: str) -> Refused:
+def unknown_column() -> Refused:
+    # Not repeated: "ada@example.com" in double quotes is a name to PostgreSQL and a value to who wrote it.
     return Refused(
         UNDEFINED_COLUMN,
-        f'column "{name}" does not exist',
+        "a column that the statement names does not exist",
         "If it was added a moment ago and not through Sealgate, reload Sealgate's picture of the catalog (SIGHUP).",
     )
 
 
-def unknown_qualifier(name: str) -> Refused:
-    return Refused(UNDEFINED_TABLE, f'missing FROM-clause entry for table "{name}"', "")
+def unknown_qualifier() -> Refused:
+    return Refused(
+        UNDEFINED_TABLE, "missing FROM-clause entry for a table that the statement names", ""
+    )
 
 
 def unknown_relation(name: str) -> Refused:

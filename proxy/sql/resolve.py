@@ -626,7 +626,7 @@ def table(draft: Draft, scope: Scope | None, node: exp.Expr) -> RowSource:
     if node.args.get("catalog") is not None:
         catalog = draft.name(node.args["catalog"])
         if catalog != draft.catalog.database:
-            raise refusals.unknown_qualifier(catalog)
+            raise refusals.unknown_qualifier()
     schema = draft.name(node.args["db"]) if node.args.get("db") is not None else None
     name = draft.name(node.this)
     sample = node.args.get("sample")

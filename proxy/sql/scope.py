@@ -130,7 +130,7 @@ class Scope:
         if row is not None:
             return _whole_row(name, row)
         if not uncertain and name not in SYSTEM_COLUMNS and self._reaches_sealed():
-            raise refusals.unknown_column(name)
+            raise refusals.unknown_column()
         return PLAIN
 
     def qualified(self, schema: str | None, qualifier: str, name: str) -> Field:
@@ -145,13 +145,13 @@ class Scope:
         known = source.shape.open or nameless or name in SYSTEM_COLUMNS
         if not known and source.shape.sealed is not None:
             # Not a column, so `name` may be a function of the whole row.
-            raise refusals.unknown_column(name)
+            raise refusals.unknown_column()
         return PLAIN
 
     def source(self, schema: str | None, qualifier: str) -> RowSource:
         found = self._source(qualifier, schema)
         if found is None:
-            raise refusals.unknown_qualifier(qualifier)
+            raise refusals.unknown_qualifier()
         return found
 
     def _source(self, name: str, schema: str | None) -> RowSource | None:

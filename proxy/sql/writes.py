@@ -81,7 +81,7 @@ def _target_column(draft: Draft, target: RowSource, name: exp.Expr) -> SealedRef
         if field.name == spelled:
             return field.sealed
     if target.shape.sealed is not None:
-        raise refusals.unknown_column(spelled)
+        raise refusals.unknown_column()
     return None
 
 
