@@ -53,7 +53,14 @@ def analyse(
     """Raises Refused; UnparsedSql where sqlglot gives up."""
     tokens = without_overriding(tokens)
     draft = Draft(catalog, search_path, tokens)
-    tree = parse(tokens)
+    try:
+        return _analysed(draft, parse(tokens))
+    except refusals.Refused as refused:
+        refused.literal_shaped |= draft.literal_shaped
+        raise
+
+
+def _analysed(draft: Draft, tree: exp.Expr) -> Analysis:
     if isinstance(tree, exp.Merge):
         return _merge(draft, tree)
     creates = _into(draft, tree)
@@ -75,9 +82,8 @@ def analyse(
 def without_overriding(tokens: Sequence[Token]) -> Sequence[Token]:
     """Without OVERRIDING { SYSTEM | USER } VALUE, which sqlglot cannot read and which concerns no value."""
     for at, token in enumerate(tokens):
-        if token.value == "overriding" and word(tokens, at + 2) == "value":
-            if word(tokens, at + 1) in ("system", "user"):
-                return [*tokens[:at], *tokens[at + 3 :]]
+        if token.value == "overriding" and word(tokens, at + 1) in ("system", "user"):
+            return [*tokens[:at], *tokens[at + 3 :]]
     return tokens
 
 

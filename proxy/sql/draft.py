@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from sqlglot import exp
 
@@ -19,7 +20,7 @@ from proxy.catalog import Catalog, Relation, label
 from proxy.sql import refusals
 from proxy.sql.lexer import Kind, Token
 from proxy.sql.parse import position
-from proxy.sql.plan import Form, Seal, Touch
+from proxy.sql.plan import Constant, Form, Seal, Touch, Use
 from proxy.sql.scope import Field, RowSource, SealedRef, Shape
 from proxy.sql.values import TypeName, Value, read_type, word
 
@@ -143,10 +144,11 @@ class Draft:
         form: Form = Form.VALUE,
         before: str = "",
         after: str = "",
+        use: Use = Use.STORED,
     ) -> None:
         """Seal a value in its place, without the casts, signs and brackets it has in the text."""
         token = self.tokens[value.leaf]
-        seal = Seal(ref.label, form, value.cast)
+        seal = Seal(ref.label, form, value.cast, use, _CONSTANTS.get(token.kind))
         if value.modified:
             self.literal_shaped = True
         if token.kind is Kind.PARAM:
@@ -174,6 +176,8 @@ class Draft:
         if known.cast is None or seal.cast is None:
             cast = known.cast or seal.cast
             known, seal = replace(known, cast=cast), replace(seal, cast=cast)
+        use = known.use | seal.use
+        known, seal = replace(known, use=use), replace(seal, use=use)
         if known != seal:
             raise refusals.parameter_conflict(number)
         self.parameters[number] = seal
@@ -225,3 +229,7 @@ class Draft:
     def _explain_type(self, indexes: range) -> None:
         names = (i for i in indexes if self.tokens[i].value not in self.catalog.interesting)
         self._explained.update(names)
+
+
+# TRUE and FALSE are identifiers to the scanner.
+_CONSTANTS: Final = {Kind.NUMBER: Constant.NUMBER, Kind.IDENT: Constant.BOOLEAN}

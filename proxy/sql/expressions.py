@@ -26,9 +26,9 @@ from proxy.sql import refusals, resolve
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Kind
 from proxy.sql.parse import position
-from proxy.sql.plan import Form
+from proxy.sql.plan import Form, Use
 from proxy.sql.scope import PLAIN, Field, Scope, SealedRef
-from proxy.sql.values import RESERVED, Value, chain, locate, word
+from proxy.sql.values import RESERVED, Value, chain, locate, same_type, word
 
 EQ: Final = "sealgate.eq("
 QUERIES: Final = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
@@ -298,7 +298,7 @@ def _seal_term(draft: Draft, ref: SealedRef, value: Value) -> None:
     if word(draft.tokens, value.leaf) == "null":
         draft.replace_around(value, "", "::bytea")
     else:
-        draft.seal(value, ref, before=EQ, after=")")
+        draft.seal(value, ref, before=EQ, after=")", use=Use.COMPARED)
 
 
 def _quantified(node: exp.Expr) -> exp.Expr | None:
@@ -319,7 +319,7 @@ def _any(draft: Draft, ref: SealedRef, node: exp.Expr) -> None:
         value = locate(draft.tokens, found)
         if value is None or (value.cast is not None and not value.cast.endswith("[]")):
             raise refusals.odd_cast(ref.label)
-        draft.seal(value, ref, Form.TERMS)
+        draft.seal(value, ref, Form.TERMS, use=Use.COMPARED)
         return
     array = unbracketed(node)
     cast = isinstance(array, exp.Cast)
@@ -606,6 +606,8 @@ def seal_cells(
         found = chain(cell)
         value = locate(draft.tokens, found) if found is not None else None
         if value is not None and cast is not None:
+            if value.cast is not None and not same_type(value.cast, cast):
+                raise refusals.odd_cast(target.label)
             value = replace(value, cast=value.cast or cast)
         _seal_value(draft, target, value, direct=False)
 

@@ -166,6 +166,7 @@ class Message:
                 self._plan_interesting(part, part.command, part.tokens)
         except Refused as refused:
             part.refusal = refused.refusal
+            self.literal_shaped |= refused.literal_shaped
         except UnparsedSql:
             part.unparsed = True
             part.refusal = refusals.not_understood().refusal

@@ -27,7 +27,7 @@ from proxy.sql.lexer import (
 )
 from proxy.sql.message import Message, refused_message, untouched
 from proxy.sql.plan import Action, ConstantSite, LiteralSite, Piece, Plan, Refusal, Text
-from proxy.sql.rows import Shortened, shorten
+from proxy.sql.rows import shorten
 
 
 class Planner:
@@ -55,39 +55,35 @@ class Planner:
         if not standard_conforming_strings and _has_backslash(sql, stripped):
             # Where a literal ends is not certain: no part of the text may get into the access log.
             return refused_message(_BACKSLASH), Stripped("", ())
-        short = shorten(stripped)
-        if short is not None:
-            plan = self._stretched(short, search_path, standard_conforming_strings)
-            if plan is not None:
-                return plan, stripped
-        return self._planned(sql, stripped, search_path, standard_conforming_strings), stripped
-
-    def _planned(
-        self,
-        sql: str,
-        stripped: Stripped,
-        search_path: tuple[str, ...] | None,
-        conforming: bool,
-    ) -> Plan:
-        key: Hashable = (stripped.text, search_path, conforming)
+        key: Hashable = (stripped.text, search_path, standard_conforming_strings)
         entry = self._cache.get(key)
         if entry is not None and entry.by_full_text:
-            entry = self._cache.get((sql, search_path, conforming, None))
+            entry = self._cache.get((sql, search_path, standard_conforming_strings, None))
         if entry is None:
-            entry = self._make(sql, stripped, search_path, conforming)
-        return _checked(entry, stripped) if entry.escapes else entry.plan
+            plan = self._stretched(stripped, search_path, standard_conforming_strings)
+            if plan is not None:
+                return plan, stripped
+            entry = self._make(sql, stripped, search_path, standard_conforming_strings)
+        return _checked(entry, stripped) if entry.escapes else entry.plan, stripped
 
     def _stretched(
-        self, short: Shortened, path: tuple[str, ...] | None, conforming: bool
+        self, stripped: Stripped, path: tuple[str, ...] | None, conforming: bool
     ) -> Plan | None:
-        """The plan by one row of each shape; None where rows are not all that decides."""
-        plan = self._planned(short.sql, short.stripped, path, conforming)
-        entry = self._cache.get((short.stripped.text, path, conforming))
-        if plan.untouched or any(s.action is Action.REFUSE for s in plan.statements):
-            return plan
-        if entry is None or entry.by_full_text or entry.escapes:
+        """The plan of a message with long lists, by one item of each shape; None for other messages,
+        and where more than the shape decides."""
+        if self._interesting is None or self._interesting.search(stripped.text) is None:
             return None
-        return short.stretched(plan)
+        short = shorten(stripped)
+        if short is None:
+            return None
+        entry = self._cache.get((short.stripped.text, path, conforming))
+        if entry is None:
+            entry = self._make(short.sql, short.stripped, path, conforming)
+        if entry.by_full_text or entry.shaped_by_literals:
+            return None
+        plan = short.stretched(entry.plan)
+        escapes = _escaped_sites(plan, stripped) if entry.escapes else ()
+        return _checked(_Entry(plan, escapes), stripped)
 
     def _make(
         self, sql: str, stripped: Stripped, path: tuple[str, ...] | None, conforming: bool
@@ -100,7 +96,7 @@ class Planner:
             plan = refused_message(_TOO_DEEP)
         if not conforming:
             plan = _without_literals(plan)
-        entry = _Entry(plan, _escaped_sites(plan, stripped))
+        entry = _Entry(plan, _escaped_sites(plan, stripped), message.literal_shaped)
         key: Hashable = (stripped.text, path, conforming)
         if message.literal_shaped:
             self._cache.put(key, _BY_FULL_TEXT, _weight(stripped.text, _NO_PLAN))
@@ -175,7 +171,9 @@ class _Entry:
     plan: Plan
     escapes: tuple[int, ...] = ()
     """Ordinals of sealed E'...' and U&'...': what such a literal holds may be no string at all."""
+    shaped_by_literals: bool = False
     by_full_text: bool = False
+    """Nothing but a note: look under the full text."""
 
 
 _NO_PLAN: Final = Plan((), untouched=False)

@@ -26,6 +26,8 @@ class Refused(Exception):
 
     def __init__(self, sqlstate: str, message: str, hint: str) -> None:
         super().__init__(message)
+        self.literal_shaped = False
+        """A literal's value decided: with another one the statement may be right."""
         self.refusal = Refusal(sqlstate, message, hint)
 
 

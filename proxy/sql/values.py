@@ -33,7 +33,7 @@ class Value:
     signs: int = 0
     negative: bool = False
     cast: str | None = None
-    """The innermost cast's type, as `proxy.cells.logical_type` reads it."""
+    """The cast's type, as `proxy.cells.logical_type` reads it; several casts are all to this type."""
     modified: bool = False
     """The type has a modifier, so its number is part of what the statement means."""
 
@@ -137,6 +137,8 @@ def _cast(tokens: Sequence[Token], inner: Value, at: int, *, closing: int) -> Va
     found = read_type(tokens, at)
     if found is None or (closing and _text(tokens, found.end) != ")"):
         return None
+    if inner.cast is not None and not same_type(inner.cast, found.name):
+        return None
     return replace(
         inner,
         end=found.end + closing,
@@ -144,6 +146,11 @@ def _cast(tokens: Sequence[Token], inner: Value, at: int, *, closing: int) -> Va
         cast=inner.cast or found.name,
         modified=inner.modified or found.modified,
     )
+
+
+def same_type(one: str, other: str) -> bool:
+    """A second cast, to `other`, changes nothing."""
+    return one == other or {one, other} <= {"text", "varchar", "character varying"}
 
 
 def _is_constant(tokens: Sequence[Token], at: int) -> bool:
