@@ -175,6 +175,8 @@ def _tokens(sql: str) -> Iterator[Token]:
                 start += len(operator)
         else:
             kind, value = _kind_and_value(group, text)
+            if value == "n" and kind is Kind.IDENT and sql.startswith("'", start + 1):
+                value = "nchar"  # N'x': scan.l returns the keyword, then the string
             yield Token(kind, start, start + len(text), text, value)
 
 
@@ -221,7 +223,7 @@ _ASCII_FOLD: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 
 
 
 def _folded(identifier: str) -> str:
-    """`downcase_truncate_identifier`; the N of N'x' is the keyword that PostgreSQL makes of it."""
+    """`downcase_truncate_identifier`."""
     if identifier.isascii():
         return identifier.lower()[:63]
     return _truncated(identifier.translate(_ASCII_FOLD))

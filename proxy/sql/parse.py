@@ -132,6 +132,7 @@ _TYPE_PAIRS: Final = {
     ("double", "precision"): _T.DOUBLE,
     ("character", "varying"): _T.VARCHAR,
     ("char", "varying"): _T.VARCHAR,
+    ("bit", "varying"): _T.BIT,
 }
 
 _SYMBOLS: Final[dict[str, TokenType]] = {

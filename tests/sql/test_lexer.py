@@ -319,6 +319,12 @@ def test_names_in_unicode_escapes_are_never_overlooked() -> None:
         names("SELECT U&\"!0065mail\" -- x\n UESCAPE '!'")
 
 
+def test_national_strings() -> None:
+    """N'x' is the keyword NCHAR and a string, as scan.l has it; `n` alone is a name."""
+    assert kinds("N'x' n, n 'x'")[:2] == [("IDENT", "nchar"), ("STRING", "x")]
+    assert [value for _, value in kinds("N'x' n, n 'x'")].count("n") == 2
+
+
 def test_tokens_are_values() -> None:
     """Equal text gives equal tokens."""
     assert tokenize("a")[0] == Token(Kind.IDENT, 0, 1, "a", "a")
