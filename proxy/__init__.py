@@ -7,6 +7,7 @@ Reading order
     request, response     a plan applied: client to server, server to client
     edited                where an error in the edited text stands in the client's own
     seal, rows            values sealed on the way in, rows unsealed on the way out
+    coercion              what a value of another type is where a sealed column stands
     state, inflight, statements, shape, execution     what a session remembers between messages
     refusal, refused, tampering                       what becomes of what is not allowed, or not true
     catalog, introspect   the database's tables, columns, views as one picture; introspect [io] takes it

@@ -1,8 +1,8 @@
 """Client values sealed: literals and parameters of one statement.
 
-A value is read as the type the client gave it (a cast in the text, else the type declared in Parse, else the
-column's own), converted to the column's type as PostgreSQL's assignment would, and sealed under the column's
-newest key. What is not a value of the type is refused with PostgreSQL's own SQLSTATE, and the message never
+A value is read as the type the client gave it (declared in Parse, or a constant's own, else that of a cast in
+the text, else the column's), cast as the text says, converted to the column's type as PostgreSQL's assignment or
+comparison would, and sealed under the column's newest key. What is not a value of the type is refused with PostgreSQL's own SQLSTATE, and the message never
 quotes it.
 """
 
@@ -10,32 +10,35 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Final
 
 from keystore import KeystoreError
 from policy import Access
+from proxy import coercion
 from proxy.cells import (
     CellError,
     LogicalType,
+    Settings,
     TypeSpecError,
     array_items,
     by_oid,
     can_convert,
     convert,
-    is_implicit,
     logical_type,
+    sql_name,
 )
 from proxy.cells.logical import TYPES
 from proxy.shape import BYTEA_OID
 from proxy.snapshot import Snapshot
-from proxy.sql.plan import Form, Refusal, Seal, StatementPlan
+from proxy.sql.plan import Form, Refusal, Seal, StatementPlan, Use
 from proxy.state import State
 from proxy.wire.framing import INT32
 
 _UNKNOWN_OID: Final = 705
 _NULL: Final = INT32.pack(-1)
-_INTEGERS: Final = {"int2", "int4", "int8"}
 _ARRAY_HEADER: Final = struct.Struct("!iiIii")
 
 
@@ -61,52 +64,91 @@ class Sealer:
     def literal(self, seal: Seal, text: str) -> bytes:
         """A literal's decoded text -> a sealed value, or a bytea[] of terms in binary form."""
         # Literals are in UTF-8 by now, whatever the client's encoding is.
-        return self._sealed_value(seal, 0, 0, text.encode(), literal=True)
+        settings = replace(self._settings, encoding="UTF8")
+        with _refusing(seal.column):
+            given = _given_by_literal(self._snapshot, seal, text)
+            return self._seal(seal, given, 0, text.encode(), settings)
 
     def parameter(self, seal: Seal, declared: int, format_code: int, value: bytes) -> bytes:
         """A parameter's wire form -> the same in binary, for a parameter of type bytea or bytea[]."""
-        return self._sealed_value(seal, declared, format_code, value, literal=False)
-
-    def _sealed_value(
-        self, seal: Seal, declared: int, format_code: int, value: bytes, *, literal: bool
-    ) -> bytes:
-        try:
-            return self._seal(seal, declared, format_code, value, literal=literal)
-        except CellError as error:
-            message = f"{error.message} (sealed column {seal.column})"
-            raise ValueRefused(Refusal(error.sqlstate, message, "")) from None
-        except KeystoreError:
-            message = f"there is no key for sealed column {seal.column}"
-            raise ValueRefused(Refusal("0A000", message, "Run sealgate apply.")) from None
+        with _refusing(seal.column):
+            given = given_type(self._snapshot, seal, declared)
+            return self._seal(seal, given, format_code, value, self._settings)
 
     def _seal(
-        self, seal: Seal, declared: int, format_code: int, value: bytes, *, literal: bool
+        self, seal: Seal, given: LogicalType, format_code: int, value: bytes, settings: Settings
     ) -> bytes:
-        settings = replace(self._settings, encoding="UTF8") if literal else self._settings
         target = column_type(self._snapshot, seal.column)
-        source = value_type(self._snapshot, seal, declared)
-        written = seal.column in self._written
-        if source.oid != target.oid and not written and not _comparable(source, target):
-            raise _unfit(seal.column, target.name, source.name)
         keys = self._snapshot.keyset.column(seal.column)
+        place = _Place(given, _cast_of(seal), target, replace(settings, encoding="UTF8"))
         if seal.form is Form.TERMS:
-            items = array_items(format_code, value, source, settings)
+            items = array_items(format_code, value, given, settings)
             return bytea_array(
                 [
-                    None
-                    if item is None
-                    else keys.equality_term(
-                        target.equality_form(convert(source, target, item, settings))
-                    )
+                    None if item is None else keys.equality_term(place.compared(item))
                     for item in items
                 ]
             )
-        plaintext = convert(source, target, source.decoder(format_code, settings)(value), settings)
-        if written:
-            plaintext = target.assign(plaintext)
-            self._sealed[seal.column] += 1
+        canonical = given.decoder(format_code, settings)(value)
+        if Use.STORED not in seal.use:
+            return keys.seal(b"", place.compared(canonical))
         searchable = "equality" in self._snapshot.catalog.sealed[seal.column].search
-        return keys.seal(plaintext, target.equality_form(plaintext) if searchable else None)
+        if seal.column in self._written:
+            plaintext = place.assigned(canonical)
+            self._sealed[seal.column] += 1
+        else:
+            plaintext = place.carried(canonical)
+        form = target.equality_form(plaintext) if searchable else None
+        if Use.COMPARED in seal.use and place.compared(canonical) != form:
+            raise CellError(
+                "0A000", "one parameter is stored and compared, and the column would change it"
+            )
+        return keys.seal(plaintext, form)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a value goes, and by way of which types."""
+
+    given: LogicalType
+    cast: LogicalType | None
+    target: LogicalType
+    settings: Settings
+    """In UTF8: between two types, text is not in client_encoding."""
+
+    def assigned(self, canonical: bytes) -> bytes:
+        source, canonical = self._cast(canonical)
+        return self.target.assign(convert(source, self.target, canonical, self.settings))
+
+    def carried(self, canonical: bytes) -> bytes:
+        source, canonical = self._cast(canonical)
+        return coercion.carried(source, self.target, canonical, self.settings)
+
+    def compared(self, canonical: bytes) -> bytes:
+        source, canonical = self._cast(canonical)
+        return coercion.compared(source, self.target, canonical, self.settings)
+
+    def _cast(self, canonical: bytes) -> tuple[LogicalType, bytes]:
+        if self.cast is None:
+            return self.given, canonical
+        return self.cast, coercion.cast(self.given, self.cast, canonical, self.settings)
+
+
+@contextmanager
+def _refusing(column: str) -> Iterator[None]:
+    """What is wrong with a value refuses the statement, with the column named."""
+    try:
+        yield
+    except CellError as error:
+        refusal = Refusal(error.sqlstate, f"{error.message} (sealed column {column})", "")
+    except KeystoreError:
+        refusal = Refusal(
+            "0A000", f"there is no key for sealed column {column}", "Run sealgate apply."
+        )
+    else:
+        return
+    # Outside the handlers: an exception that holds a value must not become this one's context.
+    raise ValueRefused(refusal)
 
 
 def column_type(snapshot: Snapshot, column: str) -> LogicalType:
@@ -120,26 +162,46 @@ def column_type(snapshot: Snapshot, column: str) -> LogicalType:
     return logical
 
 
-def value_type(snapshot: Snapshot, seal: Seal, declared: int) -> LogicalType:
-    """The type in which the client gives the value: of an array's elements for `Form.TERMS`."""
+def given_type(snapshot: Snapshot, seal: Seal, declared: int) -> LogicalType:
+    """The type in which the client sends a parameter: of an array's elements for `Form.TERMS`.
+
+    Raises ValueRefused where the server would not take a parameter of the declared type, or Sealgate does not.
+    """
     target = column_type(snapshot, seal.column)
-    source = target
-    if seal.cast is not None:
-        source = _cast_type(seal.cast, seal)
-    elif declared not in (0, _UNKNOWN_OID):
-        found = _element_type(declared) if seal.form is Form.TERMS else by_oid(declared)
-        if found is None:
-            raise _unfit(seal.column, target.name, f"the type with OID {declared}")
-        source = found
-    if source.oid != target.oid and not can_convert(source, target):
-        raise _unfit(seal.column, target.name, source.name)
-    return source
+    cast = _cast_of(seal)
+    if declared in (0, _UNKNOWN_OID):
+        return replace(cast if cast is not None else target, modifier=-1)
+    found = _element_type(declared) if seal.form is Form.TERMS else by_oid(declared)
+    if found is None and seal.form is Form.TERMS and by_oid(declared) is not None:
+        raise ValueRefused(Refusal("42809", "op ANY/ALL (array) requires array on right side", ""))
+    if found is None:
+        raise _unknown_type(seal.column, f"the type with OID {declared}")
+    if cast is None and seal.use is Use.STORED and not can_convert(found, target):
+        raise _unfit(seal.column, target, found)
+    return found
 
 
 def parameter_type(snapshot: Snapshot, seal: Seal, declared: int) -> int:
     """The type OID that ParameterDescription gives the client for a sealed parameter."""
-    source = value_type(snapshot, seal, declared)
-    return source.array_oid if seal.form is Form.TERMS else source.oid
+    if declared not in (0, _UNKNOWN_OID):
+        return declared
+    given = given_type(snapshot, seal, declared)
+    if seal.cast is None and seal.use is Use.COMPARED and given.name == "varchar":
+        given = TYPES["text"]  # The server has no operator of varchar's own: it compares as text.
+    return given.array_oid if seal.form is Form.TERMS else given.oid
+
+
+def check_parameters(snapshot: Snapshot, plan: StatementPlan, types: Sequence[int]) -> None:
+    """Raises ValueRefused for declared parameter types that cannot be, at Parse as the server does."""
+    for number, seal in plan.parameters.items():
+        with _refusing(seal.column):
+            given_type(snapshot, seal, types[number - 1] if number <= len(types) else 0)
+
+
+def _given_by_literal(snapshot: Snapshot, seal: Seal, text: str) -> LogicalType:
+    if seal.constant is None:
+        return given_type(snapshot, seal, 0)
+    return given_type(snapshot, seal, coercion.natural(seal.constant, text).oid)
 
 
 def bytea_array(items: list[bytes | None]) -> bytes:
@@ -151,24 +213,29 @@ def bytea_array(items: list[bytes | None]) -> bytes:
     return b"".join(parts)
 
 
-def _cast_type(cast: str, seal: Seal) -> LogicalType:
+def _cast_of(seal: Seal) -> LogicalType | None:
+    if seal.cast is None:
+        return None
     try:
-        return logical_type(cast.removesuffix("[]").strip())
+        return logical_type(seal.cast.removesuffix("[]").strip())
     except TypeSpecError:
-        raise _unfit(seal.column, "its type", "the type of the cast") from None
+        raise _unknown_type(seal.column, "the type of the cast") from None
 
 
 def _element_type(array_oid: int) -> LogicalType | None:
     return next((t for t in TYPES.values() if t.array_oid == array_oid), None)
 
 
-def _comparable(source: LogicalType, target: LogicalType) -> bool:
-    """A comparison may convert the value only where that cannot make unequal values equal (1.5 into an int4)."""
-    return is_implicit(source, target) or {source.name, target.name} <= _INTEGERS
-
-
-def _unfit(column: str, target: str, source: str) -> ValueRefused:
-    message = f"sealed column {column} is of type {target} but expression is of type {source}"
+def _unfit(column: str, target: LogicalType, source: LogicalType) -> ValueRefused:
+    message = (
+        f"sealed column {column} is of type {sql_name(replace(target, modifier=-1))} "
+        f"but expression is of type {sql_name(source)}"
+    )
     return ValueRefused(
         Refusal("42804", message, "You will need to rewrite or cast the expression.")
     )
+
+
+def _unknown_type(column: str, source: str) -> ValueRefused:
+    message = f"a value for sealed column {column} has {source}, which Sealgate does not read"
+    return ValueRefused(Refusal("0A000", message, "Give it as the column's own type."))

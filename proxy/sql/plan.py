@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, Flag, auto
 from types import MappingProxyType
 
 from policy import Access
@@ -46,6 +46,22 @@ class Form(Enum):
     the right side of `= ANY(...)` and `<> ALL(...)`."""
 
 
+class Use(Flag):
+    """What a sealed value is for; one parameter may serve both."""
+
+    STORED = auto()
+    """It stands where the column's own values stand: assigned to it, or beside it in a result."""
+    COMPARED = auto()
+    """Only its equality term counts."""
+
+
+class Constant(Enum):
+    """A constant whose type does not depend on its place; a quoted one has none of its own."""
+
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+
+
 @dataclass(frozen=True, slots=True)
 class Seal:
     """How one literal or parameter is sealed."""
@@ -55,7 +71,10 @@ class Seal:
     form: Form
     cast: str | None = None
     """Type the client's text gives the value (`varchar(40)` in `$1::varchar(40)`; the array type
-    for TERMS); None: the column's own."""
+    for TERMS); None: the column's own, or what `constant` says."""
+    use: Use = Use.STORED
+    constant: Constant | None = None
+    """What the literal is, if it is not quoted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,8 @@ def _primary(tokens: Sequence[Token], start: int) -> Value | None:
         inner = read_value(tokens, start + 1)
         if inner is None or tokens[inner.leaf].kind is not Kind.NUMBER:
             return None
+        if inner.cast is not None and inner.cast.partition("(")[0] not in _NUMBERS:
+            return None  # `-5::text` is -(5::text)
         negative = not inner.negative
         return replace(inner, start=start, signs=inner.signs + 1, negative=negative)
     if _is_constant(tokens, start):
@@ -175,6 +177,9 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+_NUMBERS: Final = words(
+    "int2 int4 int8 smallint int integer bigint numeric decimal dec float4 float8 real float"
+) | {"double precision"}
 _TWO_WORDS: Final = frozenset(
     {("double", "precision"), ("character", "varying"), ("char", "varying"), ("bit", "varying")}
 )
