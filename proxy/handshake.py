@@ -14,6 +14,7 @@ password in a form it keeps: authentication messages are relayed and forgotten.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
@@ -36,8 +37,10 @@ from proxy.wire.messages import (
     CANCEL_REQUEST,
     ERROR_RESPONSE,
     GSSENC_REQUEST,
+    PASSWORD,
     READY_FOR_QUERY,
     SSL_REQUEST,
+    TERMINATE,
     Startup,
     error_response,
     message,
@@ -55,6 +58,17 @@ NAME_BYTES: Final = 63
 AUTHENTICATION_OK: Final = 0
 AUTHENTICATION_SASL: Final = 10
 _METHODS: Final = {0: "trust", 3: "password", 5: "md5", 7: "gssapi", 9: "sspi", 10: "scram-sha-256"}
+
+
+_REPLICATION: Final = re.compile("database|t(r(u(e)?)?)?|y(e(s)?)?|on|1")
+"""What makes PostgreSQL start a walsender (ProcessStartupPacket, parse_bool); other values it takes as no, or refuses."""
+_WELCOME_LIMIT: Final = 1 << 20
+"""Bytes the server may say between AuthenticationOk and the first ReadyForQuery (login triggers raise notices)."""
+
+
+def _cut(name: str) -> str:
+    """A login or database as PostgreSQL looks it up."""
+    return name.encode()[:NAME_BYTES].decode("utf-8", "ignore")
 
 
 class Phase(Enum):
@@ -79,6 +93,7 @@ class Handshake:
     """Feed it both directions until `phase` is DONE; then take `server_rest` into the session."""
 
     __slots__ = (
+        "_answers",
         "_client",
         "_method",
         "_negotiated",
@@ -98,6 +113,7 @@ class Handshake:
     def __init__(self, terms: Terms, origin: Origin) -> None:
         self._terms = terms
         self._client = StartupBuffer()
+        self._answers = MessageBuffer(AUTHENTICATION_LIMIT)
         self._server = MessageBuffer(AUTHENTICATION_LIMIT)
         self._negotiated = False
         self._packet = b""
@@ -115,14 +131,9 @@ class Handshake:
     @property
     def protected(self) -> bool:
         """The session is on the protected database and speaks SQL, not replication."""
-        replication = self.startup.parameters.get("replication", "false").lower()
-        return self.database == self._terms.database and replication in (
-            "false",
-            "off",
-            "no",
-            "0",
-            "f",
-            "n",
+        replication = self.startup.parameters.get("replication", "").lower()
+        return not _REPLICATION.fullmatch(replication) and (
+            _cut(self.database) == _cut(self._terms.database)
         )
 
     @property
@@ -135,7 +146,7 @@ class Handshake:
     def client_data(self, data: bytes) -> list[Effect]:
         """Bytes from the client. Raises `BadMessage`."""
         if self.phase is not Phase.FIRST:
-            return [ToServer(data)]  # Authentication exchange.
+            return self._answered(data)
         if data[:1] == bytes([_TLS_HANDSHAKE]) and not self._packet:
             raise BadMessage(
                 "direct TLS connections are not supported: use sslnegotiation=postgres"
@@ -144,6 +155,24 @@ class Handshake:
         if packet is None:
             return []
         return self._first(*packet)
+
+    def _answered(self, data: bytes) -> list[Effect]:
+        """The client's part of the authentication exchange. Anything else comes too early: it would reach the server
+        unread, past plan, policy and access log.
+        """
+        if self.phase is not Phase.RELAYING:
+            raise BadMessage("data before the server has asked for it")
+        data = self._answers.feed(data)
+        position = 0
+        while len(data) - position >= HEADER_SIZE:
+            if data[position] not in (PASSWORD, TERMINATE):
+                raise BadMessage("only a password may be sent before the login is complete")
+            end = position + 1 + self._answers.length(data, position)
+            if end > len(data):
+                break
+            position = end
+        self._answers.keep(data[position:])
+        return [ToServer(data[:position])] if position else []
 
     def client_tls_started(self, origin: Origin) -> list[Effect]:
         """The TLS handshake with the client is done."""
@@ -175,7 +204,7 @@ class Handshake:
             return _fatal("28000", "no PostgreSQL user name specified in startup packet")
         self.origin = replace(
             self.origin,
-            login=user.encode()[:NAME_BYTES].decode("utf-8", "ignore"),
+            login=_cut(user),
             application_name=self.startup.parameters.get("application_name", ""),
             database=self.database,
         )
@@ -221,6 +250,8 @@ class Handshake:
                 break  # The session's first messages; they are in `server_rest`.
             effects += self._message(data[position:end], out)
             position = end
+        if len(self._welcome) + len(data) - position > _WELCOME_LIMIT:
+            raise BadMessage("the server says too much before the first ReadyForQuery")
         if self._ready:
             self._welcome += data[position:]
         else:

@@ -23,6 +23,8 @@ EXECUTE: Final = ord("E")
 FLUSH: Final = ord("H")
 FUNCTION_CALL: Final = ord("F")
 PARSE: Final = ord("P")
+PASSWORD: Final = ord("p")
+"""PasswordMessage, SASLInitialResponse, SASLResponse, GSSResponse."""
 QUERY: Final = ord("Q")
 SYNC: Final = ord("S")
 TERMINATE: Final = ord("X")
@@ -148,7 +150,11 @@ def format_of(formats: tuple[int, ...], index: int) -> int:
     """The format code for field `index`: none given means text, one given holds for all."""
     if not formats:
         return 0
-    return formats[0] if len(formats) == 1 else formats[index]
+    if len(formats) == 1:
+        return formats[0]
+    if index >= len(formats):
+        raise BadMessage(f"format code of field {index + 1} is missing")
+    return formats[index]
 
 
 def read_bind(body: bytes) -> Bind:
