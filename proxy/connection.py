@@ -22,6 +22,7 @@ from proxy.effects import (
     Close,
     ConnectServer,
     Effect,
+    Fault,
     LookUpRoles,
     Record,
     RefreshCatalog,
@@ -146,6 +147,8 @@ class Client(asyncio.Protocol):
                         if not self._closing:
                             self._perform(self._core.record_failed())
                         return
+                case Fault(error):
+                    log.error("session failed", session=self._number, exc_info=error)
                 case Close(reason):
                     log.debug("session ended", session=self._number, reason=reason)
                     self._close()

@@ -64,6 +64,13 @@ class RefreshCatalog:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """Something of ours failed: say where in the operations log. What an exception says may hold a value."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """End the session: flush what was sent to the client, close both connections."""
 
@@ -79,5 +86,6 @@ Effect = (
     | LookUpRoles
     | RelayCancel
     | RefreshCatalog
+    | Fault
     | Close
 )

@@ -31,6 +31,11 @@ _RELEASED: Final[dict[Outcome, UseName]] = {
 }
 
 
+def recorded(plan: StatementPlan) -> bool:
+    """Every execution of the statement is an event, whatever its result: it reads, compares or writes sealed columns."""
+    return any(touch.access is not Access.PRESENCE for touch in plan.touches)
+
+
 class Tally:
     """Cells by (column, outcome), their ids, and the key versions that opened them."""
 
@@ -208,6 +213,11 @@ class SimpleQuery:
     def completed(self) -> None:
         """The server has finished the current statement."""
         self._next += 1
+        self.execution = None
+
+    def abandon(self) -> None:
+        """The server has failed at the current statement and will not run those behind it."""
+        self._next = len(self.plans)
         self.execution = None
 
 

@@ -14,22 +14,45 @@ come in the same order, so the answer at hand belongs to the head. Which answers
     QUERY, FUNCTION     ReadyForQuery
     COPY_END            nothing: it marks where the client's CopyDone or CopyFail stands
 
-An ErrorResponse to an extended-query entry makes the server discard everything up to the next Sync;
-`fail` does the same to the queue and undoes what the discarded messages had announced. While no Sync has
-come yet, `skipping` is set and the request side announces nothing.
+A reply that the head does not admit means that this queue and the server disagree. Nothing after it could be
+attributed with certainty, so `expect` and `ready` end the session: fail closed, and the shell records what was in
+flight.
 
-In copy-in mode the server ignores Sync ("Flush and Sync messages in copy-in mode"): `begin_copy_in` takes
-those out that the client had pipelined behind the Execute.
+An ErrorResponse to an extended-query entry makes the server discard everything up to the next Sync
+(`ignore_till_sync` in src/backend/tcop/postgres.c); `fail` does the same to the queue and undoes what the discarded
+messages had announced. While no Sync has come yet, `skipping` is set and the request side announces nothing. An
+error between two messages (statement_timeout) has no entry and the same effect.
+
+In copy-in mode the server ignores Sync (CopyGetData in src/backend/commands/copyfromparse.c): `begin_copy_in` takes
+those out that the client had pipelined, and `push` queues none until the client's CopyDone or CopyFail. A copy that
+fails may have done so before it read them; then they are answered after all. Nobody but the server can know, so that
+many ReadyForQuery without an entry are taken as they come.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from proxy.wire.framing import BadMessage
+from proxy.wire.messages import (
+    BIND_COMPLETE,
+    CLOSE_COMPLETE,
+    COMMAND_COMPLETE,
+    COPY_IN_RESPONSE,
+    DATA_ROW,
+    EMPTY_QUERY_RESPONSE,
+    FUNCTION_CALL_RESPONSE,
+    NO_DATA,
+    PARAMETER_DESCRIPTION,
+    PARSE_COMPLETE,
+    PORTAL_SUSPENDED,
+    ROW_DESCRIPTION,
+)
 
 if TYPE_CHECKING:
-    from proxy.execution import Execution, SimpleQuery
+    from proxy.execution import SimpleQuery
     from proxy.statements import Change, Portal, Prepared
 
 
@@ -46,14 +69,31 @@ class Kind(Enum):
     COPY_END = auto()
 
 
-_DESCRIPTIONS = frozenset({Kind.DESCRIBE_STATEMENT, Kind.DESCRIBE_PORTAL})
-_ENDS_WITH_READY = frozenset({Kind.SYNC, Kind.QUERY, Kind.FUNCTION})
+_DESCRIPTIONS: Final = frozenset({Kind.DESCRIBE_STATEMENT, Kind.DESCRIBE_PORTAL})
+_ENDS_WITH_READY: Final = frozenset({Kind.SYNC, Kind.QUERY, Kind.FUNCTION})
+_RUNS: Final = frozenset({Kind.EXECUTE, Kind.QUERY})
+_ADMITTED: Final = {
+    PARSE_COMPLETE: frozenset({Kind.PARSE}),
+    BIND_COMPLETE: frozenset({Kind.BIND}),
+    CLOSE_COMPLETE: frozenset({Kind.CLOSE}),
+    PARAMETER_DESCRIPTION: frozenset({Kind.DESCRIBE_STATEMENT}),
+    ROW_DESCRIPTION: _DESCRIPTIONS | {Kind.QUERY},
+    NO_DATA: _DESCRIPTIONS,
+    DATA_ROW: _RUNS,
+    COMMAND_COMPLETE: _RUNS,
+    EMPTY_QUERY_RESPONSE: _RUNS,
+    COPY_IN_RESPONSE: _RUNS,
+    PORTAL_SUSPENDED: frozenset({Kind.EXECUTE}),
+    FUNCTION_CALL_RESPONSE: frozenset({Kind.FUNCTION}),
+}
+"""Reply -> the entries it can answer. Those that are not here may come at any time, or are not looked at."""
+_LAST_BUT_READY: Final = frozenset({COMMAND_COMPLETE, EMPTY_QUERY_RESPONSE, FUNCTION_CALL_RESPONSE})
 
 
 class Owed:
     """One message the server has not finished answering. `hidden`: ours, the client did not send it."""
 
-    __slots__ = ("change", "execution", "hidden", "kind", "portal", "prepared", "query")
+    __slots__ = ("answered", "changes", "hidden", "kind", "portal", "prepared", "query")
 
     def __init__(
         self,
@@ -62,34 +102,69 @@ class Owed:
         hidden: bool = False,
         prepared: Prepared | None = None,
         portal: Portal | None = None,
-        execution: Execution | None = None,
         query: SimpleQuery | None = None,
-        change: Change[Any] | None = None,
+        changes: tuple[Change[Any], ...] = (),
     ) -> None:
         self.kind = kind
         self.hidden = hidden
         self.prepared = prepared
         self.portal = portal
-        self.execution = execution
         self.query = query
-        self.change = change
+        self.changes = changes
+        self.answered = kind is Kind.SYNC
+        """ReadyForQuery may end it."""
 
     def __repr__(self) -> str:
         return f"<Owed {self.kind.name}{' hidden' if self.hidden else ''}>"
+
+    @property
+    def refused(self) -> bool:
+        """`sealgate.refuse` stands in for the client's statement."""
+        return self.hidden or (self.query is not None and self.query.current_refused)
+
+    def keep(self) -> None:
+        """The server has acted on the message."""
+        for change in self.changes:
+            change.keep()
+
+    def undo(self) -> None:
+        """The server has discarded it."""
+        for change in reversed(self.changes):
+            change.undo()
+        described = self.portal or self.prepared
+        if described is not None and self.kind in _DESCRIPTIONS:
+            described.described = described.shape is not None
 
 
 class Inflight:
     """The queue; `push` on the request side, the rest on the response side."""
 
-    __slots__ = ("_queue", "copy_in", "skipping")
+    __slots__ = (
+        "_copying",
+        "_doubtful",
+        "_extended",
+        "_queue",
+        "_swallowed",
+        "copy_in",
+        "skipping",
+    )
 
     def __init__(self) -> None:
         self._queue: deque[Owed] = deque()
+        self._extended = False
+        """The client's last message was of an extended query, not the Sync behind it."""
+        self._copying = False
+        """The head has had its CopyInResponse."""
+        self._swallowed = 0
+        """Syncs that the copy at the head reads over, if it lives to read them."""
+        self._doubtful = 0
+        """Syncs sent into copies that failed: answered or not."""
         self.skipping = False
         self.copy_in = False
+        """The client has not ended the copy yet."""
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._queue) if self.head is not None else 0
 
     @property
     def head(self) -> Owed | None:
@@ -101,13 +176,26 @@ class Inflight:
 
     def push(self, owed: Owed) -> None:
         """The client sent a message that the server will answer."""
+        if owed.kind is Kind.COPY_END:
+            self.copy_in = False
+        else:
+            self._extended = owed.kind not in _ENDS_WITH_READY
         if owed.kind is Kind.SYNC:
             if self.copy_in:
+                self._swallowed += 1
                 return
             self.skipping = False
-        elif owed.kind is Kind.COPY_END:
-            self.copy_in = False
         self._queue.append(owed)
+
+    def expect(self, reply: int) -> Owed:
+        """The head, which this reply must be able to answer; raises `BadMessage` if it is not."""
+        head = self.head
+        if head is None or head.kind not in _ADMITTED[reply]:
+            raise BadMessage(f"message type {chr(reply)!r} answers nothing that was asked")
+        if reply in _LAST_BUT_READY:
+            head.answered = True
+            self._end_copy(failed=False)
+        return head
 
     def pop(self) -> Owed | None:
         """The server has answered the head."""
@@ -117,39 +205,61 @@ class Inflight:
         return head
 
     def ready(self) -> Owed | None:
-        """ReadyForQuery: the head that it ends, and everything before it that stayed unanswered."""
-        while (head := self.pop()) is not None:
-            if head.kind in _ENDS_WITH_READY:
-                return head
+        """ReadyForQuery: the head that it ends. Raises `BadMessage` if there is none."""
+        self.skipping = False
+        head = self.head
+        if head is not None and head.kind in _ENDS_WITH_READY and head.answered:
+            head.keep()
+            return self._queue.popleft()
+        if not self._doubtful:
+            raise BadMessage("ReadyForQuery answers nothing that was asked")
+        self._doubtful -= 1
         return None
 
     def fail(self) -> None:
         """ErrorResponse: drop what the server discards, newest first, undoing its announcements."""
+        self._end_copy(failed=True)
         head = self.head
-        if head is None or head.kind in _ENDS_WITH_READY:
+        if head is None:
+            self.skipping = self._extended
+            return
+        if head.kind in _ENDS_WITH_READY:
+            head.answered = True
             return
         dropped: list[Owed] = []
         while self._queue and self._queue[0].kind is not Kind.SYNC:
             dropped.append(self._queue.popleft())
         for owed in reversed(dropped):
-            if owed.change is not None:
-                owed.change.undo()
-            described = owed.portal or owed.prepared
-            if described is not None and owed.kind in _DESCRIPTIONS:
-                described.described = described.shape is not None
-        self.copy_in = False
+            owed.undo()
         self.skipping = not self._queue
 
     def begin_copy_in(self) -> None:
         """CopyInResponse to the head: Syncs up to the client's CopyDone or CopyFail go unanswered."""
-        head = self.head
-        if head is None or head.kind is Kind.QUERY:
-            return
+        self._copying = True
         kept: deque[Owed] = deque([self._queue.popleft()])
         while self._queue and self._queue[0].kind is not Kind.COPY_END:
             owed = self._queue.popleft()
-            if owed.kind is not Kind.SYNC:
+            if owed.kind is Kind.SYNC:
+                self._swallowed += 1
+            else:
                 kept.append(owed)
         self.copy_in = not self._queue
         kept.extend(self._queue)
         self._queue = kept
+
+    def _end_copy(self, *, failed: bool) -> None:
+        """The head's copy is over. A complete one has read the client's CopyDone and the Syncs before it."""
+        if not self._copying:
+            return
+        if failed:
+            self._doubtful += self._swallowed
+        elif len(self._queue) > 1 and self._queue[1].kind is Kind.COPY_END:
+            del self._queue[1]
+        self._copying = self.copy_in = False
+        self._swallowed = 0
+
+    def take_all(self) -> list[Owed]:
+        """The connection has ended: everything that was in flight, oldest first."""
+        taken = list(self._queue)
+        self._queue.clear()
+        return taken

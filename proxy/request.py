@@ -17,7 +17,7 @@ from proxy.execution import Execution, SimpleQuery
 from proxy.inflight import Kind, Owed
 from proxy.refusal import refuse_extended, refuse_sql
 from proxy.refused import refused_events
-from proxy.seal import Sealer, ValueRefused
+from proxy.seal import Sealer, ValueRefused, check_parameters
 from proxy.shape import BYTEA_ARRAY_OID, BYTEA_OID
 from proxy.snapshot import Authority
 from proxy.sql.lexer import Stripped
@@ -98,6 +98,12 @@ class Request:
         self._buffer.keep(data[position:])
         return self._effects()
 
+    def interrupted(self) -> list[Effect]:
+        """The session ends in the middle of what was received: its refusals are on record, nothing of it is sent."""
+        records, self._records = self._records, []
+        self._out.clear()
+        return records
+
     def _effects(self) -> list[Effect]:
         effects, self._records = self._records, []
         sent = b"".join(self._out)
@@ -122,10 +128,11 @@ class Request:
         plan, stripped = authority.snapshot.planner.plan(
             text.sql, state.search_path, state.conforming_strings
         )
-        state.prepared.set(b"", None).keep()
-        state.portals.set(b"", None).keep()
+        # The server drops the unnamed ones when it comes to this message; it may never.
+        changes = (state.prepared.set(b"", None), state.portals.set(b"", None))
         if plan.untouched:
-            state.inflight.push(Owed(Kind.QUERY, query=SimpleQuery(plan.statements, stripped)))
+            query = SimpleQuery(plan.statements, stripped)
+            state.inflight.push(Owed(Kind.QUERY, query=query, changes=changes))
             return None
         refused: set[int] = set()
         sealed: list[dict[str, int]] = []
@@ -142,7 +149,7 @@ class Request:
                 self._refused(self._execution(statement, stripped, "simple"), refusal.refusal)
         edited = Edited(tuple(parts), stripped.literals)
         query = SimpleQuery(plan.statements, stripped, frozenset(refused), tuple(sealed), edited)
-        state.inflight.push(Owed(Kind.QUERY, query=query))
+        state.inflight.push(Owed(Kind.QUERY, query=query, changes=changes))
         return message(QUERY, text.encode("".join(part.sent for part in parts)) + b"\x00")
 
     def _check(self, statement: StatementPlan, authority: Authority, text: SqlText) -> None:
@@ -178,17 +185,20 @@ class Request:
             except ValueRefused as refused:
                 return self._refuse(prepared, refused.refusal, unnamed=not parse.name)
         change = state.prepared.set(parse.name, prepared)
-        state.inflight.push(Owed(Kind.PARSE, prepared=prepared, change=change))
+        state.inflight.push(Owed(Kind.PARSE, prepared=prepared, changes=(change,)))
         return instead
 
     def _rendered_parse(
         self, parse: Parse, statement: StatementPlan, prepared: Prepared, text: SqlText
     ) -> bytes:
+        check_parameters(self._state.current_authority().snapshot, statement, parse.types)
         sent = self._rendered(statement, prepared.stripped, prepared.sealed)
         query = text.encode(sent)
         prepared.edited = Edited((Part(statement, sent),), prepared.stripped.literals)
         types = list(parse.types)
         if statement.parameters:
+            if max(statement.parameters) > _MOST_PARAMETERS:
+                raise ValueRefused(_TOO_MANY_PARAMETERS)
             types.extend([0] * (max(statement.parameters) - len(types)))
         for number, seal in statement.parameters.items():
             types[number - 1] = BYTEA_OID if seal.form is Form.VALUE else BYTEA_ARRAY_OID
@@ -215,7 +225,7 @@ class Request:
                 return self._refuse(prepared, refused.refusal)
             portal = Portal(prepared, bind.result_formats, sealed)
         change = state.portals.set(portal_name, portal)
-        state.inflight.push(Owed(Kind.BIND, portal=portal, change=change))
+        state.inflight.push(Owed(Kind.BIND, portal=portal, changes=(change,)))
         return instead
 
     def _sealed_bind(
@@ -256,8 +266,14 @@ class Request:
         name, _ = read_execute(body)
         # A portal without Bind may be a cursor: SQL's DECLARE shares this namespace.
         portal = state.portals.get(name) or Portal(None)
+        prepared = portal.prepared
+        if prepared is not None and prepared.plan is not None:
+            # A portal lives on while the policy is reloaded.
+            refusal = state.current_authority().refusal(prepared.plan)
+            if refusal is not None:
+                return self._refuse(prepared, refusal)
         before = b""
-        if not portal.described and not (portal.prepared is not None and portal.prepared.described):
+        if not portal.described and not (prepared is not None and prepared.described):
             before = write_target(DESCRIBE, "P", name)
             portal.described = True
             state.inflight.push(Owed(Kind.DESCRIBE_PORTAL, portal=portal, hidden=True))
@@ -268,7 +284,7 @@ class Request:
         state = self._state
         target, name = read_target(body)
         names = state.portals if target == _PORTAL else state.prepared
-        state.inflight.push(Owed(Kind.CLOSE, change=names.set(name, None)))
+        state.inflight.push(Owed(Kind.CLOSE, changes=(names.set(name, None),)))
         return None
 
     def sync(self, body: bytes) -> bytes | None:
@@ -289,6 +305,10 @@ class Request:
         execution = self._execution(prepared.plan, prepared.stripped, "extended")
         self._refused(execution, refusal)
         sent, owed = refuse_extended(refusal, unnamed=unnamed)
+        if unnamed:
+            state = self._state
+            changes = (state.prepared.set(b"", None), state.portals.set(b"", None))
+            owed[0].changes = changes
         for entry in owed:
             self._state.inflight.push(entry)
         return sent
@@ -311,6 +331,14 @@ _SEVERAL_COMMANDS: Final = Refusal(
     "42601",
     "cannot insert multiple commands into a prepared statement",
     "Send one statement per Parse.",
+)
+
+_MOST_PARAMETERS: Final = 65_535
+"""What Bind can count."""
+_TOO_MANY_PARAMETERS: Final = Refusal(
+    "42P02",
+    f"there is no parameter above ${_MOST_PARAMETERS}",
+    "Number the parameters from $1.",
 )
 
 _READERS: Final[dict[int, Callable[[Request, bytes], bytes | None]]] = {

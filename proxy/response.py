@@ -8,16 +8,17 @@ result are stepped over by their headers, and a long one is passed on without be
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
 from proxy.cells import Settings
 from proxy.edited import Edited
 from proxy.effects import Close, Effect, Record, RefreshCatalog, ToClient
-from proxy.execution import Execution
+from proxy.execution import Execution, SimpleQuery, recorded
 from proxy.inflight import Kind, Owed
 from proxy.rows import BadCell, RowProgram, UnshowableCell, Withheld
-from proxy.seal import parameter_type
+from proxy.seal import ValueRefused, parameter_type
 from proxy.shape import NO_ROWS, Shape, read_shape
 from proxy.snapshot import Authority
 from proxy.sql.plan import StatementPlan
@@ -33,6 +34,7 @@ from proxy.wire.messages import (
     DATA_ROW,
     EMPTY_QUERY_RESPONSE,
     ERROR_RESPONSE,
+    FUNCTION_CALL_RESPONSE,
     NO_DATA,
     PARAMETER_DESCRIPTION,
     PARAMETER_STATUS,
@@ -106,14 +108,32 @@ class Response:
         return effects
 
     def interrupted(self) -> list[Effect]:
-        """The connection ends in the middle: say what was released, drop what was not."""
-        running, self._running = self._running, None
-        if running is None:
-            return []
-        running.release()
-        return list(
-            map(Record, running.events(self._state.origin, final=True, sqlstate=CONNECTION_FAILURE))
-        )
+        """The session ends in the middle: what had been read completely, then an event for each statement that the
+        server may still execute. Rows that were held are not released.
+        """
+        effects, self._effects = self._effects, []
+        if self._running is not None:
+            self._running.release()
+        for owed in self._state.inflight.take_all():
+            effects += self._cut_short(owed)
+        self._running = None
+        return effects
+
+    def _cut_short(self, owed: Owed) -> list[Effect]:
+        """Nobody will learn from the server what became of it; that it was sent is on record."""
+        records: list[Effect] = []
+        if owed.query is None and owed.kind is not Kind.EXECUTE:
+            return records
+        while (plan := self._plan_of(owed)) is not None and not owed.refused:
+            if self._running is not None or recorded(plan):
+                running = self._running or self._execution_of(owed)
+                events = running.events(self._state.origin, final=True, sqlstate=CONNECTION_FAILURE)
+                records += map(Record, events)
+            self._running = None
+            if owed.query is None:
+                break
+            owed.query.completed()
+        return records
 
     def _messages(self, data: bytes) -> int:
         """Act on every whole message; return where the incomplete rest begins."""
@@ -156,45 +176,44 @@ class Response:
     # Descriptions.
 
     def row_description(self, data: bytes, position: int, end: int) -> bytes | None:
-        head = self._state.inflight.head
+        head = self._state.inflight.expect(ROW_DESCRIPTION)
         body = data[position + HEADER_SIZE : end]
-        if head is None:
-            return None
-        if head.kind is Kind.QUERY and head.query is not None:
-            query = head.query
-            if query.current_refused:
-                return b""
-            shape = self._shape(body, query.plan)
-            if not shape.sealed:
-                self._opened, self._program = True, None
-                return None
-            self._open(shape, shape.formats, self._execution_of(head))
-            return shape.described()
         plan = self._plan_of(head)
+        if head.query is not None:
+            return self._simple_result(head, head.query, self._shape(body, plan), plan)
         shape = self._shape(body, plan)
-        if head.kind is Kind.DESCRIBE_STATEMENT and head.prepared is not None:
-            head.prepared.shape = shape
-        elif head.kind is Kind.DESCRIBE_PORTAL and head.portal is not None:
-            head.portal.shape = shape
-        if head.kind in (Kind.DESCRIBE_STATEMENT, Kind.DESCRIBE_PORTAL):
-            self._state.inflight.pop()
+        self._described(head, shape)
         if head.hidden:
             return b""
-        return shape.described() if shape.sealed else None
+        return shape.described if shape.sealed else None
+
+    def _simple_result(
+        self, head: Owed, query: SimpleQuery, shape: Shape, plan: StatementPlan | None
+    ) -> bytes | None:
+        """A simple query describes each result just before its rows."""
+        if query.current_refused:
+            return b""
+        if self._running is not None:  # A rule's SELECT: two results of one statement.
+            self._release(self._running, final=False)
+            self._running = None
+        self._open(head, shape, shape.formats, plan)
+        return shape.described if shape.sealed else None
 
     def no_data(self, data: bytes, position: int, end: int) -> bytes | None:
-        head = self._state.inflight.pop()
-        if head is None:
-            return None
-        if head.prepared is not None:
-            head.prepared.shape = NO_ROWS
-        if head.portal is not None:
-            head.portal.shape = NO_ROWS
+        head = self._state.inflight.expect(NO_DATA)
+        self._described(head, NO_ROWS)
         return b"" if head.hidden else None
 
+    def _described(self, head: Owed, shape: Shape) -> None:
+        if head.prepared is not None:
+            head.prepared.shape = shape
+        if head.portal is not None:
+            head.portal.shape = shape
+        self._state.inflight.pop()
+
     def parameter_description(self, data: bytes, position: int, end: int) -> bytes | None:
-        head = self._state.inflight.head
-        prepared = head.prepared if head is not None else None
+        head = self._state.inflight.expect(PARAMETER_DESCRIPTION)
+        prepared = head.prepared
         if prepared is None or prepared.plan is None or not prepared.plan.parameters:
             return None
         types = list(read_parameter_description(data[position + HEADER_SIZE : end]))
@@ -202,7 +221,8 @@ class Response:
         for number, seal in prepared.plan.parameters.items():
             if number <= len(types):
                 declared = prepared.declared_type(number)
-                types[number - 1] = parameter_type(snapshot, seal, declared)
+                with contextlib.suppress(ValueRefused):  # Bind will be refused, with the reason.
+                    types[number - 1] = parameter_type(snapshot, seal, declared)
         return write_parameter_description(tuple(types))
 
     def _shape(self, body: bytes, plan: StatementPlan | None) -> Shape:
@@ -218,31 +238,35 @@ class Response:
 
     def _open_rows(self) -> None:
         """The first DataRow of a result: is it to be looked at?"""
-        self._opened = True
-        self._program = None
-        head = self._state.inflight.head
-        if head is None or head.kind is not Kind.EXECUTE or head.portal is None:
-            if head is not None and head.query is not None and head.query.current_refused:
-                raise self._not_refused()
-            return
-        if head.hidden:
+        head = self._state.inflight.expect(DATA_ROW)
+        if head.refused:
             raise self._not_refused()
         portal = head.portal
+        if portal is None:
+            raise BadMessage("rows of a result that was never described")
         if portal.shape is not None:
             shape, formats = portal.shape, portal.shape.formats
         elif portal.prepared is not None and portal.prepared.shape is not None:
             shape, formats = portal.prepared.shape, portal.result_formats
         else:
             raise BadMessage("rows of a result that was never described")
-        if shape.sealed:
-            self._open(shape, formats, self._execution_of(head))
+        self._open(head, shape, formats, self._plan_of(head))
 
-    def _open(self, shape: Shape, formats: tuple[int, ...], execution: Execution) -> None:
-        self._opened = True
-        self._running = execution
-        self._program = self._programs.get(
-            shape, formats, self._state.current_authority(), self._state.settings
-        )
+    def _open(
+        self,
+        head: Owed,
+        shape: Shape,
+        formats: tuple[int, ...],
+        plan: StatementPlan | None,
+    ) -> None:
+        """Rows are held if they can carry sealed values, or answer a comparison with some."""
+        self._opened, self._program = True, None
+        if not shape.sealed and (plan is None or not recorded(plan)):
+            return
+        authority = self._state.current_authority()
+        self._running = self._execution_of(head)
+        self._running.authority = authority
+        self._program = self._programs.get(shape, formats, authority, self._state.settings)
 
     def row(self, data: bytes, position: int, end: int) -> bytes:
         running, program = self._running, self._program
@@ -278,6 +302,7 @@ class Response:
         """A cell that must not be shown ends the session: rows that were held with it are not released."""
         self._flush()
         running.release()
+        self._advance(self._state.inflight.expect(DATA_ROW))
         origin = self._state.origin
         records: list[Effect] = []
         if isinstance(bad, BadCell):
@@ -298,36 +323,39 @@ class Response:
     # Ends of statements.
 
     def command_complete(self, data: bytes, position: int, end: int) -> bytes | None:
-        self._completed(_affected(one_cstring(data[position + HEADER_SIZE : end])))
+        tag = one_cstring(data[position + HEADER_SIZE : end])
+        self._completed(COMMAND_COMPLETE, _affected(tag))
         return None
 
     def empty_query(self, data: bytes, position: int, end: int) -> bytes | None:
-        self._completed(None)
+        self._completed(EMPTY_QUERY_RESPONSE, None)
         return None
 
-    def _completed(self, affected: int | None) -> None:
-        head = self._state.inflight.head
+    def _completed(self, reply: int, affected: int | None) -> None:
+        head = self._state.inflight.expect(reply)
+        if head.refused:
+            raise self._not_refused()
         plan = self._plan_of(head)
-        if head is not None and head.kind is Kind.QUERY and head.query is not None:
-            if head.query.current_refused:
-                raise self._not_refused()
-            self._finish(head, plan, affected=affected)
-            head.query.completed()
-        elif head is not None and head.kind is Kind.EXECUTE:
-            if head.hidden:
-                raise self._not_refused()
-            self._finish(head, plan, affected=affected)
-            self._state.inflight.pop()
-            if head.portal is not None:
-                head.portal.execution = None
+        self._finish(head, plan, affected=affected)
+        self._advance(head)
         if plan is not None and plan.changes_catalog:
             self._effects.append(RefreshCatalog())
 
+    def _advance(self, head: Owed) -> None:
+        """The head's current statement has come to its end."""
+        if head.query is not None:
+            head.query.completed()
+            return
+        self._state.inflight.pop()
+        if head.portal is not None:
+            head.portal.execution = None
+
     def portal_suspended(self, data: bytes, position: int, end: int) -> bytes | None:
-        head = self._state.inflight.pop()
+        self._state.inflight.expect(PORTAL_SUSPENDED)
+        self._state.inflight.pop()
         running, self._running = self._running, None
         self._opened = False
-        if head is not None and running is not None:
+        if running is not None:
             self._release(running, final=False)
         return None
 
@@ -341,7 +369,7 @@ class Response:
     ) -> None:
         running, self._running = self._running, None
         self._opened = False
-        if running is None and plan is not None and plan.touches:
+        if running is None and plan is not None and recorded(plan):
             running = self._execution_of(head)
         if running is not None:
             self._release(running, final=True, sqlstate=sqlstate, affected=affected)
@@ -350,26 +378,24 @@ class Response:
         inflight = self._state.inflight
         head = inflight.head
         fields = read_fields(data[position + HEADER_SIZE : end])
-        executing = head is not None and (
-            (head.query is not None and not head.query.current_refused)
-            or (head.kind is Kind.EXECUTE and not head.hidden)
-        )
-        if head is not None and executing:
+        executing = head is not None and (head.query is not None or head.kind is Kind.EXECUTE)
+        if head is not None and executing and not head.refused:
             sqlstate = fields.get("C", b"").decode("ascii", "replace")
             self._finish(head, self._plan_of(head), sqlstate=sqlstate)
         self._opened, self._running = False, None
         instead = self._repositioned(head, fields)
+        if head is not None and head.query is not None:
+            head.query.abandon()
         inflight.fail()
         return instead
 
     def _repositioned(self, head: Owed | None, fields: dict[str, bytes]) -> bytes | None:
         """The error's position counts in the text the server got; the client wants it in its own."""
-        if head is None or head.hidden or "P" not in fields or not fields["P"].isdigit():
+        given = fields.get("P", b"")
+        edited = self._edited(head) if head is not None and not head.hidden else None
+        if edited is None or not given.isdigit() or len(given) > _DIGITS:
             return None
-        edited = self._edited(head)
-        if edited is None:
-            return None
-        position = edited.original_position(int(fields["P"]))
+        position = edited.original_position(int(given))
         return write_fields(ERROR_RESPONSE, {**fields, "P": str(position).encode()})
 
     def _edited(self, head: Owed) -> Edited | None:
@@ -391,14 +417,17 @@ class Response:
     # Confirmations and settings.
 
     def confirmed(self, data: bytes, position: int, end: int) -> bytes | None:
-        head = self._state.inflight.pop()
-        if head is None:
-            return None
-        if head.change is not None:
-            head.change.keep()
+        head = self._state.inflight.expect(data[position])
+        self._state.inflight.pop()
+        head.keep()
         return b"" if head.hidden else None
 
+    def function_result(self, data: bytes, position: int, end: int) -> bytes | None:
+        self._state.inflight.expect(FUNCTION_CALL_RESPONSE)
+        return None
+
     def copy_in(self, data: bytes, position: int, end: int) -> bytes | None:
+        self._state.inflight.expect(COPY_IN_RESPONSE)
         self._state.inflight.begin_copy_in()
         return None
 
@@ -450,26 +479,31 @@ class Response:
 
 
 class Programs:
-    """Row programs of one session; a statement executed again does not compile again."""
+    """Row programs of one session; a statement executed again does not compile again.
 
-    __slots__ = ("_known",)
+    They go with the authority they were compiled for: a session must not keep old snapshots alive.
+    """
+
+    __slots__ = ("_authority", "_known")
     _LIMIT: Final = 256
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, tuple[int, ...], int, int], tuple[RowProgram, object]] = {}
+        self._authority: Authority | None = None
+        self._known: dict[tuple[int, tuple[int, ...], int], tuple[RowProgram, object]] = {}
 
     def get(
         self, shape: Shape, formats: tuple[int, ...], authority: Authority, settings: Settings
     ) -> RowProgram:
-        key = (id(shape), formats, id(authority), id(settings))
+        if authority is not self._authority or len(self._known) >= self._LIMIT:
+            self._known.clear()
+            self._authority = authority
+        key = (id(shape), formats, id(settings))
         known = self._known.get(key)
         if known is not None:
             return known[0]
-        if len(self._known) >= self._LIMIT:
-            self._known.clear()
         program = RowProgram(shape, formats, authority, settings)
         # The keys are identities: what they identify has to stay alive with them.
-        self._known[key] = (program, (shape, authority, settings))
+        self._known[key] = (program, (shape, settings))
         return program
 
 
@@ -485,10 +519,14 @@ def _over(records: list[Effect], sqlstate: str, text: str, hint: str) -> Session
     )
 
 
+_DIGITS: Final = 20
+"""Of a number in a message that the server counts in 64 bits."""
+
+
 def _affected(tag: bytes) -> int | None:
     """The row count at the end of a command tag: `INSERT 0 5`, `SELECT 3`."""
     count = tag.rpartition(b" ")[2]
-    return int(count) if count.isdigit() else None
+    return int(count) if count.isdigit() and len(count) <= _DIGITS else None
 
 
 _READERS: Final[dict[int, Callable[[Response, bytes, int, int], bytes | None]]] = {
@@ -499,6 +537,7 @@ _READERS: Final[dict[int, Callable[[Response, bytes, int, int], bytes | None]]] 
     DATA_ROW: Response.row,
     EMPTY_QUERY_RESPONSE: Response.empty_query,
     ERROR_RESPONSE: Response.error,
+    FUNCTION_CALL_RESPONSE: Response.function_result,
     NO_DATA: Response.no_data,
     PARAMETER_DESCRIPTION: Response.parameter_description,
     PARAMETER_STATUS: Response.parameter_status,

@@ -5,8 +5,8 @@ key, the key its column, and the column's grants decide: clear, masked or withhe
 plan has a say. A value that does not authenticate, or that stands in a declared column under another column's
 key, ends the session (`BadCell`): never a wrong value, never ciphertext in place of plaintext.
 
-A `bytea` value that is not sealed at all, or under a key that is not ours, in a field that nobody declared is
-ordinary data and is relayed as it is.
+A `bytea` value that is not sealed at all, or under a key that is not ours, is ordinary data and is relayed as it
+is, where the client was told `bytea`. Where it was told the type of a sealed column (in a view of it too), it is not.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class RowProgram:
         self, shape: Shape, formats: tuple[int, ...], authority: Authority, settings: Settings
     ) -> None:
         self._fields = len(shape.fields)
-        last = max(i for i, column in enumerate(shape.columns) if column is not None)
+        last = max((i for i, column in enumerate(shape.columns) if column is not None), default=-1)
         self._cells: tuple[CellProgram | None, ...] = tuple(
             compile_cell(column, format_of(formats, i), authority, settings) if column else None
             for i, column in enumerate(shape.columns[: last + 1])
@@ -114,12 +114,13 @@ def compile_cell(
     """The program of one field; what a key means for this principal is worked out at its first value."""
     keys = authority.snapshot.keyset.data_keys
     declared = column.label
+    typed = column.logical is not None
     by_key: dict[int, CellProgram] = {}
 
     def unseal(wire: bytes, tally: Tally) -> bytes | None:
         value = wire if format_code else _bytea_from_text(wire)
         if value is None or not looks_sealed(value):
-            if declared is not None:
+            if typed:
                 raise BadCell(column, value or b"", None, "the stored value is not a sealed value")
             return wire
         number = key_id(value)
@@ -127,9 +128,9 @@ def compile_cell(
         if program is None:
             key = keys.get(number)
             if key is None:
-                if declared is None:
-                    return wire
-                raise BadCell(column, value, None, "the stored value names an unknown data key")
+                if typed:
+                    raise BadCell(column, value, None, "the stored value names an unknown data key")
+                return wire
             if declared is not None and key.column != declared:
                 raise BadCell(column, value, key, "the stored value belongs to another column")
             program = by_key[number] = _compile_key(key, column, format_code, authority, settings)
@@ -215,7 +216,7 @@ def _encoder(
         raise UnshowableCell(
             "", "42804", f"a value of type {logical.name} stands where {shown.name} was described"
         )
-    return lambda plaintext: encode(convert(logical, shown, plaintext))
+    return lambda plaintext: encode(convert(logical, shown, plaintext, settings))
 
 
 def _bytea() -> LogicalType:

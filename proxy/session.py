@@ -12,9 +12,13 @@ Whatever goes wrong in here ends this one session, with an error the client unde
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ParamSpec
+
 from proxy.audit.event import Origin, protocol_violation, session_closed
-from proxy.effects import Close, Effect, Record, ToClient, ToServer
+from proxy.effects import Close, Effect, Fault, Record, ToClient, ToServer
 from proxy.handshake import Handshake, Phase, Terms
+from proxy.inflight import Kind, Owed
 from proxy.request import Request
 from proxy.response import Response
 from proxy.snapshot import Authority, SnapshotSource
@@ -24,6 +28,9 @@ from proxy.wire.messages import error_response
 
 SERVER_MESSAGE_LIMIT = 0x3FFFFFFF
 """PostgreSQL's own bound on a message (MaxAllocSize), in bytes."""
+
+
+P = ParamSpec("P")
 
 
 class Session:
@@ -64,48 +71,30 @@ class Session:
 
     def client_data(self, data: bytes) -> list[Effect]:
         """The client sent bytes."""
-        if self._over:
-            return []
-        try:
-            if self._request is not None:
-                return self._request.receive(data)
-            if self._handshake.phase is Phase.DONE:
-                return [ToServer(data)]
-            return self._ended_by(self._handshake.client_data(data))
-        except BadMessage as bad:
-            return self._violated("client", bad)
+        return self._react("client", self._from_client, data)
 
     def server_data(self, data: bytes) -> list[Effect]:
         """The server sent bytes."""
-        if self._over:
-            return []
-        try:
-            if self._response is not None:
-                return self._ended_by(self._response.receive(data))
-            if self._handshake.phase is Phase.DONE:
-                return [ToClient(data)]
-            effects = self._handshake.server_data(data)
-            return effects + self._begin()
-        except BadMessage as bad:
-            return self._violated("server", bad)
+        return self._react("server", self._from_server, data)
 
     def client_tls_started(self, origin: Origin) -> list[Effect]:
-        return self._handshake.client_tls_started(origin)
+        return self._react("client", self._handshake.client_tls_started, origin)
 
     def server_connected(self) -> list[Effect]:
-        return self._handshake.server_connected()
+        return self._react("server", self._handshake.server_connected)
 
     def server_unreachable(self) -> list[Effect]:
-        return self._ended_by(self._handshake.server_unreachable())
+        return self._react("server", self._handshake.server_unreachable)
 
     def too_many_clients(self) -> list[Effect]:
-        return self._ended_by(self._handshake.refused("53300", "sorry, too many clients already"))
+        text = "sorry, too many clients already"
+        return self._react("client", self._handshake.refused, "53300", text)
 
     def roles_known(self, roles: frozenset[str]) -> list[Effect]:
-        return self._handshake.roles_known(roles) + self._begin()
+        return self._react("server", self._with_roles, roles)
 
     def roles_unknown(self) -> list[Effect]:
-        return self._ended_by(self._handshake.roles_unknown())
+        return self._react("server", self._handshake.roles_unknown)
 
     def client_gone(self) -> list[Effect]:
         """The client closed its side, or its connection broke."""
@@ -132,6 +121,38 @@ class Session:
 
     # Transitions.
 
+    def _react(
+        self, peer: str, react: Callable[P, list[Effect]], *what: P.args, **more: P.kwargs
+    ) -> list[Effect]:
+        """Effects of one thing that happened; what goes wrong in it ends this session and no other."""
+        if self._over:
+            return []
+        try:
+            return self._ended_by(react(*what, **more))
+        except BadMessage as bad:
+            return self._violated(peer, bad)
+        except Exception as fault:
+            return self._broken(fault)
+
+    def _from_client(self, data: bytes) -> list[Effect]:
+        if self._request is not None:
+            return self._request.receive(data)
+        if self._handshake.phase is Phase.DONE:
+            return [ToServer(data)]
+        return self._handshake.client_data(data)
+
+    def _from_server(self, data: bytes) -> list[Effect]:
+        if self._response is not None:
+            return self._response.receive(data)
+        if self._handshake.phase is Phase.DONE:
+            return [ToClient(data)]
+        effects = self._handshake.server_data(data)
+        return effects + self._begin()
+
+    def _with_roles(self, roles: frozenset[str]) -> list[Effect]:
+        effects = self._handshake.roles_known(roles)
+        return effects + self._begin()
+
     def _begin(self) -> list[Effect]:
         """The handshake is done: hand over, beginning with what the server has sent meanwhile."""
         handshake = self._handshake
@@ -145,6 +166,7 @@ class Session:
             authority=Authority(self._source.current, handshake.roles),
             settings=startup_settings(handshake.startup.parameters),
         )
+        state.inflight.push(Owed(Kind.SYNC))  # The startup packet's answer ends like a Sync's.
         self._state = state
         self._request = Request(state, self._max_message)
         self._response = Response(state, SERVER_MESSAGE_LIMIT)
@@ -158,6 +180,18 @@ class Session:
             ToClient(error_response("FATAL", bad.sqlstate, text)),
             *self._end(text),
         ]
+
+    def _broken(self, fault: Exception) -> list[Effect]:
+        """A fault of ours. The client and the access log are told that it happened, the operations log where."""
+        text = "internal error in Sealgate"
+        try:
+            interrupted = self._interrupted()
+        except Exception:
+            interrupted = []
+        hint = "Sealgate's log says where. Nothing was released that is not on record."
+        told = ToClient(error_response("FATAL", "XX000", text, hint))
+        self._request = self._response = None
+        return [*interrupted, Fault(fault), told, *self._end(text)]
 
     def _ended_by(self, effects: list[Effect]) -> list[Effect]:
         """If the last of the effects is the end, the access log says so before it."""
@@ -174,4 +208,6 @@ class Session:
         return [*self._interrupted(), Record(session_closed(self.origin, reason)), Close(reason)]
 
     def _interrupted(self) -> list[Effect]:
-        return self._response.interrupted() if self._response is not None else []
+        if self._request is None or self._response is None:
+            return []
+        return [*self._request.interrupted(), *self._response.interrupted()]

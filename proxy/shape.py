@@ -14,7 +14,7 @@ Every other field is relayed unread. A result without `bytea` is relayed without
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.catalog import Catalog
@@ -43,30 +43,28 @@ class Shape:
 
     fields: tuple[Field, ...]
     columns: tuple[Column | None, ...]
+    sealed: bool = field(init=False)
+    """Rows have to be looked at."""
+    formats: tuple[int, ...] = field(init=False)
+    """The format codes of the RowDescription itself."""
+    described: bytes = field(init=False, repr=False)
+    """The RowDescription message for the client: logical type, length and modifier, all else the server's."""
 
-    @property
-    def sealed(self) -> bool:
-        """Rows have to be looked at."""
-        return any(column is not None for column in self.columns)
+    def __post_init__(self) -> None:
+        shown = tuple(map(_presented, self.fields, self.columns))
+        object.__setattr__(self, "sealed", any(column is not None for column in self.columns))
+        object.__setattr__(self, "formats", tuple(field.format for field in self.fields))
+        object.__setattr__(self, "described", write_row_description(shown))
 
-    @property
-    def formats(self) -> tuple[int, ...]:
-        """The format codes of the RowDescription itself."""
-        return tuple(field.format for field in self.fields)
 
-    def described(self) -> bytes:
-        """The RowDescription message for the client: logical type, length and modifier, all else the server's."""
-        return write_row_description(tuple(map(_presented, self.fields, self.columns)))
+def _presented(described: Field, column: Column | None) -> Field:
+    if column is None or column.logical is None:
+        return described
+    logical = column.logical
+    return described._replace(type=logical.oid, length=logical.length, modifier=logical.modifier)
 
 
 NO_ROWS: Final = Shape((), ())
-
-
-def _presented(field: Field, column: Column | None) -> Field:
-    if column is None or column.logical is None:
-        return field
-    logical = column.logical
-    return field._replace(type=logical.oid, length=logical.length, modifier=logical.modifier)
 
 
 def read_shape(

@@ -89,13 +89,12 @@ class SqlText:
 
 
 def read_sql(raw: bytes, encoding: str) -> SqlText:
-    """Text that cannot be decoded is read as LATIN1: enough to see that it names nothing of ours, in which
+    """Text that cannot be decoded, or not encoded again, is read as LATIN1: enough to see that it names nothing of ours, in which
     case the server has the last word on it.
     """
-    if raw.isascii():
-        return SqlText(raw.decode("ascii"), encoding)
     try:
-        return SqlText(to_utf8(encoding)(raw).decode(), encoding)
+        convert = to_utf8(encoding)
+        return SqlText(raw.decode("ascii") if raw.isascii() else convert(raw).decode(), encoding)
     except CellError as error:
         hint = "Send the statement in a client_encoding that both sides know, UTF8 for instance."
         return SqlText(
