@@ -22,7 +22,8 @@ from proxy.catalog import (
     label,
     sealed_columns,
 )
-from proxy.database.findings import Access, Elsewhere, Facts, Finding, Stored, findings
+from proxy.database.finding import Access, Elsewhere, Facts, Finding, Stored
+from proxy.database.findings import findings
 from proxy.database.look import fixed_names, role_facts, schema_facts, table_facts
 from proxy.database.tables import TableFacts
 
