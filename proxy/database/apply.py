@@ -42,7 +42,7 @@ _SEALED_OVERHEAD = 36
 _STAGED_ROW = (
     24 + 4 + 6 + 4 + 24
 )  # tuple header, oid, tid, line pointer, and the row in the primary key's index
-# A million rows of three columns took 54 s on two idle cores and 89 s on two busy ones: reckoned by the slower,
+# A million rows of three columns took 54 s on two shared cores at load 1 to 2, 89 s at 3 to 4: reckoned by the slower,
 # because downtime is planned with it.
 _CELLS_A_SECOND = 33_000
 _INDEX_ENTRY = 40  # per row: 8 header, 17 term, alignment, 4 line pointer, pages nine tenths full
