@@ -42,8 +42,10 @@ _INTEGERS: Final = frozenset({"int2", "int4", "int8"})
 _FLOATS: Final = frozenset({"float4", "float8"})
 _DATETIMES: Final = frozenset({"date", "timestamp", "timestamptz"})
 _NUMBERS: Final = _INTEGERS | _FLOATS | {"numeric"}
+_COMPARABLE: Final = (_CHARACTER, _NUMBERS, _DATETIMES)
 _EXACT_BELOW: Final = {"float4": 2.0**24, "float8": 2.0**53}
 """Integers below it, and no others for certain, are themselves as a float."""
+_BOOLEANS: Final = frozenset({("int4", "bool"), ("bool", "int4")})
 _ON_SERVER_ONLY: Final = frozenset(
     {("jsonb", name) for name in ("bool", *_NUMBERS)}
     | {(name, "bytea") for name in _INTEGERS}
@@ -67,13 +69,21 @@ def natural(constant: Constant, text: str) -> LogicalType:
 
 def cast(source: LogicalType, target: LogicalType, canonical: bytes, settings: Settings) -> bytes:
     """`value::target`, the modifier applied."""
-    pair = source.name, target.name
+    check_cast(source, target)
     if can_convert(source, target):
         return target.cast(convert(source, target, canonical, settings))
     if source.name in _CHARACTER:
         return target.cast(target.from_text(canonical, settings))
-    if pair == ("int4", "bool"):
+    if target.name == "bool":
         return b"\x01" if any(canonical) else b"\x00"
+    return b"\x00\x00\x00" + canonical  # bool to int4
+
+
+def check_cast(source: LogicalType, target: LogicalType) -> None:
+    """Raises CellError if there is no explicit cast, or none here."""
+    pair = source.name, target.name
+    if can_convert(source, target) or source.name in _CHARACTER or pair in _BOOLEANS:
+        return
     if pair in _ON_SERVER_ONLY:
         raise CellError("0A000", f"a cast of {_name(source)} to {_name(target)} is not supported")
     raise CellError("42846", f"cannot cast type {_name(source)} to {_name(target)}")
@@ -89,8 +99,7 @@ def compared(
     pair = {one, other}
     if pair <= _CHARACTER:
         return _compared_text(source, target, canonical)
-    if not (pair <= _NUMBERS or pair <= _DATETIMES):
-        raise CellError("42883", f"operator does not exist: {_name(target)} = {_name(source)}")
+    check_compared(source, target)
     if other in _INTEGERS:
         if one in _FLOATS:
             _require_exact(source, target, canonical)
@@ -102,6 +111,13 @@ def compared(
     if is_implicit(source, target):
         return _widened(source, target, canonical, settings)
     raise _server_only(source, target)
+
+
+def check_compared(source: LogicalType, target: LogicalType) -> None:
+    """Raises CellError if the server has no `=` for the two types."""
+    pair = {source.name, target.name}
+    if len(pair) > 1 and not any(pair <= family for family in _COMPARABLE):
+        raise CellError("42883", f"operator does not exist: {_name(target)} = {_name(source)}")
 
 
 def carried(

@@ -165,27 +165,50 @@ def column_type(snapshot: Snapshot, column: str) -> LogicalType:
 def given_type(snapshot: Snapshot, seal: Seal, declared: int) -> LogicalType:
     """The type in which the client sends a parameter: of an array's elements for `Form.TERMS`.
 
-    Raises ValueRefused where the server would not take a parameter of the declared type, or Sealgate does not.
+    Raises CellError or ValueRefused where the server, or Sealgate, takes no parameter of the declared type.
     """
-    target = column_type(snapshot, seal.column)
-    cast = _cast_of(seal)
+    given = _sent_type(snapshot, seal, declared)
+    _check_types(seal, given, column_type(snapshot, seal.column))
+    return given
+
+
+def _sent_type(snapshot: Snapshot, seal: Seal, declared: int) -> LogicalType:
     if declared in (0, _UNKNOWN_OID):
-        return replace(cast if cast is not None else target, modifier=-1)
+        return _untyped(snapshot, seal)
     found = _element_type(declared) if seal.form is Form.TERMS else by_oid(declared)
     if found is None and seal.form is Form.TERMS and by_oid(declared) is not None:
-        raise ValueRefused(Refusal("42809", "op ANY/ALL (array) requires array on right side", ""))
+        raise CellError("42809", "op ANY/ALL (array) requires array on right side")
     if found is None:
         raise _unknown_type(seal.column, f"the type with OID {declared}")
-    if cast is None and seal.use is Use.STORED and not can_convert(found, target):
-        raise _unfit(seal.column, target, found)
     return found
+
+
+def _untyped(snapshot: Snapshot, seal: Seal) -> LogicalType:
+    """The type that a value without one of its own has in this place."""
+    cast = _cast_of(seal)
+    return replace(cast or column_type(snapshot, seal.column), modifier=-1)
+
+
+def _check_types(seal: Seal, given: LogicalType, target: LogicalType) -> None:
+    """What is wrong whatever the value is; the server finds it before it looks at the value."""
+    cast = _cast_of(seal)
+    if cast is not None:
+        coercion.check_cast(given, cast)
+    source = cast or given
+    if Use.COMPARED in seal.use:
+        coercion.check_compared(source, target)
+    if Use.STORED in seal.use and not can_convert(source, target):
+        raise _unfit(seal.column, target, source)
 
 
 def parameter_type(snapshot: Snapshot, seal: Seal, declared: int) -> int:
     """The type OID that ParameterDescription gives the client for a sealed parameter."""
     if declared not in (0, _UNKNOWN_OID):
         return declared
-    given = given_type(snapshot, seal, declared)
+    try:
+        given = _untyped(snapshot, seal)
+    except ValueRefused:
+        return BYTEA_OID  # A column that a reload has taken away; Bind says so.
     if seal.cast is None and seal.use is Use.COMPARED and given.name == "varchar":
         given = TYPES["text"]  # The server has no operator of varchar's own: it compares as text.
     return given.array_oid if seal.form is Form.TERMS else given.oid
@@ -200,7 +223,7 @@ def check_parameters(snapshot: Snapshot, plan: StatementPlan, types: Sequence[in
 
 def _given_by_literal(snapshot: Snapshot, seal: Seal, text: str) -> LogicalType:
     if seal.constant is None:
-        return given_type(snapshot, seal, 0)
+        return _untyped(snapshot, seal)  # It is read before its type is looked at.
     return given_type(snapshot, seal, coercion.natural(seal.constant, text).oid)
 
 

@@ -1,0 +1,45 @@
+"""The twin tables behind a proxy, and randomness that can be repeated."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.conftest import Database
+from tests.integration.shop import Shop
+from tests.integration.types.twins import SCHEMA, Client, Twins, configuration
+
+
+@pytest.fixture(scope="module")
+def twin_shop(
+    make_database: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    """A database with the twin tables, behind a proxy of its own."""
+    database = make_database()
+    database.psql(SCHEMA)
+    shop = Shop(database, tmp_path_factory.mktemp("twins"), columns=configuration())
+    shop.prepare()
+    shop.serve()
+    yield shop
+    shop.stop()
+    database.postgres.drop_database(database.name)
+
+
+@pytest.fixture
+def twins(twin_shop: Shop) -> Iterator[Twins]:
+    """Both twins, empty, under the server's default settings."""
+    found = Twins(Client(twin_shop.database.dsn("shop_app")), Client(twin_shop.dsn()))
+    found.clear()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Randomness whose seed a failure shows: TYPES_SEED=... repeats it."""
+    seed = int(os.environ.get("TYPES_SEED", random.SystemRandom().getrandbits(32)))
+    print(f"TYPES_SEED={seed} for {request.node.nodeid}")
+    return random.Random(seed)
