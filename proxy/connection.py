@@ -9,6 +9,7 @@ reader or a fast writer costs the buffers' bounds and no more.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -56,6 +57,7 @@ class Client(asyncio.Protocol):
         self._session: Session | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._startup: asyncio.TimerHandle | None = None
+        self._server_is_full = False
         self._closing = False
         self._draining = False
 
@@ -65,8 +67,7 @@ class Client(asyncio.Protocol):
         # uvloop's transports are asyncio.Transport in all but their class.
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_BUFFER)
-        if self._session is not None:
-            return  # The same connection, now with TLS.
+        keep_alive(transport)
         peer = transport.get_extra_info("peername") or ("", 0)
         origin = Origin("", (), str(peer[0]), int(peer[1]), "", self._number, "", tls=False)
         listener = self._listener
@@ -82,11 +83,7 @@ class Client(asyncio.Protocol):
         self._perform(self._core.client_data(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._cancel_startup()
-        if self._session is not None and not self._closing:
-            self._perform(self._core.client_gone())
-        self._end()
-        self._listener.left(self)
+        self._gone()
 
     def pause_writing(self) -> None:
         if self._server is not None:
@@ -107,13 +104,10 @@ class Client(asyncio.Protocol):
         if not self._closing:
             self._perform(self._core.server_gone())
 
-    def pause_reading(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+    def server_full(self, full: bool) -> None:
+        """The server does not take what the client sends as fast as it comes; or it does again."""
+        self._server_is_full = full
+        self._read_or_wait()
 
     # The listener calls these.
 
@@ -135,6 +129,13 @@ class Client(asyncio.Protocol):
         return self._session
 
     def _perform(self, effects: list[Effect]) -> None:
+        try:
+            self._perform_in_order(effects)
+        except Exception as fault:
+            log.error("session failed", session=self._number, exc_info=fault)
+            self._abort()
+
+    def _perform_in_order(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
                 case ToClient(data):
@@ -180,28 +181,51 @@ class Client(asyncio.Protocol):
             transport.close()
             asyncio.get_running_loop().call_later(_GOODBYE_SECONDS, transport.abort)
 
-    def _end(self) -> None:
+    def _abort(self) -> None:
+        """End without another word."""
         self._closing = True
-        for task in self._tasks:
+        if self._transport is not None:
+            self._transport.abort()
+        self._gone()
+
+    def _gone(self) -> None:
+        """The client's connection is no more. A TLS handshake that fails ends it without `connection_lost`."""
+        self._cancel_startup()
+        if not self._closing:
+            self._perform(self._core.client_gone())
+        self._closing = True
+        current = asyncio.current_task()
+        for task in self._tasks - {current}:
             task.cancel()
         if self._server is not None:
             self._server.close()
+        self._listener.left(self)
+
+    def _read_or_wait(self) -> None:
+        """The client is read while nothing of the handshake is under way and the server takes what it sends."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._tasks or self._server_is_full:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
 
     # What takes time: the handshake's.
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self.pause_reading()
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
+        self._read_or_wait()
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("session failed", session=self._number, exc_info=task.exception())
-            self._close()
-        elif not self._tasks:
-            self.resume_reading()
+            self._abort()
+        else:
+            self._read_or_wait()
 
     async def _in_the_background(self, effect: Effect) -> None:
         match effect:
@@ -225,10 +249,12 @@ class Client(asyncio.Protocol):
             )
         except (OSError, ssl.SSLError) as failed:
             log.info("client TLS failed", session=self._number, problem=type(failed).__name__)
-            transport.abort()
+            self._abort()
             return
-        if self._transport is not None:
-            self._transport.set_write_buffer_limits(high=_BUFFER)
+        if self._closing or self._transport is None:
+            self._abort()
+            return
+        self._transport.set_write_buffer_limits(high=_BUFFER)
         self._perform(self._core.client_tls_started(replace(self._core.origin, tls=True)))
 
     async def _connect(self) -> None:
@@ -295,6 +321,7 @@ class Server(asyncio.Protocol):
         # uvloop's transports are asyncio.Transport in all but their class.
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_BUFFER)
+        keep_alive(transport)
 
     def data_received(self, data: bytes) -> None:
         self._client.server_data(data)
@@ -303,10 +330,10 @@ class Server(asyncio.Protocol):
         self._client.server_lost()
 
     def pause_writing(self) -> None:
-        self._client.pause_reading()
+        self._client.server_full(True)
 
     def resume_writing(self) -> None:
-        self._client.resume_reading()
+        self._client.server_full(False)
 
     def write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -323,3 +350,10 @@ class Server(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+def keep_alive(transport: asyncio.BaseTransport) -> None:
+    """A peer that is gone without a word is found out (libpq's and PostgreSQL's own default)."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -158,6 +158,33 @@ def test_tls_can_be_required(tls_shop: Shop, certificates: Certificates, tmp_pat
         shop.stop()
 
 
+def test_failed_tls_handshakes_leave_nothing_behind(
+    tls_shop: Shop, certificates: Certificates, tmp_path: Path
+) -> None:
+    """Strangers who ask for TLS and then talk nonsense, or go, do not use up max_connections."""
+    listen = (
+        f'tls_cert = "{certificates.cert}"\ntls_key = "{certificates.key}"\nmax_connections = 3\n'
+    )
+    shop = Shop(tls_shop.database, tmp_path, listen=listen)
+    shop.write_config()
+    for name in ("keystore.json", "root.key"):
+        (tmp_path / name).write_bytes((tls_shop.directory / name).read_bytes())
+        (tmp_path / name).chmod(0o600)
+    shop.serve()
+    try:
+        for number in range(8):
+            with WireClient(shop.port) as client:
+                client.send(struct.pack("!II", 8, 80877103))
+                assert client.socket.recv(1) == b"S"
+                if number % 2:
+                    client.send(b"no TLS at all" * 10)
+                    assert client.closed()
+        with psycopg.connect(url(shop, "scram_login", PASSWORD, sslmode="require")) as app:
+            assert app.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        assert shop.stop() == 0
+
+
 class TlsServer:
     """Stands in for a PostgreSQL server with TLS (the embedded one is built without): answers SSLRequest, then relays."""
 
