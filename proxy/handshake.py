@@ -102,6 +102,7 @@ class Handshake:
         "_roles_known",
         "_server",
         "_terms",
+        "_unbound",
         "_welcome",
         "origin",
         "phase",
@@ -118,6 +119,8 @@ class Handshake:
         self._negotiated = False
         self._packet = b""
         self._method = "trust"
+        self._unbound = False
+        """The server offered channel binding, and the client was not told."""
         self._ready = False
         self._roles_known = False
         self._welcome = b""
@@ -170,9 +173,20 @@ class Handshake:
             end = position + 1 + self._answers.length(data, position)
             if end > len(data):
                 break
+            if self._unbound and _binds_in_vain(data[position + HEADER_SIZE : end]):
+                return self._cannot_bind()
             position = end
         self._answers.keep(data[position:])
         return [ToServer(data[:position])] if position else []
+
+    def _cannot_bind(self) -> list[Effect]:
+        """The server would call it a downgrade attack: it offered what the client was not shown."""
+        text = "SCRAM channel binding is not possible through Sealgate: TLS ends here"
+        hint = "Connect with channel_binding=disable."
+        return [
+            Record(authentication(self.origin, False, "28000", self._method)),
+            *_fatal("28000", text, hint),
+        ]
 
     def client_tls_started(self, origin: Origin) -> list[Effect]:
         """The TLS handshake with the client is done."""
@@ -278,7 +292,10 @@ class Handshake:
         (code,) = INT32.unpack_from(body)
         if code != AUTHENTICATION_OK:
             self._method = _METHODS.get(code, self._method)
-            out.append(_without_channel_binding(body) if code == AUTHENTICATION_SASL else whole)
+            if code == AUTHENTICATION_SASL:
+                self._unbound = _CHANNEL_BOUND in body
+                whole = _without_channel_binding(body)
+            out.append(whole)
             return []
         self.phase = Phase.ACCEPTED
         self._welcome = whole
@@ -318,6 +335,12 @@ class Handshake:
 def _without_channel_binding(body: bytes) -> bytes:
     """AuthenticationSASL without SCRAM-SHA-256-PLUS (manual, "SASL Authentication")."""
     return message(AUTHENTICATION, body[:4] + body[4:].replace(_CHANNEL_BOUND, b""))
+
+
+def _binds_in_vain(body: bytes) -> bool:
+    """SASLInitialResponse of a client that could bind its channel and believes the server cannot (RFC 5802, `y`)."""
+    name, _, rest = body.partition(b"\x00")
+    return name == b"SCRAM-SHA-256" and rest[4:6] == b"y,"
 
 
 def _fatal(sqlstate: str, text: str, hint: str = "") -> list[Effect]:

@@ -75,7 +75,24 @@ def test_channel_binding_is_not_offered() -> None:
     assert offer.data == message(ord("R"), struct.pack("!I", 10) + b"SCRAM-SHA-256\0\0")  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("early", [query("DELETE FROM customers"), b"Q\0\0\0\5", message(ord("P"), b"")])
+@pytest.mark.parametrize(("flag", "refused"), [(b"y", True), (b"n", False)])
+def test_a_client_that_could_bind_its_channel_is_told_what_to_do(
+    flag: bytes, refused: bool
+) -> None:
+    """Over TLS on both sides libpq says `y`, and the server would refuse it as a downgrade without saying why."""
+    one = connected()
+    one.server_data(SASL)
+    initial = flag + b",,n=,r=nonce"
+    answer = message(ord("p"), b"SCRAM-SHA-256\0" + struct.pack("!I", len(initial)) + initial)
+    words = told(one.client_data(answer))
+    assert words == (
+        ["record authentication.failed 28000", "<- E", "close"] if refused else ["-> p"]
+    )
+
+
+@pytest.mark.parametrize(
+    "early", [query("DELETE FROM customers"), b"Q\0\0\0\5", message(ord("P"), b"")]
+)
 def test_statements_before_the_login_is_complete_never_reach_the_server(early: bytes) -> None:
     """A server that trusts the client would execute them: past policy and access log."""
     one = connected()
