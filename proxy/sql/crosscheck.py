@@ -79,7 +79,7 @@ def raw_statements(sql: str) -> list[dict[str, Any]]:
         position = getattr(error, "position", None) or 0
         raise Disagreement(SYNTAX_ERROR, "syntax error", offset=max(position - 1, 0)) from None
     except Exception:  # json's RecursionError, UnicodeEncodeError
-        raise _disagreement("statement") from None
+        raise _disagreement("nodes") from None
 
 
 class _ByteOffsets:
@@ -113,7 +113,7 @@ def _compare(
             difference = _structure_difference(postgres.reading, ours.reading)
     except (LookupError, AttributeError, TypeError, ValueError):
         # One of the trees is not of the shape that the readers know.
-        raise _disagreement("statement") from None
+        raise _disagreement("nodes") from None
     if difference is not None:
         raise _disagreement(difference)
 

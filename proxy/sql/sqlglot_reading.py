@@ -281,7 +281,7 @@ def _table_place(node: exp.Expr) -> int | None:
 
 
 def _own_star(select: exp.Expr) -> bool:
-    star = select.expressions[0]
+    star = select.expressions[0] if select.expressions else None
     return not (isinstance(star, exp.Star) and position(star) is None)
 
 
