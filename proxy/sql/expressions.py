@@ -569,7 +569,8 @@ def _seal_value(draft: Draft, target: SealedRef, value: Value | None, *, direct:
     if value is None:
         raise refusals.odd_cast(target.label)
     if word(draft.tokens, value.leaf) == "null":
-        draft.replace_around(value, "", "")
+        # Elsewhere than in VALUES and SET, a column of nothing but NULL would be text.
+        draft.replace_around(value, "", "" if direct else "::bytea")
         return
     if target.column is None:
         raise refusals.undeclared(target.label)

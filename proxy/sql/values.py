@@ -130,9 +130,13 @@ def _typed_string(tokens: Sequence[Token], start: int) -> Value | None:
         found.end + 1,
         found.end,
         casts=1,
-        cast=found.name,
+        # Before a string, char without a length is of any length (ConstCharacter in gram.y).
+        cast="bpchar" if found.name in _CHARACTER else found.name,
         modified=found.modified,
     )
+
+
+_CHARACTER: Final = frozenset({"char", "character", "nchar"})
 
 
 def _cast(tokens: Sequence[Token], inner: Value, at: int, *, closing: int) -> Value | None:
