@@ -214,10 +214,14 @@ def _runs_away(tokens: Sequence[Token], words: list[str]) -> bool:
         prefix = prefix + 1 if token.kind is Kind.OPERATOR or word == "not" else 0
         if prefix > _LONGEST_PREFIX:
             return True
-        if word == "join" and not {"cross", "natural"}.intersection(
-            words[max(index - 3, 0) : index]
+        if (
+            word == "join"
+            and tokens[index - 1].text not in (".", "::")
+            and words[index - 1] != "as"
         ):
-            joins[-1] += 1
+            # Only where neither CROSS nor NATURAL stands before it; then it needs a condition.
+            before = words[max(index - 3, 0) : index]
+            joins[-1] += not {"cross", "natural"}.intersection(before)
         elif word in ("on", "using"):
             joins[-1] = max(joins[-1] - 1, 0)
         elif token.text == "(":

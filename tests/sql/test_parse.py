@@ -12,7 +12,7 @@ from sqlglot import exp
 from sqlglot.parsers.postgres import PostgresParser
 
 from proxy.sql import parse as parse_module
-from proxy.sql.crosscheck import Statement, crosscheck
+from proxy.sql.crosscheck import Disagreement, Statement, crosscheck, raw_statements
 from proxy.sql.lexer import Kind, split_statements, tokenize
 from proxy.sql.parse import UnparsedSql, parse, position
 from tests.conftest import Database
@@ -244,6 +244,39 @@ def test_keywords_are_postgresqls(database: Database) -> None:
     keywords = set(database.psql("SELECT word FROM pg_get_keywords()").split())
     assert set(parse_module._KEYWORDS) <= keywords
     assert {word for pair in parse_module._PAIRS for word in pair} <= keywords
+
+
+@pytest.mark.parametrize(
+    ("template", "unread"),
+    [
+        ("SELECT {} FROM t", "between insert"),
+        ("SELECT a.{}, b AS c FROM t", ""),
+        ("SELECT a FROM t ORDER BY {} DESC", "between insert"),
+        ("SELECT {}.a FROM s.{} WHERE {} = 'x' AND b IN (1)", "between insert values"),
+        ("SELECT 1 FROM t {}", "between insert values"),
+        ("SELECT 1 FROM t AS {} WHERE {}.x = 1", "between insert"),
+        ("UPDATE t SET {} = 1, b = {}", "between insert"),
+        ("INSERT INTO t ({}, b) VALUES (1, 2)", "exclude"),
+        ("INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET b = EXCLUDED.{}", ""),
+        ("DELETE FROM {} WHERE {}.a = 1 RETURNING {}", "between insert values"),
+        ("SELECT a::{} FROM t", ""),
+        ("WITH {} AS (SELECT 1) SELECT * FROM {}", "between insert recursive values"),
+    ],
+)
+def test_keywords_as_names(database: Database, template: str, unread: str) -> None:
+    """Wherever PostgreSQL takes one of its keywords as a name, so do we, but for these."""
+    refused = set()
+    for word in database.psql("SELECT word FROM pg_get_keywords()").split():
+        sql = template.replace("{}", word)
+        try:
+            raw_statements(sql)
+        except Disagreement:
+            continue
+        try:
+            read(sql)
+        except (UnparsedSql, Disagreement):
+            refused.add(word)
+    assert refused <= set(unread.split())
 
 
 def test_missing_attributes_stop_the_import() -> None:
