@@ -35,7 +35,6 @@ from proxy.wire.messages import (
 EMAIL, SSN = "public.customers.email", "public.customers.ssn"
 CUSTOMERS, VIEW, PLAIN = 16384, 16390, 16395
 TEXT, INT4, BYTEA = 25, 23, 17
-STARTUP_SECRET = b"a secret in clear"
 
 
 def sealed_column(name: str, *search: str) -> SealedColumn:
@@ -252,6 +251,11 @@ class Talk:
     def events(self) -> list[dict[str, Any]]:
         """The product's own fields of each event."""
         return [e.event["unmapped"]["sealgate"] for e in self.effects if isinstance(e, Record)]
+
+    @property
+    def policies(self) -> list[str]:
+        """The policy version each event names."""
+        return [e.event["policy"]["version"] for e in self.effects if isinstance(e, Record)]
 
 
 def session(source: SnapshotSource, terms: Terms | None = None) -> Session:
