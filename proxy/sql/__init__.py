@@ -1,8 +1,16 @@
 """What a statement does with sealed columns, found out from its text.
 
-Reading order: `lexer` (PostgreSQL's scanner; `literals` holds the grammar of literals), `parse`
-(sqlglot's parser on our tokens; `hardening` takes out of it what misreads PostgreSQL), `crosscheck`
-(libpg_query must have seen the same: `reading` is what is compared, `postgres_reading` and
-`sqlglot_reading` bring the two trees to it), `resolve` (which name is which column), `plan` (the
-result, as data), `planner` (all of it, cached), `rewrite` (a plan applied to a message).
+Reading order:
+
+    lexer, literals   PostgreSQL's scanner; text without its literals
+    parse, hardening  sqlglot's parser on our tokens, freed of what misreads PostgreSQL
+    crosscheck        libpg_query must see the same (`reading`, `postgres_reading`, `sqlglot_reading`)
+    plan              the result, as data
+    planner           text to plan, cached; `rows` for long lists
+    message           the stages of planning one message; `commands` for what is neither query nor write
+    analysis          one query or write: `draft` keeps the accounts, `scope` knows the names
+    resolve, sources, ordering, writes          queries, FROM, ORDER BY and the like, INSERT UPDATE DELETE
+    expressions, comparisons, assignment        what may be done with a sealed column, and to it
+    columns, tree, values, refusals             references, nodes, constants, reasons
+    rewrite           a plan applied to a message, and positions back
 """

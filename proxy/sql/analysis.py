@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from policy import Access
 from proxy.catalog import Catalog
-from proxy.sql import refusals, resolve, writes
+from proxy.sql import refusals, resolve, sources, writes
 from proxy.sql.commands import closing
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Token
@@ -106,7 +106,7 @@ def _merge(draft: Draft, tree: exp.Merge) -> Analysis:
     for node in tree.find_all(exp.Table):
         if (
             isinstance(node.this, exp.Identifier)
-            and resolve.table(draft, Scope(), node).shape.sealed
+            and sources.table(draft, Scope(), node).shape.sealed
         ):
             raise refusals.unsupported("MERGE", "Use INSERT ... ON CONFLICT, or UPDATE and INSERT.")
     draft.settle()

@@ -14,9 +14,11 @@ from typing import Final
 from sqlglot import exp
 
 from policy import Access
-from proxy.sql import expressions, refusals, resolve
+from proxy.sql import comparisons, expressions, refusals, resolve, sources
+from proxy.sql.columns import sealed_column
 from proxy.sql.draft import Draft
 from proxy.sql.scope import RowSource, Scope, SealedRef, Shape
+from proxy.sql.tree import only, row, unbracketed
 
 WRITES: Final = (exp.Insert, exp.Update, exp.Delete)
 
@@ -36,13 +38,13 @@ def write(draft: Draft, parent: Scope | None, node: exp.Expr) -> Shape:
 
 
 def _insert(draft: Draft, parent: Scope | None, node: exp.Insert) -> Shape:
-    resolve.only(node, "this", "expression", "default", "conflict", "returning", "with_")
+    only(node, "this", "expression", "default", "conflict", "returning", "with_")
     scope = resolve.with_queries(draft, parent, node)
     target, columns = _insert_target(draft, node.this)
     source = node.expression
     targets = tuple(columns)
     if isinstance(source, exp.Values):
-        resolve.only(source, "expressions")
+        only(source, "expressions")
         for row in source.expressions:
             cells = row.expressions if isinstance(row, exp.Tuple) else [row]
             if len(cells) > len(targets) and not target.shape.open and target.shape.sealed:
@@ -65,11 +67,11 @@ def _insert_target(draft: Draft, node: exp.Expr) -> tuple[RowSource, list[Sealed
     """The relation, and per column that gets a value the sealed column that it is."""
     names: Sequence[exp.Expr] | None = None
     if isinstance(node, exp.Schema):
-        resolve.only(node, "this", "expressions")
+        only(node, "this", "expressions")
         node, names = node.this, node.expressions
     if not isinstance(node, exp.Table) or not isinstance(node.this, exp.Identifier):
         raise refusals.not_understood()
-    target = resolve.table(draft, None, node)
+    target = sources.table(draft, None, node)
     if names is None:
         return target, [f.sealed for f in target.shape.fields]
     return target, [_target_column(draft, target, name) for name in names]
@@ -94,9 +96,7 @@ def _written(draft: Draft, targets: Sequence[SealedRef | None]) -> None:
 def _on_conflict(draft: Draft, scope: Scope, node: exp.Expr | None, target: RowSource) -> None:
     if node is None:
         return
-    resolve.only(
-        node, "action", "conflict_keys", "constraint", "expressions", "index_predicate", "where"
-    )
+    only(node, "action", "conflict_keys", "constraint", "expressions", "index_predicate", "where")
     rows = Scope(scope.parent, ctes=scope.ctes)
     rows.add(target)
     for key in node.args.get("conflict_keys") or ():
@@ -113,24 +113,24 @@ def _on_conflict(draft: Draft, scope: Scope, node: exp.Expr | None, target: RowS
 
 def _conflict_key(draft: Draft, scope: Scope, node: exp.Expr) -> None:
     inner = node.this if isinstance(node, exp.Ordered) else node
-    ref = expressions.sealed_column(draft, scope, inner)
+    ref = sealed_column(draft, scope, inner)
     if ref is None:
         expressions.walk(draft, scope, node, "in ON CONFLICT")
         return
-    expressions.conflict_term(draft, ref, inner)
+    comparisons.conflict_term(draft, ref, inner)
 
 
 # UPDATE.
 
 
 def _update(draft: Draft, parent: Scope | None, node: exp.Update) -> Shape:
-    resolve.only(node, "this", "expressions", "from_", "where", "returning", "with_")
+    only(node, "this", "expressions", "from_", "where", "returning", "with_")
     scope = resolve.with_queries(draft, parent, node)
     target = _target(draft, node)
     scope.add(target)
     clause = node.args.get("from_")
     if clause is not None:
-        resolve.from_items(draft, scope, [clause.this], ())
+        sources.from_items(draft, scope, [clause.this], ())
     _assignments(draft, scope, node.expressions, target)
     _where(draft, scope, node)
     return _returning(draft, scope, node, target)
@@ -141,7 +141,7 @@ def _target(draft: Draft, node: exp.Expr) -> RowSource:
         raise refusals.not_understood()
     if node.this.args.get("joins"):
         raise refusals.not_understood()
-    return resolve.table(draft, None, node.this)
+    return sources.table(draft, None, node.this)
 
 
 def _where(draft: Draft, scope: Scope, node: exp.Expr) -> None:
@@ -195,13 +195,13 @@ def _assign_row(
     draft: Draft, scope: Scope, targets: list[SealedRef | None], node: exp.Expr
 ) -> None:
     """`SET (a, b) = (x, y)`, `= ROW(x, y)`, `= (SELECT x, y)`"""
-    row = expressions.row(node)
-    if row is None and len(targets) == 1 and isinstance(node, exp.Paren):
-        row = [node]
-    if row is not None and len(row) == len(targets):
-        resolve.value_row(draft, scope, row, tuple(targets), direct=True)
+    fields = row(node)
+    if fields is None and len(targets) == 1 and isinstance(node, exp.Paren):
+        fields = [node]
+    if fields is not None and len(fields) == len(targets):
+        resolve.value_row(draft, scope, fields, tuple(targets), direct=True)
         return
-    inner = expressions.unbracketed(node)
+    inner = unbracketed(node)
     if not isinstance(inner, exp.Subquery):
         raise refusals.not_understood()
     shape = resolve.query(draft, scope, inner, tuple(targets))
@@ -213,11 +213,11 @@ def _assign_row(
 
 
 def _delete(draft: Draft, parent: Scope | None, node: exp.Delete) -> Shape:
-    resolve.only(node, "this", "using", "where", "returning", "with_")
+    only(node, "this", "using", "where", "returning", "with_")
     scope = resolve.with_queries(draft, parent, node)
     target = _target(draft, node)
     scope.add(target)
-    resolve.from_items(draft, scope, node.args.get("using") or (), ())
+    sources.from_items(draft, scope, node.args.get("using") or (), ())
     _where(draft, scope, node)
     return _returning(draft, scope, node, target)
 
@@ -236,7 +236,7 @@ def _returning(draft: Draft, scope: Scope, node: exp.Expr, target: RowSource) ->
     clause = node.args.get("returning")
     if clause is None:
         return Shape()
-    resolve.only(clause, "expressions")
+    only(clause, "expressions")
     for name in ("old", "new"):
         if all(source.name != name for source in scope.sources):
             scope.add(RowSource(name, target.shape, qualified_only=True))

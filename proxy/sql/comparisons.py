@@ -1,0 +1,248 @@
+"""What the server may compare: terms of equality, and NULL.
+
+A sealed column with equality becomes its term, `sealgate.eq(column)`, and what it is compared with
+becomes the term of a sealed value or of the same column. Between the two must stand the very
+operator: the tree's class is not enough, so the token is looked at.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlglot import exp
+
+from policy import Access
+from proxy.sql import assignment, expressions, refusals
+from proxy.sql.columns import column_span, column_tokens, sealed_column
+from proxy.sql.draft import Draft
+from proxy.sql.plan import Form, Use
+from proxy.sql.scope import Scope, SealedRef
+from proxy.sql.tree import row, text_at, unbracketed
+from proxy.sql.values import Value, chain, locate, word
+
+EQ: Final = "sealgate.eq("
+
+
+def equality(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+    left, right = node.this, node.expression
+    rows = row(left), row(right)
+    if rows[0] is not None and rows[1] is not None and len(rows[0]) == len(rows[1]):
+        for one, other in zip(rows[0], rows[1], strict=True):
+            if not _compared(draft, scope, one, other, node, in_row=True):
+                expressions.walk_all(draft, scope, (one, other), "in a row comparison")
+        return True
+    return _compared(draft, scope, left, right, node)
+
+
+def _compared(
+    draft: Draft,
+    scope: Scope,
+    left: exp.Expr,
+    right: exp.Expr,
+    node: exp.Expr,
+    *,
+    in_row: bool = False,
+) -> bool:
+    for one, other in ((left, right), (right, left)):
+        ref = sealed_column(draft, scope, one)
+        if ref is None:
+            continue
+        _require_equality(draft, ref)
+        start, end = column_span(draft, one)
+        quantified = None if in_row else _quantified(other)
+        if quantified is not None and one is left:
+            _check_operator(draft, node, end, end + 1)
+            _any(draft, ref, quantified)
+        else:
+            other_start, other_end = _term(draft, scope, ref, other)
+            if not in_row:
+                _check_operator(draft, node, min(end, other_end), max(start, other_start))
+        _as_term(draft, one)
+        return True
+    return False
+
+
+_OPERATORS: Final[dict[type[exp.Expr], tuple[list[str], ...]]] = {
+    exp.EQ: (["="],),
+    exp.NEQ: (["<>"], ["!="]),
+    exp.NullSafeEQ: (["is", "not", "distinct", "from"],),
+    exp.NullSafeNEQ: (["is", "distinct", "from"],),
+}
+
+
+def _check_operator(draft: Draft, node: exp.Expr, start: int, end: int) -> None:
+    """Between the operands must be the very operator: the tree's class is not enough."""
+    between = [token.value for token in draft.tokens[start:end]]
+    if between not in _OPERATORS[type(node)]:
+        raise refusals.not_understood("the operator of a comparison")
+
+
+def _require_equality(draft: Draft, ref: SealedRef) -> None:
+    if ref.column is None:
+        raise refusals.undeclared(ref.label)
+    if "equality" not in ref.column.search:
+        raise refusals.not_searchable(ref.label)
+    draft.touch(ref, Access.COMPARE)
+
+
+def _as_term(draft: Draft, node: exp.Expr) -> None:
+    """`email` becomes `sealgate.eq(email)`."""
+    tokens = draft.tokens
+    start, end = column_tokens(draft, unbracketed(node))
+    draft.edit(tokens[start].start, tokens[start].start, EQ)
+    draft.edit(tokens[end - 1].end, tokens[end - 1].end, ")")
+
+
+def conflict_term(draft: Draft, ref: SealedRef, node: exp.Expr) -> None:
+    """`ON CONFLICT (email)` infers the unique index on the column's terms."""
+    _require_equality(draft, ref)
+    _as_term(draft, node)
+
+
+def _term(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr) -> tuple[int, int]:
+    """The other side of a comparison becomes a term; returns the tokens where it stood."""
+    found = chain(node)
+    if found is not None:
+        value = locate(draft.tokens, found)
+        if value is None:
+            raise refusals.odd_cast(ref.label)
+        _seal_term(draft, ref, value)
+        return value.start, value.end
+    span = assignment.seal_values_column(draft, scope, node, ref)
+    if span is not None:
+        _as_term(draft, node)
+        return span
+    other = sealed_column(draft, scope, node)
+    if other is None:
+        raise refusals.not_comparable(ref.label)
+    if other.label != ref.label:
+        raise refusals.other_key_comparison(ref.label, other.label)
+    _as_term(draft, node)
+    return column_span(draft, node)
+
+
+def _seal_term(draft: Draft, ref: SealedRef, value: Value) -> None:
+    if word(draft.tokens, value.leaf) == "null":
+        draft.replace_around(value, "", "::bytea")
+    else:
+        draft.seal(value, ref, before=EQ, after=")", use=Use.COMPARED)
+
+
+def _quantified(node: exp.Expr) -> exp.Expr | None:
+    """What is inside ANY(...), SOME(...) or ALL(...)."""
+    if isinstance(node, (exp.Any, exp.All)):
+        inner: exp.Expr = node.this
+        # The brackets of ANY($1) are the operator's.
+        return inner.this if type(inner) is exp.Paren else inner
+    if isinstance(node, exp.Anonymous) and node.name in ("all", "some"):
+        return next(iter(node.expressions), None)
+    return None
+
+
+def _any(draft: Draft, ref: SealedRef, node: exp.Expr) -> None:
+    """`= ANY($1)`, `= ANY('{a,b}'::text[])`, `= ANY(ARRAY['a', $1])`"""
+    found = chain(node)
+    if found is not None:
+        value = locate(draft.tokens, found)
+        if value is None or (value.cast is not None and not value.cast.endswith("[]")):
+            raise refusals.odd_cast(ref.label)
+        draft.seal(value, ref, Form.TERMS, use=Use.COMPARED)
+        return
+    array = unbracketed(node)
+    cast = isinstance(array, exp.Cast)
+    if cast:
+        array = array.this
+    if not isinstance(array, exp.Array) or not array.expressions:
+        raise refusals.not_comparable(ref.label)
+    last = 0
+    for element in array.expressions:
+        item = chain(element)
+        value = locate(draft.tokens, item) if item is not None else None
+        if value is None:
+            raise refusals.not_comparable(ref.label)
+        _seal_term(draft, ref, value)
+        last = value.end
+    if cast:
+        _retype_array(draft, ref, last)
+
+
+def _retype_array(draft: Draft, ref: SealedRef, bracket: int) -> None:
+    """`ARRAY[...]::text[]`: the elements are bytea now."""
+    tokens = draft.tokens
+    found = draft.type_at(bracket + 2)
+    if text_at(draft, bracket) != "]" or text_at(draft, bracket + 1) != "::" or found is None:
+        raise refusals.odd_cast(ref.label)
+    draft.edit(tokens[bracket + 1].start, tokens[found.end - 1].end, "::bytea[]")
+
+
+def in_list(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+    """`email IN ('a', $1)`, `(id, email) IN ((1, 'a'))`"""
+    fields = row(node.this)
+    if fields is not None:
+        return _row_in(draft, scope, fields, node)
+    ref = sealed_column(draft, scope, node.this)
+    if ref is None:
+        return False
+    _require_equality(draft, ref)
+    if not node.expressions or node.args.get("query") or node.args.get("unnest"):
+        raise refusals.misuse(ref.label, "in a subquery that an expression uses")
+    _, end = column_span(draft, node.this)
+    end += word(draft.tokens, end) == "not"
+    if word(draft.tokens, end) != "in" or text_at(draft, end + 1) != "(":
+        raise refusals.not_understood()
+    _as_term(draft, node.this)
+    for item in node.expressions:
+        _term(draft, scope, ref, item)
+    return True
+
+
+def _row_in(draft: Draft, scope: Scope, fields: list[exp.Expr], node: exp.Expr) -> bool:
+    refs = [sealed_column(draft, scope, part) for part in fields]
+    if not any(refs):
+        return False
+    items = [row(item) for item in node.expressions]
+    if not items or any(item is None or len(item) != len(fields) for item in items):
+        label = next(ref.label for ref in refs if ref is not None)
+        raise refusals.misuse(label, "in a row comparison with something else than rows")
+    for place, ref in enumerate(refs):
+        parts = [item[place] for item in items if item is not None]
+        if ref is None:
+            expressions.walk_all(draft, scope, [fields[place], *parts], "in a row comparison")
+            continue
+        _require_equality(draft, ref)
+        _as_term(draft, fields[place])
+        for part in parts:
+            _term(draft, scope, ref, part)
+    return True
+
+
+def is_null(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+    null = isinstance(node.expression, exp.Null)
+    found = chain(node.this)
+    if found is not None and null and isinstance(found.leaf, exp.Parameter):
+        value = locate(draft.tokens, found)
+        if value is not None:
+            draft.presence(value)
+        return True
+    ref = sealed_column(draft, scope, node.this)
+    if ref is None:
+        return False
+    if not null:
+        raise refusals.misuse(ref.label, "in IS TRUE")
+    draft.touch(ref, Access.PRESENCE)
+    return True
+
+
+def case_conditions(draft: Draft, scope: Scope, node: exp.Expr) -> None:
+    subject: exp.Expr | None = node.this
+    conditions = [branch.this for branch in node.args["ifs"]]
+    ref = sealed_column(draft, scope, subject) if subject is not None else None
+    if ref is not None and subject is not None:
+        _require_equality(draft, ref)
+        _as_term(draft, subject)
+        for condition in conditions:
+            _term(draft, scope, ref, condition)
+        return
+    if subject is not None:
+        expressions.walk(draft, scope, subject)
+    expressions.walk_all(draft, scope, conditions, "as a condition")
