@@ -135,8 +135,10 @@ def carried(
 
 
 def _compared_text(source: LogicalType, target: LogicalType, canonical: bytes) -> bytes:
-    # text = bpchar compares as text, IN over bpchar as bpchar: they part on trailing blanks.
-    if target.name == "bpchar" and canonical.endswith(b" "):
+    # varchar = bpchar compares as bpchar, text = bpchar as text, bpchar IN (text, ...) as bpchar: they part on
+    # trailing blanks.
+    blanks = target.name == "bpchar" and canonical.endswith(b" ")
+    if blanks or (source.name, target.name) == ("bpchar", "varchar"):
         raise _server_only(source, target)
     return target.equality_form(convert(source, target, canonical))
 
@@ -165,12 +167,14 @@ def _compared_single(
 def _widened(
     source: LogicalType, target: LogicalType, canonical: bytes, settings: Settings
 ) -> bytes:
+    beyond = False
     try:
         return target.equality_form(convert(source, target, canonical, settings))
     except CellError:
-        if source.name in _DATETIMES:
-            return UNMATCHED  # Beyond every timestamp there is.
-        raise
+        beyond = source.name in _DATETIMES  # A date past every timestamp: `=` finds none, IN fails.
+        if not beyond:
+            raise
+    raise _server_only(source, target)
 
 
 def _narrowed(

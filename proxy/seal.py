@@ -186,7 +186,12 @@ def _sent_type(snapshot: Snapshot, seal: Seal, declared: int) -> LogicalType:
 def _untyped(snapshot: Snapshot, seal: Seal) -> LogicalType:
     """The type that a value without one of its own has in this place."""
     cast = _cast_of(seal)
-    return replace(cast or column_type(snapshot, seal.column), modifier=-1)
+    if cast is not None:
+        return replace(cast, modifier=-1)
+    column = column_type(snapshot, seal.column)
+    if seal.use is Use.COMPARED and column.name == "varchar":
+        return TYPES["text"]  # The server has no operator of varchar's own: it compares as text.
+    return replace(column, modifier=-1)
 
 
 def _check_types(seal: Seal, given: LogicalType, target: LogicalType) -> None:
@@ -209,8 +214,6 @@ def parameter_type(snapshot: Snapshot, seal: Seal, declared: int) -> int:
         given = _untyped(snapshot, seal)
     except ValueRefused:
         return BYTEA_OID  # A column that a reload has taken away; Bind says so.
-    if seal.cast is None and seal.use is Use.COMPARED and given.name == "varchar":
-        given = TYPES["text"]  # The server has no operator of varchar's own: it compares as text.
     return given.array_oid if seal.form is Form.TERMS else given.oid
 
 

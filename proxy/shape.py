@@ -14,7 +14,7 @@ Every other field is relayed unread. A result without `bytea` is relayed without
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from proxy.catalog import Catalog
@@ -96,4 +96,7 @@ def _column(
         declared = catalog.column(field.table, field.number)
         return Column(field.table, declared.label if declared else None, sealed_type)
     logical = type_of(output) if output is not None else None
+    if logical is not None:
+        # A value beside the column's own, in COALESCE for instance, has not gone through its modifier.
+        logical = replace(logical, modifier=-1)
     return Column(field.table, None, logical)
