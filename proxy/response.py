@@ -23,6 +23,7 @@ from proxy.shape import NO_ROWS, Shape, read_shape
 from proxy.snapshot import Authority
 from proxy.sql.plan import StatementPlan
 from proxy.state import IDLE, State
+from proxy.statements import deallocated
 from proxy.tampering import tampered_event
 from proxy.wire.framing import HEADER_SIZE, BadMessage, MessageBuffer
 from proxy.wire.messages import (
@@ -324,6 +325,9 @@ class Response:
 
     def command_complete(self, data: bytes, position: int, end: int) -> bytes | None:
         tag = one_cstring(data[position + HEADER_SIZE : end])
+        if tag[:3] in (b"DEA", b"DIS"):
+            head = self._state.inflight.expect(COMMAND_COMPLETE)
+            deallocated(self._state.prepared, tag, _text(head))
         self._completed(COMMAND_COMPLETE, _affected(tag))
         return None
 
@@ -517,6 +521,14 @@ def _over(records: list[Effect], sqlstate: str, text: str, hint: str) -> Session
     return SessionOver(
         [*records, ToClient(error_response("FATAL", sqlstate, text, hint)), Close(text)]
     )
+
+
+def _text(head: Owed) -> str:
+    """The text of the statement, "" where it is one of several."""
+    if head.query is not None:
+        return head.query.stripped.text if len(head.query.plans) == 1 else ""
+    prepared = head.portal.prepared if head.portal is not None else None
+    return prepared.stripped.text if prepared is not None else ""
 
 
 _DIGITS: Final = 20

@@ -22,6 +22,8 @@ Outputs = tuple[str | None, ...] | None
 Mask = Callable[[bytes], bytes | None]
 
 _REMEMBERED = 4096
+_SHAPES_BYTES = 4 << 20
+"""RowDescriptions that are remembered, by their size on the wire; in memory each takes about ten times that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +39,24 @@ class Snapshot:
         init=False, repr=False, compare=False, default_factory=dict
     )
     """RowDescriptions read so far, by body and the plan's outputs."""
+    _shapes_bytes: list[int] = field(
+        init=False, repr=False, compare=False, default_factory=lambda: [0]
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "planner", Planner(self.catalog))
         object.__setattr__(self, "masks", _masks(self.policy, self.catalog))
 
     def remember_shape(self, key: tuple[bytes, Outputs], shape: Shape) -> None:
-        """Bounded: statements without number would otherwise fill the memory."""
-        if len(self.shapes) >= _REMEMBERED:
+        """Bounded: wide results of statements without number would otherwise fill the memory."""
+        size = len(key[0])
+        if size * 64 > _SHAPES_BYTES:
+            return
+        if len(self.shapes) >= _REMEMBERED or self._shapes_bytes[0] + size > _SHAPES_BYTES:
             self.shapes.clear()
+            self._shapes_bytes[0] = 0
         self.shapes[key] = shape
+        self._shapes_bytes[0] += size
 
     def type_of(self, column: str) -> LogicalType | None:
         """The logical type of a declared column, None for one that is not declared any more."""

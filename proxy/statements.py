@@ -4,15 +4,17 @@ A client may use a name before the server has confirmed it (pipelining), so name
 sends Parse or Bind and taken back when the server turns out to have refused or discarded that message.
 Each announcement is a `Change`; undoing an older one under a newer leaves the newer in place.
 
-The server is the authority on whether a name exists. An entry that it has dropped meanwhile (DEALLOCATE,
-end of transaction) does no harm: using it draws the server's own error.
+The server is the authority on whether a name exists. An entry that it has dropped meanwhile (end of transaction)
+does no harm: using it draws the server's own error. Drivers that drop statements by SQL do so without end, so
+DEALLOCATE and DISCARD ALL are followed (`deallocated`); announcements that the server has not seen yet stay.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from proxy.edited import Edited
 from proxy.execution import Execution
@@ -62,7 +64,7 @@ T = TypeVar("T")
 class Change(Generic[T]):
     """One announcement of a name, until the server has confirmed (`keep`) or refused it (`undo`)."""
 
-    __slots__ = ("_name", "_names", "older", "value")
+    __slots__ = ("_name", "_names", "confirmed", "older", "value")
 
     def __init__(
         self, names: Names[T], name: bytes, value: T | None, older: Change[T] | None
@@ -71,9 +73,11 @@ class Change(Generic[T]):
         self._name = name
         self.value = value
         self.older = older
+        self.confirmed = False
 
     def keep(self) -> None:
         """The server has answered the message: what the name meant before is history."""
+        self.confirmed = True
         self.older = None
         if self.value is None:
             self._names.forget(self._name, self)
@@ -104,6 +108,20 @@ class Names(Generic[T]):
     def clear(self) -> None:
         self._newest.clear()
 
+    def dropped(self, name: bytes) -> None:
+        """The server knows the name no more; what is announced and not confirmed comes after that."""
+        newest = change = self._newest.get(name)
+        if newest is not None and newest.confirmed:
+            del self._newest[name]
+        while change is not None:
+            if change.older is not None and change.older.confirmed:
+                change.older = None
+            change = change.older
+
+    def all_dropped(self) -> None:
+        for name in list(self._newest):
+            self.dropped(name)
+
     def __len__(self) -> int:
         return len(self._newest)
 
@@ -123,3 +141,19 @@ class Names(Generic[T]):
             newest = newest.older
         if newest is not None:
             newest.older = change.older
+
+
+_DEALLOCATE: Final = re.compile(
+    r'\s*deallocate\s+(?:prepare\s+)?(?:([a-z_][a-z0-9_$]*)|"((?:[^"]|"")+)")\s*;?\s*\Z',
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def deallocated(names: Names[Prepared], tag: bytes, statement: str) -> None:
+    """A statement that drops prepared statements has completed. A spelling that is not known drops nothing here."""
+    if tag in (b"DEALLOCATE ALL", b"DISCARD ALL"):
+        names.all_dropped()
+    elif tag == b"DEALLOCATE" and (found := _DEALLOCATE.match(statement)) is not None:
+        bare, quoted = found.groups()
+        name = bare.lower() if bare else quoted.replace('""', '"')
+        names.dropped(name.encode())

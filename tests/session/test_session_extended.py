@@ -306,3 +306,36 @@ def test_plain_statements_are_relayed_byte_for_byte() -> None:
     received = [reply("12"), fields("note", table=PLAIN), row("x"), done("SELECT 1"), ready()]
     talk.server(*received)
     assert talk.to_client == split(b"".join(received))
+
+
+@pytest.mark.parametrize(
+    ("sql", "tag"),
+    [
+        ("DEALLOCATE s", "DEALLOCATE"),
+        ('deallocate prepare "s";', "DEALLOCATE"),
+        ("DEALLOCATE ALL", "DEALLOCATE ALL"),
+        ("DISCARD ALL", "DISCARD ALL"),
+    ],
+)
+def test_statements_dropped_by_sql_are_forgotten(sql: str, tag: str) -> None:
+    """psycopg drops them so, without end; one that is announced behind it stays."""
+    talk = Talk()
+    talk.client(parse(name=b"s"), SYNC, query(sql), parse(INSERT, b"t"), SYNC)
+    talk.server(reply("1"), ready(), done(tag), ready())
+    assert talk.session._state is not None
+    names = talk.session._state.prepared
+    assert names.get(b"s") is None
+    assert names.get(b"t") is not None
+    talk.server(error("42P05"), ready())
+    assert len(names) == 0
+
+
+def test_wide_results_without_number_do_not_fill_the_memory() -> None:
+    """Descriptions are remembered by their size."""
+    source = SnapshotSource(snapshot())
+    talk = Talk(source=source)
+    for number in range(400):
+        talk.client(query(f"SELECT {number}"))
+        names = [f"c{number}_{i}" for i in range(800)]
+        talk.server(fields(*names), done("SELECT 0"), ready())
+    assert sum(len(body) for body, _ in source.current.shapes) <= 4 << 20

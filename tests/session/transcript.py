@@ -104,13 +104,13 @@ def seal(text: str, column: str = EMAIL) -> bytes:
 
 
 def fields(*names: str, table: int = CUSTOMERS, form: int = 0) -> bytes:
-    """RowDescription of columns of one table; `?` is an integer expression."""
+    """RowDescription of columns of one table; any other name is an integer expression."""
     numbers = {a.name: a for r in CATALOG.relations if r.oid == table for a in r.attributes}
     described = []
     for name in names:
         attribute = numbers.get(name)
         if attribute is None:
-            described.append(Field(b"?column?", 0, 0, INT4, 4, -1, form))
+            described.append(Field(name.encode(), 0, 0, INT4, 4, -1, form))
         else:
             oid = attribute.type_oid
             length = 4 if oid == INT4 else -1
