@@ -162,6 +162,7 @@ def carried(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
     if ref is None:
         expressions.walk(draft, scope, node)
     elif isinstance(inner, (exp.Case, exp.Anonymous)):
+        _check_unmixed(draft, scope, inner, ref)
         # Values next to the column's own are sealed by its keys, which is as good as comparing.
         before = len(draft.marks) + len(draft.parameters)
         sealable(draft, scope, inner, ref, direct=False)
@@ -170,15 +171,28 @@ def carried(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
     return ref
 
 
+def _check_unmixed(draft: Draft, scope: Scope, node: exp.Expr, ref: SealedRef) -> None:
+    """Columns beside a sealed one in COALESCE or CASE must be the same one."""
+    node = unbracketed(node)
+    for branch in _branches(draft, node):
+        _check_unmixed(draft, scope, branch, ref)
+    if isinstance(node, exp.Column):
+        other = sealed_column(draft, scope, node)
+        if other is None or other.label != ref.label:
+            raise refusals.mixed(ref.label)
+
+
+def _branches(draft: Draft, node: exp.Expr) -> list[exp.Expr]:
+    if isinstance(node, exp.Case):
+        return case_branches(node)
+    return list(node.expressions) if _is_coalesce(draft, node) else []
+
+
 def _carrier(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
     node = unbracketed(node)
     if isinstance(node, exp.Column):
         return sealed_column(draft, scope, node)
     if isinstance(node, exp.Subquery):
         return resolve.query(draft, scope, node).sealed
-    branches: list[exp.Expr] = []
-    if isinstance(node, exp.Case):
-        branches = case_branches(node)
-    elif _is_coalesce(draft, node):
-        branches = node.expressions
-    return next((ref for b in branches if (ref := _carrier(draft, scope, b)) is not None), None)
+    found = (_carrier(draft, scope, branch) for branch in _branches(draft, node))
+    return next((ref for ref in found if ref is not None), None)
