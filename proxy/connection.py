@@ -57,6 +57,7 @@ class Client(asyncio.Protocol):
         self._session: Session | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._startup: asyncio.TimerHandle | None = None
+        self._goodbye: asyncio.TimerHandle | None = None
         self._server_is_full = False
         self._closing = False
         self._draining = False
@@ -179,7 +180,8 @@ class Client(asyncio.Protocol):
         transport = self._transport
         if transport is not None and not transport.is_closing():
             transport.close()
-            asyncio.get_running_loop().call_later(_GOODBYE_SECONDS, transport.abort)
+            later = asyncio.get_running_loop().call_later
+            self._goodbye = later(_GOODBYE_SECONDS, transport.abort)
 
     def _abort(self) -> None:
         """End without another word."""
@@ -191,6 +193,8 @@ class Client(asyncio.Protocol):
     def _gone(self) -> None:
         """The client's connection is no more. A TLS handshake that fails ends it without `connection_lost`."""
         self._cancel_startup()
+        if self._goodbye is not None:
+            self._goodbye.cancel()  # It would keep the session, and what it has buffered, alive.
         if not self._closing:
             self._perform(self._core.client_gone())
         self._closing = True

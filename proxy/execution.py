@@ -7,8 +7,9 @@ A longer result is released in parts; each part has its event, with the same exe
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from policy import Access, Outcome
@@ -37,13 +38,13 @@ def recorded(plan: StatementPlan) -> bool:
 
 
 class Tally:
-    """Cells by (column, outcome), their ids, and the key versions that opened them."""
+    """Cells by (column, outcome), their ids by column, and the key versions that opened them."""
 
     __slots__ = ("cell_ids", "cells", "versions")
 
     def __init__(self) -> None:
         self.cells: Counter[tuple[str, UseName]] = Counter()
-        self.cell_ids: list[tuple[str, bytes]] = []
+        self.cell_ids: defaultdict[str, list[bytes]] = defaultdict(list)
         self.versions: set[tuple[str, int]] = set()
 
     def clear(self) -> None:
@@ -136,7 +137,10 @@ class Execution:
                     command=self.plan.command if self.plan is not None else "OTHER",
                     rows=self.rows or affected or 0,
                     cell_ids=tuple(
-                        c for column, c in self.tally.cell_ids if _table(column) == table
+                        cell
+                        for column, cells in self.tally.cell_ids.items()
+                        if _table(column) == table
+                        for cell in cells
                     ),
                     cell_ids_complete=True,
                     execution=self.uid,
@@ -221,6 +225,7 @@ class SimpleQuery:
         self.execution = None
 
 
+@lru_cache(maxsize=1024)
 def _table(column: str) -> str:
     schema, table, _ = column_parts(column)
     return label(schema, table)

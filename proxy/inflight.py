@@ -21,7 +21,7 @@ flight.
 An ErrorResponse to an extended-query entry makes the server discard everything up to the next Sync
 (`ignore_till_sync` in src/backend/tcop/postgres.c); `fail` does the same to the queue and undoes what the discarded
 messages had announced. While no Sync has come yet, `skipping` is set and the request side announces nothing. An
-error between two messages (statement_timeout) has no entry and the same effect.
+error between two messages has no entry and the same effect.
 
 In copy-in mode the server ignores Sync (CopyGetData in src/backend/commands/copyfromparse.c): `begin_copy_in` takes
 those out that the client had pipelined, and `push` queues none until the client's CopyDone or CopyFail. A copy that

@@ -156,10 +156,13 @@ class Response:
                 break
             read = _READERS.get(kind)
             if read is not None:
-                self._out.append(data[mark:position])
+                if mark < position:
+                    self._out.append(data[mark:position])
+                    mark = position
                 instead = read(self, data, position, end)
-                self._out.append(data[position:end] if instead is None else instead)
-                mark = end
+                if instead is not None:
+                    self._out.append(instead)
+                    mark = end
             position = end
         if position > size:
             self._passing = position - size

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from binascii import unhexlify
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from keystore import DataKey, TamperedValue, cell_id, key_id, looks_sealed
@@ -27,6 +28,7 @@ from proxy.wire.framing import INT32, LENGTH, UINT16, BadMessage
 from proxy.wire.messages import DATA_ROW, format_of, message
 
 HEX_MAGIC: Final = b"\\x5ea1"
+_HEX: Final = b"\\x"
 _ESCAPE_MAGIC: Final = b"^\\241"
 _ESCAPED: Final = re.compile(rb"\\(\\|[0-3][0-7][0-7])")
 
@@ -111,7 +113,21 @@ class RowProgram:
 def compile_cell(
     column: Column, format_code: int, authority: Authority, settings: Settings
 ) -> CellProgram:
-    """The program of one field; what a key means for this principal is worked out at its first value."""
+    """The program of one field. In text form the value itself shows what bytea_output is at this moment."""
+    if format_code:
+        return _unsealing(column, format_code, authority, settings)
+    as_hex, as_escape = (
+        _unsealing(column, format_code, authority, replace(settings, bytea_output=output))
+        for output in ("hex", "escape")
+    )
+    # Not reported by the server, and changed by more than SET: functions, rollbacks, ALTER ROLE.
+    return lambda wire, tally: (as_hex if wire[:2] == _HEX else as_escape)(wire, tally)
+
+
+def _unsealing(
+    column: Column, format_code: int, authority: Authority, settings: Settings
+) -> CellProgram:
+    """What a key means for this principal is worked out at its first value."""
     keys = authority.snapshot.keyset.data_keys
     declared = column.label
     typed = column.logical is not None
@@ -155,6 +171,7 @@ def _compile_key(
         return _withhold(key, refuse=snapshot.policy.denied_value == "error")
     encode = _encoder(logical, column, format_code, settings)
     counted: tuple[str, UseName] = (key.column, "clear" if mask is None else "masked")
+    column_label = key.column
     version = (key.column, key.version)
 
     def release(value: bytes, tally: Tally) -> bytes | None:
@@ -164,7 +181,7 @@ def _compile_key(
             raise BadCell(column, value, key, "the stored value failed authentication") from None
         tally.cells[counted] += 1
         tally.versions.add(version)
-        tally.cell_ids.append((key.column, cell_id(value)))
+        tally.cell_ids[column_label].append(cell_id(value))
         if mask is not None and plaintext is not None:
             plaintext = mask(plaintext)
         if plaintext is None:
@@ -172,7 +189,7 @@ def _compile_key(
         try:
             return encode(plaintext)
         except CellError as error:
-            raise UnshowableCell(key.column, error.sqlstate, str(error)) from None
+            raise UnshowableCell(key.column, error.sqlstate, error.message) from None
 
     return release
 
@@ -187,13 +204,14 @@ class UnshowableCell(Exception):
 
 
 def _withhold(key: DataKey, *, refuse: bool) -> CellProgram:
+    column_label = key.column
     counted: tuple[str, UseName] = (key.column, "withheld")
 
     def withhold(value: bytes, tally: Tally) -> bytes | None:
         if refuse:
             raise Withheld(key.column)
         tally.cells[counted] += 1
-        tally.cell_ids.append((key.column, cell_id(value)))
+        tally.cell_ids[column_label].append(cell_id(value))
         return None
 
     return withhold

@@ -107,6 +107,7 @@ class Session:
     def record_failed(self) -> list[Effect]:
         """An event could not be written and the configuration says deny: nothing more is released."""
         self._over = True
+        self._forget()
         text = "the access log cannot be written, so nothing may be released"
         hint = "Sealgate's log says why. [audit] on_failure decides."
         return [ToClient(error_response("FATAL", "58030", text, hint)), Close(text)]
@@ -190,7 +191,7 @@ class Session:
             interrupted = []
         hint = "Sealgate's log says where. Nothing was released that is not on record."
         told = ToClient(error_response("FATAL", "XX000", text, hint))
-        self._request = self._response = None
+        self._forget()
         return [*interrupted, Fault(fault), told, *self._end(text)]
 
     def _ended_by(self, effects: list[Effect]) -> list[Effect]:
@@ -205,7 +206,13 @@ class Session:
         self._over = True
         if self._handshake.phase is not Phase.DONE:
             return [Close(reason)]  # No session was opened.
-        return [*self._interrupted(), Record(session_closed(self.origin, reason)), Close(reason)]
+        interrupted = self._interrupted()
+        self._forget()
+        return [*interrupted, Record(session_closed(self.origin, reason)), Close(reason)]
+
+    def _forget(self) -> None:
+        """What is buffered goes now: the session itself stays until its transports are collected."""
+        self._request = self._response = None
 
     def _interrupted(self) -> list[Effect]:
         if self._request is None or self._response is None:

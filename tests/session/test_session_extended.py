@@ -116,7 +116,7 @@ def test_an_error_before_the_sync_was_sent(at: int) -> None:
 
 
 def test_an_error_between_messages() -> None:
-    """statement_timeout fires while the server waits for the rest: it skips to Sync without an entry of ours."""
+    """The server skips to Sync without an entry of ours."""
     talk = Talk()
     talk.client(parse(), FLUSH)
     talk.server(reply("1"))
