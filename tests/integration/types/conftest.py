@@ -43,3 +43,10 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
     seed = int(os.environ.get("TYPES_SEED", random.SystemRandom().getrandbits(32)))
     print(f"TYPES_SEED={seed} for {request.node.nodeid}")
     return random.Random(seed)
+
+
+@pytest.fixture(params=[1, pytest.param(10, marks=pytest.mark.long)], ids=["some", "many"])
+def scale(request: pytest.FixtureRequest) -> int:
+    """How many times the usual number of random values: `make test-long` takes more."""
+    found: int = request.param
+    return found

@@ -52,9 +52,9 @@ def assert_kept_secret(client: Client, secrets: list[str]) -> None:
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-def test_parameters_in_text(twins: Twins, rng: random.Random, column: str) -> None:
+def test_parameters_in_text(twins: Twins, rng: random.Random, column: str, scale: int) -> None:
     """A parameter's text form is read, refused and answered (text and binary) as by the server."""
-    given = texts(column, rng, 25)
+    given = texts(column, rng, 20 * scale)
     comparison = Comparison(twins)
     for text in given:
         statement = Statement(insert(column, "$1"), (text.encode(),), result=rng.choice((0, 1)))
@@ -64,11 +64,12 @@ def test_parameters_in_text(twins: Twins, rng: random.Random, column: str) -> No
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-def test_parameters_in_binary(twins: Twins, rng: random.Random, column: str) -> None:
+def test_parameters_in_binary(twins: Twins, rng: random.Random, column: str, scale: int) -> None:
     """So is its binary form; damaged ones give the server's SQLSTATE."""
     logical = TYPES[column]
-    given = canonical(logical, [text.encode() for text in texts(column, rng, 15)])
-    given += [damaged(rng, value) for value in rng.sample(given, min(12, len(given)))]
+    given = canonical(logical, [text.encode() for text in texts(column, rng, 10 * scale)])
+    given = rng.sample(given, min(25 * scale, len(given)))
+    given += [damaged(rng, value) for value in given[: 8 * scale]]
     comparison = Comparison(twins)
     for value in given:
         sql = insert(column, "$1")
@@ -91,11 +92,11 @@ def literals(column: str, text: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-def test_literals(twins: Twins, rng: random.Random, column: str) -> None:
+def test_literals(twins: Twins, rng: random.Random, column: str, scale: int) -> None:
     """A literal means the same in every spelling, and in a simple query."""
-    given = [text for text in texts(column, rng, 15) if len(text) < 500]
+    given = [text for text in texts(column, rng, 15 * scale) if len(text) < 500]
     comparison = Comparison(twins)
-    for text in rng.sample(given, 18):
+    for text in rng.sample(given, min(10 * scale, len(given))):
         for literal in literals(column, text):
             comparison.try_one(Statement(insert(column, literal)))
     comparison.check(comparison.tried)
@@ -242,7 +243,7 @@ def test_declared_types_other_than_the_columns(twins: Twins, column: str, format
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-def test_parameters_with_a_cast(twins: Twins, rng: random.Random, column: str) -> None:
+def test_parameters_with_a_cast(twins: Twins, rng: random.Random, column: str, scale: int) -> None:
     """`$1::type` converts a parameter of any declared type explicitly; undeclared, it has the cast's type."""
     comparison = Comparison(twins)
     names = ["text", "varchar(3)", "char(4)", "int2", "int4", "int8", "numeric(4,1)", "float4"]
@@ -257,7 +258,7 @@ def test_parameters_with_a_cast(twins: Twins, rng: random.Random, column: str) -
         "jsonb",
         "bytea",
     ]
-    for _ in range(40):
+    for _ in range(25 * scale):
         declared = rng.choice(list(SAMPLES))
         logical = BY_NAME[declared]
         sample = rng.choice(SAMPLES[declared]).encode()
