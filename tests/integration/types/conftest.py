@@ -28,13 +28,18 @@ def twin_shop(
     database.postgres.drop_database(database.name)
 
 
-@pytest.fixture
-def twins(twin_shop: Shop) -> Iterator[Twins]:
-    """Both twins, empty, under the server's default settings."""
+@pytest.fixture(scope="module")
+def _twins(twin_shop: Shop) -> Iterator[Twins]:
     found = Twins(Client(twin_shop.database.dsn("shop_app")), Client(twin_shop.dsn()))
-    found.clear()
     yield found
     found.close()
+
+
+@pytest.fixture
+def twins(_twins: Twins) -> Twins:
+    """Both twins, empty, under the server's default settings."""
+    _twins.reset()
+    return _twins
 
 
 @pytest.fixture

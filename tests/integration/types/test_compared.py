@@ -10,7 +10,6 @@ import pytest
 from tests.cells.test_forms import canonical
 from tests.integration.types.test_written import BY_NAME, SAMPLES, texts
 from tests.integration.types.twins import (
-    COLUMNS,
     SEARCHABLE,
     TYPES,
     Comparison,
@@ -40,16 +39,15 @@ STORED: dict[str, tuple[str, ...]] = {
 
 
 @pytest.fixture
-def filled(twins: Twins) -> Twins:
-    """Both twins hold the same values of every type, and a NULL."""
+def filled(twins: Twins, request: pytest.FixtureRequest) -> Twins:
+    """Both twins hold the same values in the column that the test is about, and a NULL."""
     twins.use("SET TimeZone = 'Europe/Berlin'")
-    for column in SEARCHABLE:
-        for i, text in enumerate((*STORED[TYPES[column].name], None)):
-            number = 1000 * list(COLUMNS).index(column) + i
-            value = "NULL" if text is None else quoted(text)
-            sql = f"INSERT INTO {{t}} (id, {column}) VALUES ({number}, {value})"
-            expected, got = twins.run(Statement(sql))
-            assert expected == got
+    column = request.node.callspec.params.get("column", "c_timestamptz")
+    for number, text in enumerate((*STORED[TYPES[column].name], None)):
+        value = "NULL" if text is None else quoted(text)
+        sql = f"INSERT INTO {{t}} (id, {column}) VALUES ({number}, {value})"
+        expected, got = twins.run(Statement(sql))
+        assert expected == got
     return twins
 
 

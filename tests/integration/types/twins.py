@@ -124,6 +124,10 @@ class Client:
         for setting in settings:
             self.must(setting)
 
+    def forget(self) -> None:
+        self._settings.clear()
+        self.must("DISCARD ALL")
+
     def must(self, sql: str) -> pq.abc.PGresult:
         result = self.connection.exec_(sql.encode())
         assert result.status in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK), (
@@ -200,6 +204,13 @@ class Twins:
     def run(self, statement: Statement) -> tuple[Answer, Answer]:
         """(what the plain twin answers, what the sealed one does)"""
         return self.server.run(statement, "plain"), self.proxy.run(statement, "twin")
+
+    def reset(self) -> None:
+        """As if both had just connected, to empty tables."""
+        for client in (self.server, self.proxy):
+            client.messages.clear()
+            client.forget()
+        self.clear()
 
     def clear(self) -> None:
         self.server.must("DELETE FROM plain")
