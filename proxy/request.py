@@ -6,6 +6,7 @@ touches nothing is relayed byte for byte, in one run with its neighbours.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
@@ -130,6 +131,11 @@ class Request:
         )
         # The server drops the unnamed ones when it comes to this message; it may never.
         changes = (state.prepared.set(b"", None), state.portals.set(b"", None))
+        if state.seals_parameters and _SQL_EXECUTE.search(stripped.text):
+            self._refused(self._execution(None, stripped, "simple"), _EXECUTE_BY_SQL)
+            query = SimpleQuery(plan.statements[:1], stripped, frozenset({0}))
+            state.inflight.push(Owed(Kind.QUERY, query=query, changes=changes))
+            return message(QUERY, refuse_sql(_EXECUTE_BY_SQL).encode() + b"\x00")
         if plan.untouched:
             query = SimpleQuery(plan.statements, stripped)
             state.inflight.push(Owed(Kind.QUERY, query=query, changes=changes))
@@ -200,6 +206,8 @@ class Request:
             if max(statement.parameters) > _MOST_PARAMETERS:
                 raise ValueRefused(_TOO_MANY_PARAMETERS)
             types.extend([0] * (max(statement.parameters) - len(types)))
+            # SQL's EXECUTE would reach the same statement with its values as plain literals.
+            self._state.seals_parameters = True
         for number, seal in statement.parameters.items():
             types[number - 1] = BYTEA_OID if seal.form is Form.VALUE else BYTEA_ARRAY_OID
         return write_parse(Parse(parse.name, query, tuple(types)))
@@ -327,6 +335,15 @@ class Request:
         )
 
 
+_SQL_EXECUTE: Final = re.compile(
+    r"(?:\A|;)(?:\s|--[^\n\r]*|/\*.*?\*/)*+(?:explain\b[^;]*?\s)?execute\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_EXECUTE_BY_SQL: Final = Refusal(
+    "0A000",
+    "SQL EXECUTE is not supported in a session that has prepared a statement with sealed parameters",
+    "Bind the prepared statement by the protocol, as the driver that prepared it does.",
+)
 _SEVERAL_COMMANDS: Final = Refusal(
     "42601",
     "cannot insert multiple commands into a prepared statement",

@@ -38,6 +38,8 @@ class State:
     prepared: Names[Prepared] = field(default_factory=Names)
     portals: Names[Portal] = field(default_factory=Names)
     executions: int = 0
+    seals_parameters: bool = False
+    """A statement with sealed parameters has been prepared."""
 
     def current_authority(self) -> Authority:
         """This principal under the current snapshot."""
