@@ -52,6 +52,8 @@ from proxy.wire.messages import (
     write_parameter_description,
 )
 
+_REFUSE: Final = b"function sealgate.refuse("
+_INSIDE: Final = frozenset("WFLR")
 CONNECTION_FAILURE: Final = "08006"
 
 
@@ -390,7 +392,7 @@ class Response:
             sqlstate = fields.get("C", b"").decode("ascii", "replace")
             self._finish(head, self._plan_of(head), sqlstate=sqlstate)
         self._opened, self._running = False, None
-        instead = self._repositioned(head, fields)
+        instead = _plain_refusal(fields) or self._repositioned(head, fields)
         if head is not None and head.query is not None:
             head.query.abandon()
         inflight.fail()
@@ -536,6 +538,14 @@ def _text(head: Owed) -> str:
 
 _DIGITS: Final = 20
 """Of a number in a message that the server counts in 64 bits."""
+
+
+def _plain_refusal(fields: dict[str, bytes]) -> bytes | None:
+    """The error that `sealgate.refuse` raised, without the place in its PL/pgSQL body and without an empty hint."""
+    if _REFUSE not in fields.get("W", b""):
+        return None
+    shown = {c: v for c, v in fields.items() if c not in _INSIDE and (c != "H" or v)}
+    return write_fields(ERROR_RESPONSE, shown)
 
 
 def _affected(tag: bytes) -> int | None:

@@ -213,6 +213,14 @@ def test_sql_execute_cannot_reach_a_statement_with_sealed_parameters(client: Wir
     assert kinds(client.query("SELECT 'execute s1' /* execute s1 */")) == "TDCZ"
 
 
+def test_a_refusal_looks_like_any_other_error(client: WireClient) -> None:
+    """Message and hint, and nothing of the function that raises it."""
+    (error,) = [
+        body for kind, body in client.query("SELECT lower(email) FROM customers") if kind == "E"
+    ]
+    assert {field[:1] for field in error.split(b"\0") if field} == {b"S", b"V", b"C", b"M", b"H"}
+
+
 def test_several_results_in_one_simple_query(client: WireClient) -> None:
     """One ReadyForQuery; the refused statement's RowDescription is not shown."""
     replies = client.query(
