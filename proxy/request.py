@@ -336,7 +336,7 @@ class Request:
 
 
 _SQL_EXECUTE: Final = re.compile(
-    r"(?:\A|;)(?:\s|--[^\n\r]*|/\*.*?\*/)*+(?:explain\b[^;]*?\s)?execute\b",
+    r"(?:\A|;)(?>(?:\s|--[^\n\r]*|/\*.*?\*/)*)(?:explain\b[^;]*?\s)?execute\b",
     re.IGNORECASE | re.DOTALL,
 )
 _EXECUTE_BY_SQL: Final = Refusal(

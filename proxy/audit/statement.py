@@ -30,14 +30,14 @@ _WORD_START: Final = r"[^\x00-@\[-^`{-\x7f]"
 _WORD_CHARACTER: Final = r"[^\x00-#%-/:-@\[-^`{-\x7f]"
 _WORD: Final = rf"{_WORD_START}{_WORD_CHARACTER}*+"
 _PARAMETER: Final = rf"\$[0-9]++(?!{_WORD_CHARACTER})"
-_QUOTED: Final = r'"(?:[^"\x00]++|"")++"'
+_QUOTED: Final = r'"(?>(?:[^"\x00]++|"")+)"'
 _SPACE: Final = r"[ \t\n\r\f\v]"
 _COMMENT: Final = r"--|/\*"
 _OPERATOR: Final = rf"(?!{_COMMENT})[-+*/<>=~!@#%^&|`?,()\[\].;:]"
 _KEPT: Final = re.compile(
-    rf"(?:{_WORD}|{_PARAMETER}|{_QUOTED}|{_OPERATOR}| (?!{_SPACE}|{_COMMENT}))++"
+    rf"(?>(?:{_WORD}|{_PARAMETER}|{_QUOTED}|{_OPERATOR}| (?!{_SPACE}|{_COMMENT}))+)"
 )
-_GAP: Final = re.compile(rf"(?:{_SPACE}|--[^\n\r]*+)++")
+_GAP: Final = re.compile(rf"(?>(?:{_SPACE}|--[^\n\r]*+)+)")
 _MARKER: Final = re.compile(r"\x00[sebxudin]")  # see proxy.sql.lexer.Stripped
 _ANY_MARKER: Final = "\x00s"
 _QUOTED_NAME: Final = re.compile(_QUOTED)

@@ -29,7 +29,7 @@ _SPECIAL = re.compile(r'["\\\x00-\x1f]')
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})(?:\\u([dD][c-fC-F][0-9a-fA-F]{2}))?|(.))", re.DOTALL)
 _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "/": "/"}
 _ESCAPED = {character: "\\" + letter for letter, character in _SHORT.items() if letter != "/"}
-_PART = re.compile(rb'"(?:[^"\\]++|\\.)*+"|-?[0-9]++\.[0-9]++', re.DOTALL)
+_PART = re.compile(rb'"(?>(?:[^"\\]++|\\.)*)"|-?[0-9]++\.[0-9]++', re.DOTALL)
 
 
 def _number(token: str) -> bytes:

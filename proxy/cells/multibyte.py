@@ -179,7 +179,7 @@ class Codec:
     def __init__(self, form: Multibyte) -> None:
         self._form = form
         self._characters = re.compile(form.character)
-        self._well_formed = re.compile(b"(?:" + form.character + b")*+")
+        self._well_formed = re.compile(b"(?>(?:" + form.character + b")*)")
         misread = {_decoded(code, form.codec) or "" for code in form.read}
         self._odd_read = _any_of(misread)
         self._odd_written = _any_of(set(form.written))

@@ -109,8 +109,8 @@ class Stripped:
 
 # Blanks and comments. A comment that nests is left to `_end_of_comment`.
 _BLANKS: Final = r"[ \t\n\r\f\v]++|--[^\n\r]*+"
-_FLAT_COMMENT: Final = r"/\*(?:[^*/]++|\*(?!/)|/(?!\*))*+\*/"
-_SKIPPED: Final = rf"(?:{_BLANKS}|{_FLAT_COMMENT})*+"
+_FLAT_COMMENT: Final = r"/\*(?>(?:[^*/]++|\*(?!/)|/(?!\*))*)\*/"
+_SKIPPED: Final = rf"(?>(?:{_BLANKS}|{_FLAT_COMMENT})*)"
 
 # Group numbers of _TOKEN, in the order of how often they occur.
 _IDENT, _PUNCTUATION, _OPERATOR, _NUMBER, _STRING, _PARAM, _QUOTED, _SPECIAL = range(1, 9)
@@ -118,7 +118,7 @@ _UNICODE_IDENT, _COMMENT, _STRAY = 10, 11, 12
 _TOKEN: Final = re.compile(
     rf"{_SKIPPED}(?:({literals.IDENTIFIER})"
     r"|([,()\[\];]|::|:=|:|\.\.|\.(?![0-9]))"
-    r"|((?:[~!@#^&|`?+*%<>=]|-(?!-)|/(?!\*))++)"
+    r"|((?>(?:[~!@#^&|`?+*%<>=]|-(?!-)|/(?!\*))+))"
     rf"|({literals.NUMBER})"
     rf"|({literals.PLAIN_STRING})"
     rf"|({literals.PARAMETER})"
@@ -381,15 +381,15 @@ def _words(tokens: list[Token]) -> list[str]:
 
 # strip_literals: gap, then a literal, or whatever this expression does not know (a nested comment,
 # U&, an error), in which case the lexer decides. Each alternative of the gap is a token or a stretch of
-# characters that no token with a literal in it begins with; the repetition is possessive.
+# characters that no token with a literal in it begins with; the repetition is atomic.
 _GAP: Final = (
-    r"(?:[^\x00'\"$./\-0-9A-Za-z_\x80-\U0010ffff]++"
+    r"(?>(?:[^\x00'\"$./\-0-9A-Za-z_\x80-\U0010ffff]++"
     rf"|{literals.IDENTIFIER}"
     rf"|{literals.PARAMETER}"
     r"|\.(?:\.|(?![0-9]))"
     rf"|{literals.QUOTED_IDENTIFIER}"
-    r"|-(?:-[^\n\r]*+)?+"
-    rf"|/(?!\*)|{_FLAT_COMMENT})*+"
+    r"|-(?>(?:-[^\n\r]*+)?)"
+    rf"|/(?!\*)|{_FLAT_COMMENT})*)"
 )
 _GAP_AND_LITERAL: Final = re.compile(
     rf"({_GAP})(?:({literals.PLAIN_STRING}|{literals.NUMBER}|{literals.ESCAPE_STRING}"

@@ -3,7 +3,8 @@
 Theory: `src/backend/parser/scan.l` (states xq, xe, xb, xh, xus, xdolq and the rules for numbers),
 `str_udeescape` in `parser.c` and `unescape_single_char`, as of PostgreSQL 18. The fragments below are
 those flex rules as regular expressions in which every repetition is possessive: flex never backs up,
-so neither do they, and each reads its input once.
+so neither do they, and each reads its input once. A repeated *group* is written `(?>(?:...)*)`, not
+`(?:...)*+`: before CPython 3.11.5 the latter matches wrongly (gh-106052); Debian 12 has 3.11.2.
 
 Two assumptions, both the session's to keep true: `standard_conforming_strings` is on, and the
 database encoding is UTF-8 (`E'\\xC3\\xA9'` is bytes of the *server's* encoding).
@@ -37,19 +38,21 @@ class UnreadableSql(Exception):
 IDENT_START: Final = r"[^\x00-@\[-^`{-\x7f]"
 IDENT_CONT: Final = r"[^\x00-#%-/:-@\[-^`{-\x7f]"
 IDENTIFIER: Final = rf"(?![eEbBxX]'|[uU]&[\"']){IDENT_START}{IDENT_CONT}*+"
-QUOTED_IDENTIFIER: Final = r'"(?:[^"]++|"")++"'
+QUOTED_IDENTIFIER: Final = r'"(?>(?:[^"]++|"")+)"'
 PARAMETER: Final = rf"\$[0-9]++(?!{IDENT_START})"
 
 # Strings. `CONTINUED` is {quotecontinue}: a newline among blanks and -- comments, then a quote.
-CONTINUED: Final = r"(?:[ \t\f\v]|--[^\n\r]*+)*+[\n\r](?:[ \t\n\r\f\v]++|--[^\n\r]*+[\n\r])*+(?=')"
-PLAIN_SEGMENT: Final = r"'[^']*+(?:''[^']*+)*+'"
-ESCAPE_SEGMENT: Final = r"'[^'\\]*+(?:(?:''|\\[\s\S])[^'\\]*+)*+'"
+CONTINUED: Final = (
+    r"(?>(?:[ \t\f\v]|--[^\n\r]*+)*)[\n\r](?>(?:[ \t\n\r\f\v]++|--[^\n\r]*+[\n\r])*)(?=')"
+)
+PLAIN_SEGMENT: Final = r"'[^']*+(?>(?:''[^']*+)*)'"
+ESCAPE_SEGMENT: Final = r"'[^'\\]*+(?>(?:(?:''|\\[\s\S])[^'\\]*+)*)'"
 BIT_SEGMENT: Final = r"'[^']*+'"
 
 
 def _continued(segment: str) -> str:
     # A string that goes on and never ends is an error, not a shorter string.
-    return rf"{segment}(?:{CONTINUED}{segment})*+(?!{CONTINUED})"
+    return rf"{segment}(?>(?:{CONTINUED}{segment})*)(?!{CONTINUED})"
 
 
 PLAIN_STRING: Final = _continued(PLAIN_SEGMENT)
@@ -72,14 +75,12 @@ def dollar_string(group: str) -> str:
 # to PostgreSQL, so it is none here. $ begins no identifier (`1$2` is a number and a parameter) but
 # goes on with one that began inside the number: `1_0$2` is 1 and junk, `1e5$2` too. Each digit run
 # that could be such an identifier's end therefore refuses a $ behind it. `1..10` is 1, .., 10.
-_DIGITS: Final = r"[0-9]++(?:_[0-9]++(?!\$))*+"
-_EXPONENT: Final = rf"(?:[eE](?:[+-]{_DIGITS}|{_DIGITS}(?!\$)))?+"
+_DIGITS: Final = r"[0-9]++(?>(?:_[0-9]++(?!\$))*)"
+_EXPONENT: Final = rf"(?>(?:[eE](?:[+-]{_DIGITS}|{_DIGITS}(?!\$)))?)"
 RADIX_INTEGER: Final = (
-    rf"0(?:[xX](?:_?[0-9a-fA-F])++|[oO](?:_?[0-7])++|[bB](?:_?[01])++)(?!{IDENT_CONT})"
+    rf"0(?:[xX](?>(?:_?[0-9a-fA-F])+)|[oO](?>(?:_?[0-7])+)|[bB](?>(?:_?[01])+))(?!{IDENT_CONT})"
 )
-DECIMAL_NUMBER: Final = (
-    rf"(?:{_DIGITS}(?:\.(?!\.)(?:{_DIGITS})?+)?+|\.{_DIGITS}){_EXPONENT}(?!{IDENT_START}|[0-9])"
-)
+DECIMAL_NUMBER: Final = rf"(?:{_DIGITS}(?>(?:\.(?!\.)(?>(?:{_DIGITS})?))?)|\.{_DIGITS}){_EXPONENT}(?!{IDENT_START}|[0-9])"
 NUMBER: Final = rf"(?:{RADIX_INTEGER}|{DECIMAL_NUMBER})"
 
 

@@ -73,7 +73,7 @@ def _copied(text: str) -> tuple[Piece, ...]:
 
 _MARKER: Final = re.compile(r"\x00[a-z]")
 _SKIPPED: Final = r"(?:\s|--[^\n]*+|/\*.*?\*/)"
-_FIRST_WORD: Final = re.compile(rf"(?:{_SKIPPED}|\()*+([A-Za-z]+)", re.DOTALL)
+_FIRST_WORD: Final = re.compile(rf"(?>(?:{_SKIPPED}|\()*)([A-Za-z]+)", re.DOTALL)
 _CHANGES_CATALOG: Final = re.compile(
     rf"\b(?:CREATE|ALTER|DROP){_SKIPPED}+(?:OR{_SKIPPED}+REPLACE{_SKIPPED}+)?"
     r"(?:UNLOGGED|RECURSIVE|TABLE|VIEW|MATERIALIZED|FOREIGN|SCHEMA|TYPE|DOMAIN|EXTENSION|RULE|OWNED)\b"

@@ -26,7 +26,7 @@ FEWEST_ITEMS: Final = 8
 MOST_SHAPES: Final = 32
 
 _MARKER: Final = re.compile(r"\x00[a-z]")
-_ROW: Final = r"\((?:[^()\"\x00]++|\x00[a-z]|\([^()\"]*+\))*+\)"
+_ROW: Final = r"\((?>(?:[^()\"\x00]++|\x00[a-z]|\([^()\"]*+\))*)\)"
 _ITEM: Final = r"[^(),\"\x00]*+\x00[a-z][^(),\"\x00]*+"
 _LIST: Final = re.compile(
     rf"(?<![\w$\".])(?:VALUES(?P<rows>(?:\s*+{_ROW}\s*+,)+\s*+{_ROW})"
