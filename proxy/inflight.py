@@ -52,7 +52,9 @@ from proxy.wire.messages import (
 )
 
 if TYPE_CHECKING:
+    from proxy.edited import Edited
     from proxy.execution import SimpleQuery
+    from proxy.sql.plan import StatementPlan
     from proxy.statements import Change, Portal, Prepared
 
 
@@ -121,6 +123,26 @@ class Owed:
     def refused(self) -> bool:
         """`sealgate.refuse` stands in for the client's statement."""
         return self.hidden or (self.query is not None and self.query.current_refused)
+
+    @property
+    def plan(self) -> StatementPlan | None:
+        """The plan of the statement that the server is at; None where there was no text to plan."""
+        if self.query is not None:
+            return self.query.plan
+        prepared = self._statement
+        return prepared.plan if prepared is not None else None
+
+    @property
+    def edited(self) -> Edited | None:
+        """What was sent in place of the client's text, if anything was."""
+        if self.query is not None:
+            return self.query.edited
+        prepared = self._statement
+        return prepared.edited if prepared is not None else None
+
+    @property
+    def _statement(self) -> Prepared | None:
+        return self.portal.prepared if self.portal is not None else self.prepared
 
     def keep(self) -> None:
         """The server has acted on the message."""

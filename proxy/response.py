@@ -12,15 +12,12 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from proxy.cells import Settings
-from proxy.edited import Edited
 from proxy.effects import Close, Effect, Record, RefreshCatalog, ToClient
 from proxy.execution import Execution, SimpleQuery, recorded
 from proxy.inflight import Kind, Owed
-from proxy.rows import BadCell, RowProgram, UnshowableCell, Withheld
+from proxy.rows import BadCell, Programs, RowProgram, UnshowableCell, Withheld
 from proxy.seal import ValueRefused, parameter_type
 from proxy.shape import NO_ROWS, Shape, read_shape
-from proxy.snapshot import Authority
 from proxy.sql.plan import StatementPlan
 from proxy.state import IDLE, State
 from proxy.statements import deallocated
@@ -127,7 +124,7 @@ class Response:
         records: list[Effect] = []
         if owed.query is None and owed.kind is not Kind.EXECUTE:
             return records
-        while (plan := self._plan_of(owed)) is not None and not owed.refused:
+        while (plan := owed.plan) is not None and not owed.refused:
             if self._running is not None or recorded(plan):
                 running = self._running or self._execution_of(owed)
                 events = running.events(self._state.origin, final=True, sqlstate=CONNECTION_FAILURE)
@@ -184,7 +181,7 @@ class Response:
     def row_description(self, data: bytes, position: int, end: int) -> bytes | None:
         head = self._state.inflight.expect(ROW_DESCRIPTION)
         body = data[position + HEADER_SIZE : end]
-        plan = self._plan_of(head)
+        plan = head.plan
         if head.query is not None:
             return self._simple_result(head, head.query, self._shape(body, plan), plan)
         shape = self._shape(body, plan)
@@ -256,7 +253,7 @@ class Response:
             shape, formats = portal.prepared.shape, portal.result_formats
         else:
             raise BadMessage("rows of a result that was never described")
-        self._open(head, shape, formats, self._plan_of(head))
+        self._open(head, shape, formats, head.plan)
 
     def _open(
         self,
@@ -344,7 +341,7 @@ class Response:
         head = self._state.inflight.expect(reply)
         if head.refused:
             raise self._not_refused()
-        plan = self._plan_of(head)
+        plan = head.plan
         self._finish(head, plan, affected=affected)
         self._advance(head)
         if plan is not None and plan.changes_catalog:
@@ -390,7 +387,7 @@ class Response:
         executing = head is not None and (head.query is not None or head.kind is Kind.EXECUTE)
         if head is not None and executing and not head.refused:
             sqlstate = fields.get("C", b"").decode("ascii", "replace")
-            self._finish(head, self._plan_of(head), sqlstate=sqlstate)
+            self._finish(head, head.plan, sqlstate=sqlstate)
         self._opened, self._running = False, None
         instead = _plain_refusal(fields) or self._repositioned(head, fields)
         if head is not None and head.query is not None:
@@ -401,17 +398,11 @@ class Response:
     def _repositioned(self, head: Owed | None, fields: dict[str, bytes]) -> bytes | None:
         """The error's position counts in the text the server got; the client wants it in its own."""
         given = fields.get("P", b"")
-        edited = self._edited(head) if head is not None and not head.hidden else None
+        edited = head.edited if head is not None and not head.hidden else None
         if edited is None or not given.isdigit() or len(given) > _DIGITS:
             return None
         position = edited.original_position(int(given))
         return write_fields(ERROR_RESPONSE, {**fields, "P": str(position).encode()})
-
-    def _edited(self, head: Owed) -> Edited | None:
-        if head.query is not None:
-            return head.query.edited
-        prepared = head.portal.prepared if head.portal is not None else head.prepared
-        return prepared.edited if prepared is not None else None
 
     def ready(self, data: bytes, position: int, end: int) -> bytes | None:
         state = self._state
@@ -446,14 +437,6 @@ class Response:
 
     # Whose reply is it?
 
-    def _plan_of(self, head: Owed | None) -> StatementPlan | None:
-        if head is None:
-            return None
-        if head.query is not None:
-            return head.query.plan
-        prepared = head.portal.prepared if head.portal is not None else head.prepared
-        return prepared.plan if prepared is not None else None
-
     def _execution_of(self, head: Owed) -> Execution:
         """The run that the head is about, begun if this is the first word on it."""
         state = self._state
@@ -485,35 +468,6 @@ class Response:
         if portal is not None:
             portal.execution = execution
         return execution
-
-
-class Programs:
-    """Row programs of one session; a statement executed again does not compile again.
-
-    They go with the authority they were compiled for: a session must not keep old snapshots alive.
-    """
-
-    __slots__ = ("_authority", "_known")
-    _LIMIT: Final = 256
-
-    def __init__(self) -> None:
-        self._authority: Authority | None = None
-        self._known: dict[tuple[int, tuple[int, ...], int], tuple[RowProgram, object]] = {}
-
-    def get(
-        self, shape: Shape, formats: tuple[int, ...], authority: Authority, settings: Settings
-    ) -> RowProgram:
-        if authority is not self._authority or len(self._known) >= self._LIMIT:
-            self._known.clear()
-            self._authority = authority
-        key = (id(shape), formats, id(settings))
-        known = self._known.get(key)
-        if known is not None:
-            return known[0]
-        program = RowProgram(shape, formats, authority, settings)
-        # The keys are identities: what they identify has to stay alive with them.
-        self._known[key] = (program, (shape, settings))
-        return program
 
 
 _HINTS: Final = {

@@ -253,3 +253,32 @@ def _bytea_from_text(wire: bytes) -> bytes | None:
     if wire.startswith(_ESCAPE_MAGIC):
         return _ESCAPED.sub(lambda m: b"\\" if m[1] == b"\\" else bytes([int(m[1], 8)]), wire)
     return None
+
+
+class Programs:
+    """Row programs of one session; a statement executed again does not compile again.
+
+    They go with the authority they were compiled for: a session must not keep old snapshots alive.
+    """
+
+    __slots__ = ("_authority", "_known")
+    _LIMIT: Final = 256
+
+    def __init__(self) -> None:
+        self._authority: Authority | None = None
+        self._known: dict[tuple[int, tuple[int, ...], int], tuple[RowProgram, object]] = {}
+
+    def get(
+        self, shape: Shape, formats: tuple[int, ...], authority: Authority, settings: Settings
+    ) -> RowProgram:
+        if authority is not self._authority or len(self._known) >= self._LIMIT:
+            self._known.clear()
+            self._authority = authority
+        key = (id(shape), formats, id(settings))
+        known = self._known.get(key)
+        if known is not None:
+            return known[0]
+        program = RowProgram(shape, formats, authority, settings)
+        # The keys are identities: what they identify has to stay alive with them.
+        self._known[key] = (program, (shape, settings))
+        return program
