@@ -96,9 +96,10 @@ while True:
 
 def test_kill_nine_loses_nothing_that_was_written(tmp_path: Path) -> None:
     """Killed at a random moment, several times: every event whose write had returned is in the file,
-    every line is an event, and the numbers have no gap.
+    every line is an event but the one that a kill tore (the next start closes it), and the numbers have no gap.
     """
     path = tmp_path / "audit.jsonl"
+    torn: set[bytes] = set()
     seed = random.randrange(2**32)
     draw = random.Random(seed)
     for _ in range(4):
@@ -113,7 +114,10 @@ def test_kill_nine_loses_nothing_that_was_written(tmp_path: Path) -> None:
             for line in writer.stdout:
                 if line.endswith("\n"):
                     acknowledged = line
-        events = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+        content = path.read_bytes()
+        if not content.endswith(b"\n"):
+            torn.add(content.splitlines()[-1])
+        events = [orjson.loads(line) for line in content.splitlines() if line not in torn]
         sequences = [event["metadata"]["sequence"] for event in events]
         assert sequences == list(range(1, len(sequences) + 1)), f"seed {seed}"
         assert sequences[-1] >= int(acknowledged), f"seed {seed}"
