@@ -64,9 +64,11 @@ def test_a_server_that_crashes_under_a_query(
 ) -> None:
     """The connection ends; the next one after the recovery works."""
     with own_shop.connect() as app:
-        threading.Timer(0.3, own_postgres.kill).start()
+        killer = threading.Timer(0.3, own_postgres.kill)
+        killer.start()
         with pytest.raises(psycopg.OperationalError):
             app.execute("SELECT pg_sleep(20)")
+    killer.join()  # the connection may end before the process is reaped, and start() would find it
     own_postgres.start()
     own_shop.wait_until_up()
     assert read_email(own_shop) == "ada@example.com"
