@@ -60,7 +60,9 @@ class RelayCancel:
 
 @dataclass(frozen=True, slots=True)
 class RefreshCatalog:
-    """DDL completed: take a new picture of the catalog."""
+    """DDL completed: take a new picture of the catalog. `awaited`: then call `catalog_refreshed`."""
+
+    awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What Sealgate keeps in the database: schema `sealgate`, and how to create, compare and repair it.
 
-No superuser, no extension: domains over bytea, two functions, one version function. Everybody may use them, they
+No superuser, no extension: domains over bytea and four functions. Everybody may use them, they
 give nothing away: an equality term is as readable in the column itself.
 
 - **Domains.** `sealed_text`, `sealed_int4`, ... one per logical type, each a bytea whose CHECK admits sealed values,
@@ -10,6 +10,8 @@ give nothing away: an equality term is as readable in the column itself.
 - **eq(value).** The equality term or NULL. A SQL function with a parsed body (RETURN), immutable and not STRICT, which the
   planner inlines; a functional index on it costs no call. Parsed bodies also resolve their names once, at creation.
 - **refuse(sqlstate, message, hint).** Raises.
+- **catalog().** What the proxy must know of the catalog, as one document: it asks inside a client's own transaction
+  after DDL there, with names resolved in pg_catalog whatever the client's search_path is.
 - **version().** The version of all of this. Raise SCHEMA_VERSION whenever a definition below changes.
 
 `definitions` in the database are compared as PostgreSQL prints them (pg_get_constraintdef, pg_get_functiondef's parts),
@@ -23,8 +25,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from proxy.catalog import SCHEMA, SEALABLE_TYPES, domain_name
+from proxy.picture import DOCUMENT
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CONSTRAINT = "sealed"
 
 TYPE_TITLES: Mapping[str, str] = {
@@ -100,6 +103,16 @@ FUNCTIONS = (
         ),
         comment="Raises. The Sealgate proxy sends it in place of a statement that it refuses.",
         catalog=("v", "u", REFUSE_BODY, ("search_path=pg_catalog, pg_temp",)),
+    ),
+    Function(
+        signature="catalog()",
+        create=(
+            f"FUNCTION {SCHEMA}.catalog() RETURNS bytea"
+            " LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp"
+            f" AS $catalog${DOCUMENT}$catalog$"
+        ),
+        comment="What the Sealgate proxy has to know of the catalog, inside the transaction that asks.",
+        catalog=("s", "u", DOCUMENT, ("search_path=pg_catalog, pg_temp",)),
     ),
     Function(
         signature="version()",

@@ -55,6 +55,18 @@ class Use(Flag):
     """Only its equality term counts."""
 
 
+class Changes(Flag):
+    """What a statement may leave changed that the next statement is planned by."""
+
+    NOTHING = 0
+    SETTINGS = auto()
+    """client_encoding, search_path, DateStyle ..."""
+    CATALOG = auto()
+    """DDL on what is sealed, or that may be: the next statement waits for a new picture."""
+    TRANSACTION = auto()
+    """It ends a transaction, or goes back to a savepoint: what was changed in it may be undone."""
+
+
 class Constant(Enum):
     """A constant whose type does not depend on its place; a quoted one has none of its own."""
 
@@ -157,6 +169,7 @@ class StatementPlan:
     refusal: Refusal | None = None
     changes_catalog: bool = False
     """DDL: the catalog picture is out of date once this statement has completed."""
+    changes: Changes = Changes.NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,12 @@ class MessageBuffer:
         self._size = 0
         return whole
 
+    def add(self, data: bytes) -> None:
+        """More bytes while nobody reads: behind what was kept."""
+        if data:
+            self._chunks.append(data)
+            self._size += len(data)
+
     def keep(self, rest: bytes) -> None:
         """Give back the incomplete tail of what `feed` returned; raises `BadMessage` if it can never be whole."""
         if not rest:

@@ -1,0 +1,17 @@
+"""Why the request side stops in front of a message.
+
+What a message means may depend on what the server has not said yet: the catalog after DDL, a setting that was changed
+in the same pipeline, whether it takes the data of a COPY. Then the message, and all behind it, wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class Held(Exception):
+    """Raised while a message is read, before anything was changed for it. `until`: it may be read again."""
+
+    def __init__(self, until: Callable[[], bool]) -> None:
+        super().__init__("held")
+        self.until = until

@@ -1,0 +1,152 @@
+# ruff: noqa: S608 - constants of ours are the only thing put into these queries
+"""The catalog's picture: the SQL that reads it, and what it says as a `Catalog`.
+
+A constant number of queries whatever the number of tables, all of catalogs that every role may read (PostgreSQL 14 to
+18). They are asked on the control connection (`proxy.introspect`), and, where a session's own transaction has changed a
+table that matters, inside that session by `sealgate.catalog()` (`proxy.inquiry`): nobody else can see its DDL yet.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Any, Final
+
+from proxy.catalog import (
+    DOMAIN_PREFIX,
+    SCHEMA,
+    SEALABLE_TYPES,
+    Attribute,
+    Catalog,
+    Dependency,
+    Relation,
+    SealedColumn,
+)
+
+# Types that hold sealed values: our domains, and whatever is built from them: domains over them, arrays, composites
+# (every table has one). Oids from 16384 on are not PostgreSQL's own. UNION ends the recursion for types that contain each other.
+_CARRIERS: Final = f"""
+WITH RECURSIVE built_from (inside, holder) AS MATERIALIZED (
+    SELECT typbasetype, oid FROM pg_catalog.pg_type WHERE typtype = 'd' AND typbasetype >= 16384
+  UNION ALL
+    SELECT typelem, oid FROM pg_catalog.pg_type WHERE typlen = -1 AND typelem >= 16384
+  UNION ALL
+    SELECT a.atttypid, c.reltype
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+    WHERE a.atttypid >= 16384 AND NOT a.attisdropped AND c.reltype <> 0
+), carriers (oid) AS (
+    SELECT t.oid
+    FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+    WHERE n.nspname = '{SCHEMA}' AND t.typtype = 'd' AND pg_catalog.starts_with(t.typname, '{DOMAIN_PREFIX}')
+  UNION
+    SELECT built_from.holder FROM carriers JOIN built_from ON built_from.inside = carriers.oid
+)
+"""
+
+RELATIONS: Final = (
+    _CARRIERS
+    + f"""
+SELECT c.oid, n.nspname, c.relname, c.relkind::text AS relkind,
+       a.attnum, a.attname, a.atttypid, a.atttypmod,
+       CASE WHEN t.typtype = 'd' AND tn.nspname = '{SCHEMA}' AND pg_catalog.starts_with(t.typname, '{DOMAIN_PREFIX}')
+            THEN pg_catalog.substr(t.typname, pg_catalog.length('{DOMAIN_PREFIX}') + 1) END AS sealed,
+       carriers.oid IS NOT NULL AS carries
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
+LEFT JOIN carriers ON carriers.oid = a.atttypid
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+  AND NOT pg_catalog.starts_with(n.nspname, 'pg_temp_')
+ORDER BY c.oid, a.attnum
+"""
+)
+
+# A view's SELECT is a rule, and the rule depends on what it reads. INSTEAD and ALSO rules of tables come along:
+# they lead a statement on one table to another.
+DEPENDENCIES: Final = """
+SELECT DISTINCT r.ev_class AS dependent, d.refobjid AS referenced, false AS inheritance
+FROM pg_catalog.pg_rewrite r
+JOIN pg_catalog.pg_depend d
+  ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+ AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+WHERE d.refobjid <> r.ev_class AND r.ev_class >= 16384 AND d.refobjid >= 16384
+UNION ALL
+SELECT inhrelid, inhparent, true FROM pg_catalog.pg_inherits
+"""
+
+HEADER: Final = (
+    "SELECT pg_catalog.current_database() AS name,"
+    " pg_catalog.current_setting('server_version_num')::int4 AS version"
+)
+
+DOCUMENT: Final = f"""
+SELECT pg_catalog.convert_to(pg_catalog.json_build_object(
+  'header', (SELECT pg_catalog.row_to_json(h) FROM ({HEADER}) h),
+  'relations', (SELECT pg_catalog.json_agg(r) FROM ({RELATIONS}) r),
+  'dependencies', (SELECT pg_catalog.json_agg(d) FROM ({DEPENDENCIES}) d)
+)::text, 'UTF8')
+"""
+"""All of it as one JSON document in UTF-8: the body of `sealgate.catalog()`."""
+
+
+def read_document(document: bytes, declared: Mapping[str, SealedColumn]) -> Catalog:
+    """What `DOCUMENT` gave. Raises ValueError or KeyError for anything else."""
+    found = json.loads(document)
+    header = found["header"]
+    return picture(
+        header["name"],
+        header["version"],
+        found["relations"] or (),
+        found["dependencies"] or (),
+        declared,
+    )
+
+
+def picture(
+    database: str,
+    server_version: int,
+    rows: Iterable[Mapping[str, Any]],
+    edges: Iterable[Mapping[str, Any]],
+    declared: Mapping[str, SealedColumn],
+) -> Catalog:
+    relations = tuple(_relation(list(group)) for _, group in groupby(rows, lambda r: r["oid"]))
+    known = {relation.oid for relation in relations}
+    return Catalog(
+        database=database,
+        server_version=server_version,
+        relations=relations,
+        sealed=declared,
+        dependencies=tuple(
+            edge
+            for edge in (
+                Dependency(int(e["dependent"]), int(e["referenced"]), e["inheritance"]) for e in edges
+            )
+            if edge.dependent in known and edge.referenced in known
+        ),
+    )
+
+
+def _relation(rows: list[Mapping[str, Any]]) -> Relation:
+    first = rows[0]
+    return Relation(
+        oid=int(first["oid"]),
+        schema=first["nspname"],
+        name=first["relname"],
+        kind=first["relkind"],
+        attributes=tuple(
+            Attribute(
+                number=row["attnum"],
+                name=row["attname"],
+                type_oid=int(row["atttypid"]),
+                type_modifier=row["atttypmod"],
+                sealed=row["sealed"] if row["sealed"] in SEALABLE_TYPES else None,
+                carries_sealed=row["carries"],
+            )
+            for row in rows
+            if row["attnum"] is not None
+        ),
+    )
