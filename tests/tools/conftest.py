@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from proxy.embedded import EmbeddedPostgres
 from tests.conftest import Database
 from tests.integration.shop import SCHEMA
 from tests.tools import programs
@@ -24,8 +25,23 @@ COMMENT ON COLUMN customers.email IS 'where to write to';
 """
 
 
+OWNED = "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO PUBLIC;"
+
+ROLES = """
+DO $$ BEGIN IF to_regrole('backup') IS NULL THEN CREATE ROLE backup LOGIN; END IF; END $$;
+DO $$ BEGIN IF to_regrole('shop_owner') IS NULL THEN CREATE ROLE shop_owner LOGIN; END IF; END $$;
+GRANT pg_read_all_data TO backup;
+"""
+"""Roles belong to the server: another module's stage may have made them."""
+
+
 @pytest.fixture(scope="package")
 def stage(
-    make_database: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory
+    make_database: Callable[[], Database],
+    postgres: EmbeddedPostgres,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stage]:
-    yield from programs.stage(make_database, tmp_path_factory.mktemp("tools"), SCHEMA, AFTER)
+    postgres.psql(ROLES)
+    yield from programs.stage(
+        make_database, tmp_path_factory.mktemp("tools"), SCHEMA + OWNED, AFTER
+    )

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import Database
-from tests.integration.shop import Shop
+from tests.integration.shop import COLUMNS, Shop
+
+DBA = """
+[roles.backup]
+clear = ["public.customers.*"]
+
+[roles.shop_owner]
+clear = ["public.customers.*"]
+write = ["public.customers.*"]
+"""
+"""Grants of the logins that dump and restore."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,7 @@ def stage(
     database, twin = make_database(), make_database()
     database.psql(schema)
     twin.psql(schema)
-    shop = Shop(database, directory)
+    shop = Shop(database, directory, COLUMNS + DBA)
     shop.prepare()
     for made in (database, twin):
         made.psql(after)
