@@ -82,6 +82,8 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._perform(self._core.client_data(data))
+        if self._core.holding:
+            self._read_or_wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone()
@@ -97,7 +99,10 @@ class Client(asyncio.Protocol):
     # The server's end calls these.
 
     def server_data(self, data: bytes) -> None:
+        was_holding = self._core.holding
         self._perform(self._core.server_data(data))
+        if was_holding:
+            self._read_or_wait()
         if self._draining and not self._closing and self._core.idle:
             self.shut_down()
 
@@ -154,7 +159,7 @@ class Client(asyncio.Protocol):
                 case Close(reason):
                     log.debug("session ended", session=self._number, reason=reason)
                     self._close()
-                case RefreshCatalog():
+                case RefreshCatalog(awaited=False):
                     self._listener.refresh_catalog()
                 case _:
                     self._start(self._in_the_background(effect))
@@ -206,16 +211,16 @@ class Client(asyncio.Protocol):
         self._listener.left(self)
 
     def _read_or_wait(self) -> None:
-        """The client is read while nothing of the handshake is under way and the server takes what it sends."""
+        """The client is read while nothing is under way that it waits for and the server takes what it sends."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if self._tasks or self._server_is_full:
+        if self._tasks or self._server_is_full or self._core.holding:
             transport.pause_reading()
         else:
             transport.resume_reading()
 
-    # What takes time: the handshake's.
+    # What takes time: the handshake's steps, and looking at the catalog again after DDL.
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -241,6 +246,9 @@ class Client(asyncio.Protocol):
                 await self._look_up_roles(login)
             case RelayCancel(packet):
                 await self._relay_cancel(packet)
+            case RefreshCatalog():
+                await self._listener.catalog_refreshed()
+                self._perform(self._core.catalog_refreshed())
 
     async def _start_tls(self) -> None:
         context, transport = self._listener.tls, self._transport

@@ -8,7 +8,7 @@ it and asks the session for `record_failed()` instead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proxy.audit.event import Event
 
@@ -36,7 +36,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class StartClientTLS:
-    """Answer the client's SSLRequest with `S` and do the TLS handshake on its connection."""
+    """Do the TLS handshake on the client's connection; then call `client_tls_started`.
+
+    received: what the client has sent of it already (direct TLS); b"": it asked, and is told `S` first.
+    """
+
+    received: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,13 @@ class ConnectServer:
 @dataclass(frozen=True, slots=True)
 class LookUpRoles:
     """Ask the catalog for the login's roles; then call `roles_known`."""
+
+    login: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpVerifier:
+    """Ask the server for the login's SCRAM secret; then call `verifier_known` or `verifier_unknown`."""
 
     login: str
 
@@ -86,6 +98,7 @@ Effect = (
     | StartClientTLS
     | ConnectServer
     | LookUpRoles
+    | LookUpVerifier
     | RelayCancel
     | RefreshCatalog
     | Fault

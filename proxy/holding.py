@@ -10,8 +10,12 @@ from collections.abc import Callable
 
 
 class Held(Exception):
-    """Raised while a message is read, before anything was changed for it. `until`: it may be read again."""
+    """Raised while a message is read, before anything was changed for it.
 
-    def __init__(self, until: Callable[[], bool]) -> None:
+    `until`: it may be read again. `ask`: if the server will not tell by itself, ask it (`proxy.inquiry`).
+    """
+
+    def __init__(self, until: Callable[[], bool], *, ask: bool = False) -> None:
         super().__init__("held")
         self.until = until
+        self.ask = ask

@@ -54,6 +54,7 @@ from proxy.wire.messages import (
 if TYPE_CHECKING:
     from proxy.edited import Edited
     from proxy.execution import SimpleQuery
+    from proxy.inquiry import Inquiry
     from proxy.sql.plan import StatementPlan
     from proxy.statements import Change, Portal, Prepared
 
@@ -95,7 +96,7 @@ _LAST_BUT_READY: Final = frozenset({COMMAND_COMPLETE, EMPTY_QUERY_RESPONSE, FUNC
 class Owed:
     """One message the server has not finished answering. `hidden`: ours, the client did not send it."""
 
-    __slots__ = ("answered", "changes", "hidden", "kind", "portal", "prepared", "query")
+    __slots__ = ("answered", "changes", "hidden", "inquiry", "kind", "portal", "prepared", "query")
 
     def __init__(
         self,
@@ -113,6 +114,8 @@ class Owed:
         self.portal = portal
         self.query = query
         self.changes = changes
+        self.inquiry: Inquiry | None = None
+        """The question that this hidden Execute asks."""
         self.answered = kind is Kind.SYNC
         """ReadyForQuery may end it."""
 
@@ -208,6 +211,22 @@ class Inflight:
                 return
             self.skipping = False
         self._queue.append(owed)
+
+    @property
+    def inquiring(self) -> bool:
+        """A question of ours is not answered yet."""
+        return any(owed.inquiry is not None for owed in self._queue)
+
+    @property
+    def private(self) -> bool:
+        """The server is at messages of ours, and so is the Sync behind them."""
+        sync = next((owed for owed in self._queue if owed.kind in _ENDS_WITH_READY), None)
+        return sync is not None and sync.hidden
+
+    @property
+    def pipelining(self) -> bool:
+        """No Sync has come behind the last message of the extended query."""
+        return self._extended
 
     def expect(self, reply: int) -> Owed:
         """The head, which this reply must be able to answer; raises `BadMessage` if it is not."""

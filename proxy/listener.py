@@ -40,6 +40,7 @@ class Listener:
         self._control = control
         self._refresh = refresh
         self._refreshing: asyncio.Task[None] | None = None
+        self._stale = False
         self._clients: set[Client] = set()
         self._server: asyncio.Server | None = None
         self._empty = asyncio.Event()
@@ -116,9 +117,19 @@ class Listener:
             return None
 
     def refresh_catalog(self) -> None:
-        """DDL was seen: one new picture, however many statements asked for it meanwhile."""
+        """DDL was seen: one new picture, begun after this, however many statements ask for it meanwhile."""
+        self._stale = True
         if self._refreshing is None or self._refreshing.done():
-            self._refreshing = asyncio.ensure_future(self._refresh())
+            self._refreshing = asyncio.ensure_future(self._refresh_until_fresh())
+
+    async def _refresh_until_fresh(self) -> None:
+        while self._stale:
+            self._stale = False
+            await self._refresh()
+
+    async def catalog_refreshed(self) -> None:
+        """Returns when a picture begun after this is in place, or could not be had."""
+        await self._refresh()
 
     def joined(self, client: Client) -> None:
         self._clients.add(client)

@@ -15,14 +15,16 @@ from proxy.audit.event import Protocol
 from proxy.edited import Edited, Part
 from proxy.effects import Effect, Record, ToServer
 from proxy.execution import Execution, SimpleQuery
+from proxy.holding import Held
 from proxy.inflight import Kind, Owed
+from proxy.inquiry import Inquiry
 from proxy.refusal import refuse_extended, refuse_sql
 from proxy.refused import refused_events
 from proxy.seal import Sealer, ValueRefused, check_parameters
 from proxy.shape import BYTEA_ARRAY_OID, BYTEA_OID
 from proxy.snapshot import Authority
 from proxy.sql.lexer import Stripped
-from proxy.sql.plan import Action, Form, Refusal, StatementPlan
+from proxy.sql.plan import Action, Changes, Form, Refusal, StatementPlan
 from proxy.sql.rewrite import render
 from proxy.state import SqlText, State
 from proxy.statements import Portal, Prepared
@@ -61,7 +63,7 @@ _PORTAL: Final = ord("P")
 class Request:
     """Reads what the client sends. `receive` returns effects: records first, then one write to the server."""
 
-    __slots__ = ("_buffer", "_out", "_passing", "_records", "_state")
+    __slots__ = ("_buffer", "_out", "_passing", "_records", "_state", "_until")
 
     def __init__(self, state: State, max_message: int) -> None:
         self._state = state
@@ -70,9 +72,25 @@ class Request:
         """Bytes of a CopyData message that are still to be relayed."""
         self._out: list[bytes] = []
         self._records: list[Effect] = []
+        self._until: Callable[[], bool] | None = None
+        """What the first message of the buffer waits for (`proxy.holding`)."""
+
+    @property
+    def holding(self) -> bool:
+        """A message waits for the server: more need not be read."""
+        return self._until is not None
+
+    def resume(self) -> list[Effect]:
+        """The server has said something: go on with what waited for it, if it did."""
+        return self.receive(b"") if self._until is not None else []
 
     def receive(self, data: bytes) -> list[Effect]:
         """Raises `BadMessage` when the bytes are not the protocol; the session then ends."""
+        if self._until is not None:
+            if not self._until():
+                self._buffer.add(data)
+                return []
+            self._until = None
         if self._passing:
             passed, data = data[: self._passing], data[self._passing :]
             self._passing -= len(passed)
@@ -80,6 +98,7 @@ class Request:
         data = self._buffer.feed(data)
         size = len(data)
         position = mark = 0
+        asking = False
         while size - position >= HEADER_SIZE:
             kind = data[position]
             end = position + 1 + self._buffer.length(data, position)
@@ -89,13 +108,19 @@ class Request:
                 break
             if end > size:
                 break
-            instead = self._message(kind, data, position, end)
+            try:
+                instead = self._message(kind, data, position, end)
+            except Held as held:
+                self._until, asking = held.until, held.ask
+                break
             if instead is not None:
                 self._out.append(data[mark:position])
                 self._out.append(instead)
                 mark = end
             position = end
         self._out.append(data[mark:position])
+        if asking:
+            self._inquire()
         self._buffer.keep(data[position:])
         return self._effects()
 
@@ -120,15 +145,37 @@ class Request:
         read = _READERS.get(kind)
         return read(self, data[position + HEADER_SIZE : end]) if read is not None else None
 
+    def _settled(self, changes: Changes) -> None:
+        """Raises `Held` while something under way may change what the next step depends on."""
+        state = self._state
+        if state.unsettled & changes:
+            raise Held(lambda: not state.unsettled & changes or state.inflight.skipping, ask=True)
+
+    def _inquire(self) -> None:
+        """If nobody will tell what is waited for, ask: the server reports settings, and ends a transaction, at Sync."""
+        state = self._state
+        inflight = state.inflight
+        if state.refreshing or inflight.inquiring or (len(inflight) and not inflight.pipelining):
+            return
+        inquiry = Inquiry(catalog=Changes.CATALOG in state.unsettled)
+        sent, owed = inquiry.messages(sync=not inflight.pipelining)
+        for entry in owed:
+            inflight.push(entry)
+        self._out.append(sent)
+
     # Simple query.
 
     def query(self, body: bytes) -> bytes | None:
         state = self._state
+        self._settled(Changes.CATALOG)
         text = state.read_sql(one_cstring(body))
         authority = state.current_authority()
         plan, stripped = authority.snapshot.planner.plan(
             text.sql, state.search_path, state.conforming_strings
         )
+        if not (plan.untouched and text.sql.isascii()):
+            self._settled(Changes.SETTINGS)
+        state.sent(plan.statements)
         # The server drops the unnamed ones when it comes to this message; it may never.
         changes = (state.prepared.set(b"", None), state.portals.set(b"", None))
         if state.seals_parameters and _SQL_EXECUTE.search(stripped.text):
@@ -173,12 +220,15 @@ class Request:
 
     def parse(self, body: bytes) -> bytes | None:
         state = self._state
+        self._settled(Changes.CATALOG)
         parse = read_parse(body)
         text = state.read_sql(parse.query)
         authority = state.current_authority()
         plan, stripped = authority.snapshot.planner.plan(
             text.sql, state.search_path, state.conforming_strings
         )
+        if not (plan.untouched and text.sql.isascii()):
+            self._settled(Changes.SETTINGS)
         statement = plan.statements[0] if plan.statements else None
         prepared = Prepared(statement, stripped, parse.types)
         instead: bytes | None = None
@@ -220,6 +270,7 @@ class Request:
         if prepared is None or prepared.plan is None or prepared.plan.action is Action.FORWARD:
             portal = Portal(prepared, bind_result_formats(body))
         else:
+            self._settled(Changes.SETTINGS)
             bind = read_bind(body)
             sealed = Counter(prepared.sealed)
             try:
@@ -286,6 +337,8 @@ class Request:
             portal.described = True
             state.inflight.push(Owed(Kind.DESCRIBE_PORTAL, portal=portal, hidden=True))
         state.inflight.push(Owed(Kind.EXECUTE, portal=portal))
+        if prepared is not None and prepared.plan is not None and prepared.plan.changes:
+            state.sent((prepared.plan,))
         return before + message(EXECUTE, body) if before else None
 
     def close(self, body: bytes) -> bytes | None:

@@ -15,11 +15,12 @@ from typing import Final
 from proxy.effects import Close, Effect, Record, RefreshCatalog, ToClient
 from proxy.execution import Execution, SimpleQuery, recorded
 from proxy.inflight import Kind, Owed
+from proxy.inquiry import Inquiry
 from proxy.rows import BadCell, Programs, RowProgram, UnshowableCell, Withheld
 from proxy.seal import ValueRefused, parameter_type
 from proxy.shape import NO_ROWS, Shape, read_shape
-from proxy.sql.plan import StatementPlan
-from proxy.state import IDLE, State
+from proxy.sql.plan import Changes, StatementPlan
+from proxy.state import FAILED, IDLE, State
 from proxy.statements import deallocated
 from proxy.tampering import tampered_event
 from proxy.wire.framing import HEADER_SIZE, BadMessage, MessageBuffer
@@ -49,6 +50,7 @@ from proxy.wire.messages import (
     write_parameter_description,
 )
 
+_AWAITED: Final = RefreshCatalog(awaited=True)
 _REFUSE: Final = b"function sealgate.refuse("
 _INSIDE: Final = frozenset("WFLR")
 CONNECTION_FAILURE: Final = "08006"
@@ -66,8 +68,10 @@ class Response:
     """Reads what the server sends. `receive` returns effects in the order in which they must happen."""
 
     __slots__ = (
+        "_behind",
         "_buffer",
         "_effects",
+        "_inquiry",
         "_opened",
         "_out",
         "_passing",
@@ -89,6 +93,10 @@ class Response:
         self._program: RowProgram | None = None
         self._running: Execution | None = None
         self._programs = Programs()
+        self._inquiry: Inquiry | None = None
+        """The question of ours whose row is arriving."""
+        self._behind: list[Effect] = []
+        """What must not happen before the catalog has been looked at again."""
 
     def receive(self, data: bytes) -> list[Effect]:
         """Raises `BadMessage` when the bytes are not the protocol; the session then ends."""
@@ -104,14 +112,29 @@ class Response:
             effects, self._effects = self._effects + over.effects, []
             return effects
         self._flush()
+        return self._taken()
+
+    def _taken(self) -> list[Effect]:
+        """The effects so far; while a new picture of the catalog is awaited, those before that."""
         effects, self._effects = self._effects, []
+        if self._state.refreshing:
+            cut = next((i + 1 for i, e in enumerate(effects) if e == _AWAITED), 0)
+            self._behind += effects[cut:]
+            del effects[cut:]
         return effects
+
+    def catalog_refreshed(self) -> list[Effect]:
+        """The next statement is planned by the new picture: the client may know that its DDL is done."""
+        self._state.refreshing = False
+        self._state.unsettled = Changes.NOTHING
+        behind, self._behind = self._behind, []
+        return behind
 
     def interrupted(self) -> list[Effect]:
         """The session ends in the middle: what had been read completely, then an event for each statement that the
         server may still execute. Rows that were held are not released.
         """
-        effects, self._effects = self._effects, []
+        effects, self._effects, self._behind = self._behind + self._effects, [], []
         if self._running is not None:
             self._running.release()
         for owed in self._state.inflight.take_all():
@@ -145,7 +168,7 @@ class Response:
             if kind == DATA_ROW:
                 if not self._opened:
                     self._open_rows()
-                if self._program is None:
+                if self._program is None and self._inquiry is None:
                     position = end
                     continue
             elif kind == COPY_DATA:
@@ -242,6 +265,9 @@ class Response:
     def _open_rows(self) -> None:
         """The first DataRow of a result: is it to be looked at?"""
         head = self._state.inflight.expect(DATA_ROW)
+        if head.inquiry is not None:
+            self._opened, self._inquiry = True, head.inquiry
+            return
         if head.refused:
             raise self._not_refused()
         portal = head.portal
@@ -272,6 +298,9 @@ class Response:
         self._program = self._programs.get(shape, formats, authority, self._state.settings)
 
     def row(self, data: bytes, position: int, end: int) -> bytes:
+        if self._inquiry is not None:
+            self._inquiry.row(data, position, end)
+            return b""
         running, program = self._running, self._program
         assert running is not None  # noqa: S101 - set with the program
         assert program is not None  # noqa: S101
@@ -326,12 +355,21 @@ class Response:
     # Ends of statements.
 
     def command_complete(self, data: bytes, position: int, end: int) -> bytes | None:
+        head = self._state.inflight.expect(COMMAND_COMPLETE)
+        if head.inquiry is not None:
+            self._answered(head.inquiry)
+            return b""
         tag = one_cstring(data[position + HEADER_SIZE : end])
         if tag[:3] in (b"DEA", b"DIS"):
-            head = self._state.inflight.expect(COMMAND_COMPLETE)
             deallocated(self._state.prepared, tag, _text(head))
         self._completed(COMMAND_COMPLETE, _affected(tag))
         return None
+
+    def _answered(self, inquiry: Inquiry) -> None:
+        self._inquiry = None
+        self._opened = False
+        self._state.inflight.pop()
+        self._state.told(inquiry)
 
     def empty_query(self, data: bytes, position: int, end: int) -> bytes | None:
         self._completed(EMPTY_QUERY_RESPONSE, None)
@@ -344,7 +382,7 @@ class Response:
         plan = head.plan
         self._finish(head, plan, affected=affected)
         self._advance(head)
-        if plan is not None and plan.changes_catalog:
+        if plan is not None and plan.changes_catalog and Changes.CATALOG not in plan.changes:
             self._effects.append(RefreshCatalog())
 
     def _advance(self, head: Owed) -> None:
@@ -384,12 +422,17 @@ class Response:
         inflight = self._state.inflight
         head = inflight.head
         fields = read_fields(data[position + HEADER_SIZE : end])
+        self._inquiry = None
         executing = head is not None and (head.query is not None or head.kind is Kind.EXECUTE)
         if head is not None and executing and not head.refused:
             sqlstate = fields.get("C", b"").decode("ascii", "replace")
             self._finish(head, head.plan, sqlstate=sqlstate)
         self._opened, self._running = False, None
         instead = _plain_refusal(fields) or self._repositioned(head, fields)
+        if inflight.private:
+            instead = (
+                b""  # Nothing of the client's has failed; its transaction has, as it will be told.
+            )
         if head is not None and head.query is not None:
             head.query.abandon()
         inflight.fail()
@@ -406,13 +449,24 @@ class Response:
 
     def ready(self, data: bytes, position: int, end: int) -> bytes | None:
         state = self._state
-        state.inflight.ready()
+        answered = state.inflight.ready()
         self._opened, self._running = False, None
         if end == position + HEADER_SIZE + 1:
             state.transaction_status = data[end - 1]
-            if state.transaction_status == IDLE and not len(state.inflight):
+        refresh = False
+        if not len(state.inflight):
+            if state.transaction_status == IDLE:
                 state.portals.clear()  # The end of a transaction closes them.
-        return None
+                refresh = state.idle()
+            elif state.transaction_status == FAILED:
+                state.unsettled = Changes.NOTHING  # Nothing is executed before it is rolled back.
+            else:
+                state.unsettled &= ~Changes.SETTINGS  # The server has reported them.
+        if refresh:
+            self._flush()
+            self._effects.append(_AWAITED)
+            state.refreshing = True
+        return b"" if answered is not None and answered.hidden else None
 
     # Confirmations and settings.
 

@@ -17,10 +17,11 @@ from typing import ParamSpec
 
 from proxy.audit.event import Origin, protocol_violation, session_closed
 from proxy.effects import Close, Effect, Fault, Record, ToClient, ToServer
-from proxy.handshake import Handshake, Phase, Terms
+from proxy.handshake import ClientTLS, Handshake, Phase, Terms
 from proxy.inflight import Kind, Owed
 from proxy.request import Request
 from proxy.response import Response
+from proxy.scram import Verifier
 from proxy.snapshot import Authority, SnapshotSource
 from proxy.state import State, startup_settings
 from proxy.wire.framing import BadMessage
@@ -67,6 +68,11 @@ class Session:
         state = self._state
         return state is None or (not len(state.inflight) and state.transaction_status == ord("I"))
 
+    @property
+    def holding(self) -> bool:
+        """What the client sent waits for the server: no more of it need be read."""
+        return self._request is not None and self._request.holding
+
     # What happens to it.
 
     def client_data(self, data: bytes) -> list[Effect]:
@@ -77,11 +83,14 @@ class Session:
         """The server sent bytes."""
         return self._react("server", self._from_server, data)
 
-    def client_tls_started(self, origin: Origin) -> list[Effect]:
-        return self._react("client", self._handshake.client_tls_started, origin)
+    def client_tls_started(self, origin: Origin, found: ClientTLS | None = None) -> list[Effect]:
+        return self._react("client", self._handshake.client_tls_started, origin, found)
 
-    def server_connected(self) -> list[Effect]:
-        return self._react("server", self._handshake.server_connected)
+    def server_connected(self, end_point: bytes = b"") -> list[Effect]:
+        return self._react("server", self._handshake.server_connected, end_point)
+
+    def server_not_trusted(self) -> list[Effect]:
+        return self._react("server", self._handshake.server_not_trusted)
 
     def server_unreachable(self) -> list[Effect]:
         return self._react("server", self._handshake.server_unreachable)
@@ -95,6 +104,16 @@ class Session:
 
     def roles_unknown(self) -> list[Effect]:
         return self._react("server", self._handshake.roles_unknown)
+
+    def catalog_refreshed(self) -> list[Effect]:
+        """After RefreshCatalog(awaited=True): the picture is the newest, or could not be had."""
+        return self._react("server", self._after_refresh)
+
+    def verifier_known(self, verifier: Verifier | None) -> list[Effect]:
+        return self._react("server", self._handshake.verifier_known, verifier)
+
+    def verifier_unknown(self) -> list[Effect]:
+        return self._react("server", self._handshake.verifier_unknown)
 
     def client_gone(self) -> list[Effect]:
         """The client closed its side, or its connection broke."""
@@ -143,12 +162,20 @@ class Session:
         return self._handshake.client_data(data)
 
     def _from_server(self, data: bytes) -> list[Effect]:
-        if self._response is not None:
-            return self._response.receive(data)
+        if self._response is not None and self._request is not None:
+            effects = self._response.receive(data)
+            if self._request.holding and not (effects and isinstance(effects[-1], Close)):
+                effects += self._request.resume()
+            return effects
         if self._handshake.phase is Phase.DONE:
             return [ToClient(data)]
         effects = self._handshake.server_data(data)
         return effects + self._begin()
+
+    def _after_refresh(self) -> list[Effect]:
+        if self._response is None or self._request is None:
+            return []
+        return self._response.catalog_refreshed() + self._request.resume()
 
     def _with_roles(self, roles: frozenset[str]) -> list[Effect]:
         effects = self._handshake.roles_known(roles)

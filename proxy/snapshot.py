@@ -99,6 +99,23 @@ class SnapshotSource:
         self._current = snapshot
 
 
+class OwnCatalog:
+    """A catalog that only one transaction sees, under whatever policy and keys are current."""
+
+    __slots__ = ("_base", "_catalog", "_snapshot")
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._base: Snapshot | None = None
+        self._snapshot: Snapshot | None = None
+
+    def under(self, current: Snapshot) -> Snapshot:
+        if self._snapshot is None or self._base is not current:
+            self._base = current
+            self._snapshot = Snapshot(current.policy, self._catalog, current.keyset)
+        return self._snapshot
+
+
 class Authority:
     """What one principal may do under one snapshot. Asks the policy once per column and access."""
 

@@ -11,11 +11,15 @@ from proxy.audit.event import Origin
 from proxy.cells import CellError, Settings
 from proxy.cells.encoding import from_utf8, to_utf8
 from proxy.inflight import Inflight
-from proxy.snapshot import Authority, SnapshotSource
-from proxy.sql.plan import Refusal
+from proxy.inquiry import Inquiry
+from proxy.picture import read_document
+from proxy.snapshot import Authority, OwnCatalog, SnapshotSource
+from proxy.sql.plan import Changes, Refusal, StatementPlan
 from proxy.statements import Names, Portal, Prepared
+from proxy.wire.framing import BadMessage
 
 IDLE: Final = ord("I")
+FAILED: Final = ord("E")
 
 _PATH_ITEM = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",\s]+))\s*(?:,|\Z)')
 _OPTION = re.compile(r"(?:-c\s*|--)([A-Za-z_][\w.-]*)=((?:\\.|[^\s\\])*)")
@@ -40,12 +44,55 @@ class State:
     executions: int = 0
     seals_parameters: bool = False
     """A statement with sealed parameters has been prepared."""
+    unsettled: Changes = Changes.NOTHING
+    """What statements under way may have changed: whatever depends on it is not planned yet (`proxy.holding`)."""
+    changed: Changes = Changes.NOTHING
+    """The same since the session was last idle: the end of the transaction may undo it."""
+    refreshing: bool = False
+    """The shell is taking a new picture of the catalog; what the server said since is not released yet."""
+    own_catalog: OwnCatalog | None = None
+    """The catalog as the open transaction has changed it."""
 
     def current_authority(self) -> Authority:
-        """This principal under the current snapshot."""
-        if self.authority.snapshot is not self.source.current:
-            self.authority = Authority(self.source.current, self.authority.roles)
+        """This principal under the current snapshot; where its transaction has changed the catalog, under its own."""
+        snapshot = self.source.current
+        if self.own_catalog is not None:
+            snapshot = self.own_catalog.under(snapshot)
+        if self.authority.snapshot is not snapshot:
+            self.authority = Authority(snapshot, self.authority.roles)
         return self.authority
+
+    # What may have changed.
+
+    def sent(self, plans: tuple[StatementPlan, ...]) -> None:
+        """Statements are on their way to the server."""
+        for plan in plans:
+            if plan.changes:
+                changes = plan.changes
+                if Changes.TRANSACTION in changes:
+                    changes = (changes | self.changed) & ~Changes.TRANSACTION
+                self.unsettled |= changes
+                self.changed |= changes
+
+    def told(self, inquiry: Inquiry) -> None:
+        """The server has answered a question of ours. Raises BadMessage for an answer that is none."""
+        for name, value in inquiry.settings().items():
+            self.parameter_status(name, value)
+        if inquiry.document is not None:
+            declared = self.source.current.catalog.sealed
+            try:
+                self.own_catalog = OwnCatalog(read_document(inquiry.document, declared))
+            except (ValueError, KeyError, TypeError):
+                raise BadMessage("the catalog was not told as it was asked for") from None
+        self.unsettled = Changes.NOTHING
+
+    def idle(self) -> bool:
+        """ReadyForQuery outside a transaction, nothing in flight. True: the catalog may have changed for everybody."""
+        changed = Changes.CATALOG in self.changed
+        self.changed = Changes.NOTHING
+        self.own_catalog = None
+        self.unsettled = Changes.CATALOG if changed else Changes.NOTHING
+        return changed
 
     def next_execution(self) -> str:
         self.executions += 1

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from policy import Access
-from proxy.catalog import Catalog
+from proxy.catalog import SCHEMA, Catalog
 from proxy.sql import refusals
 from proxy.sql.analysis import Analysis, analyse, check_copy
 from proxy.sql.commands import (
@@ -31,7 +31,7 @@ from proxy.sql.commands import (
 from proxy.sql.crosscheck import Disagreement, Statement, crosscheck, raw_statements
 from proxy.sql.lexer import Kind, Stripped, Token, UnreadableSql, split_statements, tokenize
 from proxy.sql.parse import UnparsedSql
-from proxy.sql.plan import Action, LiteralSite, Piece, Plan, Refusal, StatementPlan
+from proxy.sql.plan import Action, Changes, LiteralSite, Piece, Plan, Refusal, StatementPlan
 from proxy.sql.refusals import Refused
 from proxy.sql.rewrite import pieces
 from proxy.sql.values import word
@@ -54,8 +54,17 @@ def untouched(text: str) -> Plan:
     """A message that is relayed; `text` without its literals."""
     found = _FIRST_WORD.match(text)
     command = found.group(1).upper() if found is not None else "OTHER"
-    changes = _CHANGES_CATALOG.search(text) is not None
-    statement = StatementPlan(Action.FORWARD, _copied(text), command, changes_catalog=changes)
+    catalog = _CHANGES_CATALOG.search(text) is not None
+    changes = Changes.NOTHING
+    if _CHANGES_SETTINGS.search(text):
+        changes |= Changes.SETTINGS
+    if _ENDS_TRANSACTION.search(text):
+        changes |= Changes.TRANSACTION
+    if catalog and _CONCERNS_SEALED.search(text):
+        changes |= Changes.CATALOG
+    statement = StatementPlan(
+        Action.FORWARD, _copied(text), command, changes_catalog=catalog, changes=changes
+    )
     return Plan((statement,), untouched=True)
 
 
@@ -79,6 +88,17 @@ _CHANGES_CATALOG: Final = re.compile(
     r"(?:UNLOGGED|RECURSIVE|TABLE|VIEW|MATERIALIZED|FOREIGN|SCHEMA|TYPE|DOMAIN|EXTENSION|RULE|OWNED)\b"
     rf"|\bIMPORT{_SKIPPED}+FOREIGN\b|^{_SKIPPED}*(?:DO\b|(?:SELECT|WITH|TABLE)\b.*\bINTO\b)",
     re.IGNORECASE | re.DOTALL,
+)
+_FIRST: Final = rf"(?:\A|;)(?>{_SKIPPED}*)"
+_CHANGES_SETTINGS: Final = re.compile(
+    rf"{_FIRST}(?:SET|RESET|DISCARD|DO|CALL)\b|\bset_config\b", re.IGNORECASE | re.DOTALL
+)
+_ENDS_TRANSACTION: Final = re.compile(
+    rf"{_FIRST}(?:COMMIT|END|ROLLBACK|ABORT|RELEASE)\b", re.IGNORECASE | re.DOTALL
+)
+# DDL without the name of anything sealed that may still make something sealed, or name it anew.
+_CONCERNS_SEALED: Final = re.compile(
+    rf"\b{SCHEMA}\b|\bSCHEMA\b|\bEXTENSION\b|{_FIRST}DO\b", re.IGNORECASE | re.DOTALL
 )
 _SEVERAL: Final = re.compile(r";\s*+[^\s;]")
 # Decided by what a literal holds, so no name need be in the text.
@@ -136,7 +156,8 @@ class Message:
         for part in parts:
             self._plan_part(part)
         self._crosscheck(parts)
-        statements = tuple(self._statement(part) for part in parts)
+        self._refuse_behind_ddl(parts)
+        statements = tuple(self._with_changes(part, self._statement(part)) for part in parts)
         return Plan(statements, all(s.action is Action.FORWARD for s in statements))
 
     def _parts(self, tokens: list[Token]) -> list[_Part]:
@@ -285,11 +306,46 @@ class Message:
             outputs=(None,) if part.wrapper else analysis.outputs,
         )
 
+    def _refuse_behind_ddl(self, parts: list[_Part]) -> None:
+        """What DDL renames or creates is not in the catalog yet when the next statement of the same message is planned."""
+        fresh: set[str] = set()
+        for part in parts:
+            named = {token.value for token in part.tokens if is_name(token)}
+            if part.refusal is None and part.command.name == "SELECT" and named & fresh:
+                part.refusal = Refusal(
+                    refusals.FEATURE_NOT_SUPPORTED,
+                    "a statement behind DDL on a sealed table in the same message is not supported",
+                    "Send the DDL as a message of its own.",
+                )
+            if self._changes_sealed(part, part.command.changes_catalog):
+                fresh |= named
+
+    def _changes_sealed(self, part: _Part, changes_catalog: bool) -> bool:
+        if not changes_catalog:
+            return False
+        names = {token.value for token in part.tokens if is_name(token)}
+        first = word(part.tokens, 0)
+        return first == "do" or bool(names & (self._catalog.interesting | _SEALED_DDL))
+
+    def _with_changes(self, part: _Part, plan: StatementPlan) -> StatementPlan:
+        first = word(part.tokens, 0)
+        changes = Changes.NOTHING
+        if first in _SETTING_WORDS or any(t.value == "set_config" for t in part.tokens):
+            changes |= Changes.SETTINGS
+        if first in _ENDING_WORDS:
+            changes |= Changes.TRANSACTION
+        if self._changes_sealed(part, plan.changes_catalog):
+            changes |= Changes.CATALOG
+        return replace(plan, changes=changes) if changes else plan
+
     def _pieces(self, part: _Part, analysis: Analysis | None) -> tuple[Piece, ...]:
         draft = analysis.draft if analysis is not None else None
         return pieces(self._sql, part.start, part.end, part.tokens, part.ordinal, draft)
 
 
+_SETTING_WORDS: Final = frozenset({"set", "reset", "discard", "do", "call"})
+_ENDING_WORDS: Final = frozenset({"commit", "end", "rollback", "abort", "release"})
+_SEALED_DDL: Final = frozenset({SCHEMA, "schema", "extension"})
 _ON: Final = frozenset({"on", "true", "yes", "1"})
 _DO_HINT: Final = "Send the statements themselves."
 _SCS_HINT: Final = "Write backslashes as they are, or use E'...' strings."

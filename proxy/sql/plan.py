@@ -44,6 +44,8 @@ class Form(Enum):
     TERMS = "terms"
     """An array of equality terms, a bytea[], one per element of the client's array (NULLs stay):
     the right side of `= ANY(...)` and `<> ALL(...)`."""
+    VALUES = "values"
+    """An array of sealed values, a bytea[], one per element: what unnest() makes rows of."""
 
 
 class Use(Flag):
