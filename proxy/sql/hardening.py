@@ -36,6 +36,26 @@ def _generic_operator(parser: Any, left: exp.Expr, right: exp.Expr) -> exp.Expr:
     return parser.expression(exp.Operator(this=left, operator="operator", expression=right))  # type: ignore[no-any-return]
 
 
+def _merge(parser: Any) -> exp.Expr:
+    """MERGE whose source may be a join; RETURNING behind it."""
+    parser._match(TokenType.INTO)
+    target = parser._parse_table()
+    if not parser._match(TokenType.USING):
+        parser.raise_error("Expected USING")
+    source = parser._parse_table(joins=True)
+    if not parser._match(TokenType.ON):
+        parser.raise_error("Expected ON")
+    return parser.expression(  # type: ignore[no-any-return]
+        exp.Merge(
+            this=target,
+            using=source,
+            on=parser._parse_disjunction(),
+            whens=parser._parse_when_matched(),
+            returning=parser._parse_returning(),
+        )
+    )
+
+
 def _constant(kind: type[exp.Expr], **args: Any) -> Any:
     """A parser for a constant's keyword that keeps its place: sealing TRUE replaces the word."""
     return lambda parser, token: parser.expression(kind(**args)).update_positions(token)
@@ -107,6 +127,7 @@ def _hardened() -> dict[str, Any]:
         ),
         "ARRAY_CONSTRUCTORS": {"ARRAY": exp.Array},
         "TYPE_LITERAL_PARSERS": {},
+        "STATEMENT_PARSERS": {**parser.STATEMENT_PARSERS, TokenType.MERGE: _merge},
     }
 
 

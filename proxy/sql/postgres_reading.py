@@ -211,6 +211,25 @@ class PostgresTree:
         self.reading.structure["delete", place, tables, self._where(node)] += 1
         self._returning(node)
 
+    def _merge(self, node: Node) -> None:
+        tables = self._tables([node["sourceRelation"]])
+        condition = self._extent(node.get("joinCondition"))
+        self.reading.structure["merge", self._place(node["relation"]), tables, condition] += 1
+        for number, wrapped in enumerate(node["mergeWhenClauses"]):
+            self._when(number, wrapped["MergeWhenClause"])
+        self._returning(node)
+
+    def _when(self, number: int, node: Node) -> None:
+        action = node["commandType"]
+        condition = self._extent(node.get("condition"))
+        self.reading.structure["when", number, node["matchKind"], action, condition] += 1
+        if action == "CMD_UPDATE":
+            self._sets(node)
+        elif action == "CMD_INSERT":
+            targets = tuple(self._place(t["ResTarget"]) for t in node.get("targetList", ()))
+            values = tuple(self._extent(value) for value in node.get("values", ()))
+            self.reading.structure["when insert", number, targets, values] += 1
+
     def _conflict(self, node: Node) -> None:
         self.reading.structure["conflict", self._where(node)] += 1
         self._sets(node)
@@ -299,6 +318,7 @@ class PostgresTree:
         "InsertStmt": _insert,
         "UpdateStmt": _update,
         "DeleteStmt": _delete,
+        "MergeStmt": _merge,
         "OnConflictClause": _conflict,
         "JoinExpr": _join_condition,
         "A_Expr": _expression,

@@ -150,6 +150,8 @@ class SqlglotTree:
             self.reading.structure["row", *(self._extent(item) for item in items)] += 1
 
     def _insert(self, node: exp.Expr) -> None:
+        if isinstance(node.parent, exp.When):
+            return
         target = node.this
         columns = target.expressions if isinstance(target, exp.Schema) else ()
         table = target.this if isinstance(target, exp.Schema) else target
@@ -157,6 +159,8 @@ class SqlglotTree:
         self.reading.structure["insert", _table_place(table), places] += 1
 
     def _update(self, node: exp.Expr) -> None:
+        if isinstance(node.parent, exp.When):
+            return
         source = node.args.get("from_")
         tables = self._tables([source and source.this, *(node.this.args.get("joins") or ())])
         place = _table_place(node.this)
@@ -167,6 +171,31 @@ class SqlglotTree:
         tables = self._tables(node.args.get("using") or ())
         place = _table_place(node.this)
         self.reading.structure["delete", place, tables, self._where(node)] += 1
+
+    def _merge(self, node: exp.Expr) -> None:
+        tables = self._tables([node.args["using"]])
+        condition = self._extent(node.args["on"])
+        self.reading.structure["merge", _table_place(node.this), tables, condition] += 1
+        for number, when in enumerate(node.args["whens"].expressions):
+            self._when(number, when)
+
+    def _when(self, number: int, node: exp.Expr) -> None:
+        then, condition = node.args["then"], self._extent(node.args.get("condition"))
+        action = _ACTIONS.get(type(then)) or _ACTIONS[then.name.lower()]
+        matches = "MERGE_WHEN_MATCHED"
+        if not node.args["matched"]:
+            by = "SOURCE" if node.args.get("source") else "TARGET"
+            matches = f"MERGE_WHEN_NOT_MATCHED_BY_{by}"
+        self.reading.structure["when", number, matches, action, condition] += 1
+        if isinstance(then, exp.Update):
+            self._sets(then)
+        elif isinstance(then, exp.Insert):
+            columns, values = then.this, then.expression
+            # INSERT DEFAULT VALUES is a column of that name to sqlglot.
+            listed = columns.expressions if columns is not None and values is not None else ()
+            places = tuple(_place(column.parts[0]) for column in listed)
+            given = tuple(self._extent(v) for v in values.expressions) if values else ()
+            self.reading.structure["when insert", number, places, given] += 1
 
     def _conflict(self, node: exp.Expr) -> None:
         self.reading.structure["conflict", self._where(node)] += 1
@@ -258,6 +287,7 @@ class SqlglotTree:
         exp.Insert: _insert,
         exp.Update: _update,
         exp.Delete: _delete,
+        exp.Merge: _merge,
         exp.OnConflict: _conflict,
         exp.Returning: _returning,
         exp.Join: _join_condition,
@@ -292,6 +322,12 @@ _SET_OPERATIONS: Final[dict[type, str]] = {
     exp.Union: "SETOP_UNION",
     exp.Except: "SETOP_EXCEPT",
     exp.Intersect: "SETOP_INTERSECT",
+}
+_ACTIONS: Final[dict[object, str]] = {
+    exp.Update: "CMD_UPDATE",
+    exp.Insert: "CMD_INSERT",
+    "delete": "CMD_DELETE",
+    "do nothing": "CMD_NOTHING",
 }
 _COMPARISONS: Final[dict[type, str]] = {
     exp.EQ: "=",

@@ -14,11 +14,11 @@ from proxy.sql.lexer import UnreadableSql, split_statements, tokenize
 from proxy.sql.parse import UnparsedSql, parse
 from tests.sql.corpus import corpus
 
-DATA = frozenset({"select", "with", "values", "table", "insert", "update", "delete"})
+DATA = frozenset({"select", "with", "values", "table", "insert", "update", "delete", "merge"})
 
 
 def statements(sql: str) -> list[Statement]:
-    """Each statement with its tree if it is a query or a write (MERGE apart: it is never sealed)."""
+    """Each statement with its tree if it is a query or a write."""
     found = []
     for tokens in split_statements(tokenize(sql)):
         first = next((token.value for token in tokens if token.text != "("), "")
@@ -88,6 +88,15 @@ def test_corpus_is_large_enough_to_mean_something() -> None:
         ("several columns from one source", "UPDATE t SET (a, b) = (SELECT c, d FROM u WHERE u.e = t.a), f = 1"),
         ("a function declares columns", "SELECT * FROM f(1) AS x(a int, b text), g() AS y"),
         ("an order after brackets is the query's own", "(SELECT a FROM t) ORDER BY b LIMIT 1"),
+        ("MERGE says what it does when",
+         "MERGE INTO s.t AS x USING u ON x.a = u.a AND x.b = 'c' WHEN MATCHED AND x.d = 1 THEN UPDATE SET a = u.a, (b, c) = (2, 'e')"
+         " WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN NOT MATCHED BY TARGET AND u.f THEN INSERT (a, b) VALUES ($1, DEFAULT)"
+         " WHEN MATCHED THEN DO NOTHING RETURNING merge_action(), x.a AS y, u.*"),
+        ("MERGE may insert without columns",
+         "MERGE INTO t USING u ON true WHEN NOT MATCHED AND u.a THEN INSERT VALUES (1, 'x') WHEN NOT MATCHED THEN INSERT DEFAULT VALUES"),
+        ("MERGE may read a query or a join",
+         "WITH w AS (SELECT 1) MERGE INTO ONLY t USING (SELECT a FROM u) AS s JOIN w ON s.a = w.b LEFT JOIN v USING (c) ON t.a = s.a"
+         " WHEN NOT MATCHED THEN INSERT (a) OVERRIDING SYSTEM VALUE VALUES (s.a)"),
         ("NOT IN and IN are one", "SELECT 1 WHERE a NOT IN (1, 2) AND b IN (SELECT c FROM t)"),
         ("names are compared as PostgreSQL folds and cuts them", f'SELECT É, "A""b", {"x" * 70} FROM T'),
         ("offsets are bytes on one side", "SELECT 'é😀', a /* ж */ FROM \"ü\" WHERE 'ß' = b; SELECT 'x'"),
@@ -134,6 +143,16 @@ def rename(kind: type[exp.Expr]) -> Callable[[exp.Expr], object]:
     return lambda tree: first(kind)(tree).this.set("this", "other")
 
 
+MERGE = (
+    "MERGE INTO t USING u ON t.a = u.a WHEN MATCHED AND t.b = 1 THEN UPDATE SET c = 2, d = 3"
+    " WHEN NOT MATCHED THEN INSERT (a, b) VALUES (4, 5) RETURNING t.b"
+)
+
+
+def whens(tree: exp.Expr) -> list[exp.Expr]:
+    return list(tree.args["whens"].expressions)
+
+
 @pytest.mark.parametrize(
     ("what", "sql", "tamper"),
     [
@@ -166,6 +185,16 @@ def rename(kind: type[exp.Expr]) -> Callable[[exp.Expr], object]:
         ("structure", "INSERT INTO t VALUES (1), (2)", lambda t: first(exp.Values)(t).set(
             "expressions", [exp.Tuple(expressions=list(t.find_all(exp.Literal)))])),
         ("structure", "UPDATE t SET a = 1, b = 2", swap_all(exp.Literal)),
+        ("structure", MERGE, lambda t: swap(t, t.this, t.args["using"])),
+        ("structure", MERGE, lambda t: whens(t)[0].set("matched", False)),
+        ("structure", MERGE, lambda t: whens(t)[1].set("source", True)),
+        ("structure", MERGE, lambda t: swap(t, whens(t)[0], whens(t)[1])),
+        ("structure", MERGE, lambda t: whens(t)[0].set("then", exp.Var(this="DO NOTHING"))),
+        ("structure", MERGE, lambda t: swap(t, t.args["on"], whens(t)[0].args["condition"])),
+        ("structure", MERGE, lambda t: swap(t, *whens(t)[0].args["then"].find_all(exp.Literal))),
+        ("structure", MERGE, lambda t: swap(t, *whens(t)[1].args["then"].expression.expressions)),
+        ("structure", MERGE, lambda t: swap(t, *whens(t)[1].args["then"].this.expressions)),
+        ("columns", MERGE, lambda t: t.args["returning"].pop()),
         ("structure", "UPDATE t SET a = $1, b = $2", swap_all(exp.Parameter)),
         ("structure", "INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 1, c = 2",
          swap_all(exp.Literal, 1, 2)),
