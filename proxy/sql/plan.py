@@ -21,8 +21,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, Flag, auto
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from policy import Access
+
+if TYPE_CHECKING:
+    from proxy.sql.named import Named
 
 
 class Action(Enum):
@@ -57,6 +61,16 @@ class Use(Flag):
     """Only its equality term counts."""
 
 
+class Run(Enum):
+    """What the server does when it comes to the statement."""
+
+    NOW = "now"
+    PLANNED = "planned"
+    """It is planned and not executed: EXPLAIN without ANALYZE."""
+    LATER = "later"
+    """Other statements execute it: PREPARE, DECLARE CURSOR."""
+
+
 class Changes(Flag):
     """What a statement may leave changed that the next statement is planned by."""
 
@@ -89,6 +103,18 @@ class Seal:
     use: Use = Use.STORED
     constant: Constant | None = None
     """What the literal is, if it is not quoted."""
+    argument: Argument | None = None
+    """The literal is an argument of SQL's EXECUTE: `cast` is that of the parameter it is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A literal that stands for a parameter, whose type it is coerced to before anything else."""
+
+    declared: int
+    """Type OID of the parameter, 0 where it was left to the server."""
+    cast: str | None
+    """Of the literal itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +194,18 @@ class StatementPlan:
     outputs: tuple[str | None, ...] | None = None
     """Per result column the label of the sealed column it carries, or None for another column;
     None for the whole: the planner does not know the shape, RowDescription decides."""
+    shown: tuple[tuple[int, str], ...] = ()
+    """(result column, type name): sealed columns that the text casts to another type of their kind."""
     refusal: Refusal | None = None
     changes_catalog: bool = False
     """DDL: the catalog picture is out of date once this statement has completed."""
     changes: Changes = Changes.NOTHING
+    run: Run = Run.NOW
+    named: Named | None = None
+    """The cursor, prepared statement or savepoint that it is about."""
+    recorded_as: str | None = None
+    """Text for the access log, without literals, where it is not the statement's own: that of the
+    prepared statement or cursor that it runs."""
 
 
 @dataclass(frozen=True, slots=True)
