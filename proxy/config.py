@@ -54,6 +54,9 @@ class Listen:
     tls_cert: Path | None = field(default=None, metadata={"example": "server.crt"})
     tls_key: Path | None = field(default=None, metadata={"example": "server.key"})
     tls_required: bool = False
+    tls_client_cert: Literal["none", "verify-ca", "verify-full"] = "none"
+    tls_client_ca: Path | None = field(default=None, metadata={"example": "clients-ca.crt"})
+    tls_client_crl: Path | None = field(default=None, metadata={"example": "clients.crl"})
     max_connections: int = _number(200, 1, 100_000)
     max_message_bytes: int = _number(256 * 1024 * 1024, 64 * 1024, 1024 * 1024 * 1024)
     startup_seconds: int = _number(15, 1, 600)
@@ -66,8 +69,13 @@ class Upstream:
 
     host: str = "127.0.0.1"
     port: int = _number(5432, 1, 65535)
-    tls: Literal["disable", "prefer", "require", "verify-full"] = "prefer"
+    tls: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
+    tls_negotiation: Literal["postgres", "direct"] = "postgres"
     tls_ca: Path | None = field(default=None, metadata={"example": "ca.crt"})
+    tls_crl: Path | None = field(default=None, metadata={"example": "ca.crl"})
+    tls_cert: Path | None = field(default=None, metadata={"example": "sealgate.crt"})
+    tls_key: Path | None = field(default=None, metadata={"example": "sealgate.key"})
+    scram: Literal["relay", "terminate"] = "relay"
     connect_seconds: int = _number(10, 1, 600)
 
     @property
@@ -210,25 +218,66 @@ def _check_listen(listen: Listen, upstream: Upstream) -> None:
     if listen.workers > 1:
         problem = "more than one worker is not supported yet"
         raise BadTable("listen.workers", problem, "Write: workers = 1")
-    if (listen.tls_cert is None) != (listen.tls_key is None):
-        missing = "tls_key" if listen.tls_key is None else "tls_cert"
-        problem = "is missing: a certificate and its key come together"
-        raise BadTable(f"listen.{missing}", problem, "Set both tls_cert and tls_key, or neither.")
+    _check_pair("listen", listen.tls_cert, listen.tls_key)
     if listen.tls_required and listen.tls_cert is None:
         problem = "is true and there is no certificate"
         raise BadTable("listen.tls_required", problem, "Set tls_cert and tls_key.")
+    _check_client_certificates(listen)
     if (listen.host, listen.port) == (upstream.host, upstream.port):
         problem = "is the upstream's address: the proxy would connect to itself"
         raise BadTable("listen.port", problem, "Give one of the two another port.")
 
 
+def _check_pair(section: str, cert: Path | None, key: Path | None) -> None:
+    if (cert is None) != (key is None):
+        missing = "tls_key" if key is None else "tls_cert"
+        problem = "is missing: a certificate and its key come together"
+        raise BadTable(
+            f"{section}.{missing}", problem, "Set both tls_cert and tls_key, or neither."
+        )
+
+
+def _check_client_certificates(listen: Listen) -> None:
+    mode = listen.tls_client_cert
+    if mode == "none":
+        for name in ("tls_client_ca", "tls_client_crl"):
+            if getattr(listen, name) is not None:
+                problem = 'is set, but tls_client_cert is "none"'
+                fix = 'Remove it, or write tls_client_cert = "verify-full".'
+                raise BadTable(f"listen.{name}", problem, fix)
+        return
+    needs = f'is missing: tls_client_cert = "{mode}" needs it'
+    if listen.tls_cert is None:
+        raise BadTable("listen.tls_cert", needs, "Set tls_cert and tls_key.")
+    if listen.tls_client_ca is None:
+        fix = "Name the authority that signs the clients' certificates."
+        raise BadTable("listen.tls_client_ca", needs, fix)
+
+
+_VERIFIES = ("require", "verify-ca", "verify-full")
+
+
 def _check_upstream(upstream: Upstream) -> None:
-    if upstream.tls in ("require", "verify-full") and upstream.is_socket_directory:
+    if upstream.tls in _VERIFIES and upstream.is_socket_directory:
         problem = f'is "{upstream.tls}", but host is a socket directory, where there is no TLS'
         raise BadTable("upstream.tls", problem, 'Write tls = "disable", or a host name.')
-    if upstream.tls == "disable" and upstream.tls_ca is not None:
-        problem = 'is set, but tls is "disable"'
-        raise BadTable("upstream.tls_ca", problem, 'Remove it, or write tls = "verify-full".')
+    _check_pair("upstream", upstream.tls_cert, upstream.tls_key)
+    for name in ("tls_ca", "tls_crl", "tls_cert"):
+        if upstream.tls == "disable" and getattr(upstream, name) is not None:
+            problem = 'is set, but tls is "disable"'
+            fix = 'Remove it, or write tls = "verify-full".'
+            raise BadTable(f"upstream.{name}", problem, fix)
+    for name in ("tls_ca", "tls_crl"):
+        if upstream.tls == "prefer" and getattr(upstream, name) is not None:
+            problem = 'is set, but tls is "prefer", which verifies nothing'
+            fix = 'Remove it, or write tls = "verify-full".'
+            raise BadTable(f"upstream.{name}", problem, fix)
+    if upstream.tls == "require" and upstream.tls_crl is not None and upstream.tls_ca is None:
+        problem = 'is set, but tls is "require" without tls_ca, which verifies nothing'
+        raise BadTable("upstream.tls_crl", problem, 'Set tls_ca, or write tls = "verify-full".')
+    if upstream.tls_negotiation == "direct" and upstream.tls not in _VERIFIES:
+        problem = f'is "direct", but tls is "{upstream.tls}": direct TLS cannot fall back'
+        raise BadTable("upstream.tls_negotiation", problem, 'Write tls = "verify-full".')
 
 
 def _check_control(control: Control) -> None:

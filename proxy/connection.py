@@ -19,12 +19,14 @@ import structlog
 
 from proxy.audit.event import Origin
 from proxy.audit.log import AuditFailed
+from proxy.control import FAILURES
 from proxy.effects import (
     Close,
     ConnectServer,
     Effect,
     Fault,
     LookUpRoles,
+    LookUpVerifier,
     Record,
     RefreshCatalog,
     RelayCancel,
@@ -32,8 +34,10 @@ from proxy.effects import (
     ToClient,
     ToServer,
 )
+from proxy.handshake import ClientTLS
 from proxy.session import Session
-from proxy.upstream import connect, send_once
+from proxy.tls import ALPN, common_name, end_point
+from proxy.upstream import UpstreamRefused, connect, send_once
 
 if TYPE_CHECKING:
     from proxy.listener import Listener
@@ -59,6 +63,8 @@ class Client(asyncio.Protocol):
         self._startup: asyncio.TimerHandle | None = None
         self._goodbye: asyncio.TimerHandle | None = None
         self._server_is_full = False
+        self._early: bytearray | None = None
+        """What TLS has decrypted before the session heard that TLS is up."""
         self._closing = False
         self._draining = False
 
@@ -81,7 +87,10 @@ class Client(asyncio.Protocol):
         listener.joined(self)
 
     def data_received(self, data: bytes) -> None:
-        self._perform(self._core.client_data(data))
+        if self._early is not None:
+            self._early += data
+        else:
+            self._perform(self._core.client_data(data))
         if self._core.holding:
             self._read_or_wait()
 
@@ -106,8 +115,14 @@ class Client(asyncio.Protocol):
         if self._draining and not self._closing and self._core.idle:
             self.shut_down()
 
-    def server_lost(self) -> None:
-        if not self._closing:
+    def server_lost(self, exc: Exception | None) -> None:
+        if self._closing:
+            return
+        if isinstance(exc, ssl.SSLError) and self._server is not None and not self._server.heard:
+            # TLS 1.3: the server refuses our certificate when the handshake is over for us.
+            log.warning("server refused TLS", session=self._number, problem=_told(exc))
+            self._perform(self._core.server_not_trusted())
+        else:
             self._perform(self._core.server_gone())
 
     def server_full(self, full: bool) -> None:
@@ -238,36 +253,60 @@ class Client(asyncio.Protocol):
 
     async def _in_the_background(self, effect: Effect) -> None:
         match effect:
-            case StartClientTLS():
-                await self._start_tls()
+            case StartClientTLS(received):
+                await self._start_tls(received)
             case ConnectServer():
                 await self._connect()
             case LookUpRoles(login):
                 await self._look_up_roles(login)
+            case LookUpVerifier(login):
+                await self._look_up_verifier(login)
             case RelayCancel(packet):
                 await self._relay_cancel(packet)
             case RefreshCatalog():
                 await self._listener.catalog_refreshed()
                 self._perform(self._core.catalog_refreshed())
 
-    async def _start_tls(self) -> None:
+    async def _start_tls(self, received: bytes) -> None:
         context, transport = self._listener.tls, self._transport
         assert context is not None  # noqa: S101 - else the session does not offer it
         assert transport is not None  # noqa: S101 - a client that speaks has one
-        transport.write(b"S")
+        if not received:
+            transport.write(b"S")
+        # A client may send its startup packet with the last of the handshake: it waits until the session knows.
+        self._early = bytearray()
+        starting = asyncio.get_running_loop().create_task(self._tls(transport, context))
         try:
-            self._transport = await asyncio.get_running_loop().start_tls(
-                transport, self, context, server_side=True, ssl_handshake_timeout=10.0
-            )
+            await asyncio.sleep(
+                0
+            )  # Now the transport's protocol is TLS, and nothing has been read since.
+            _feed(transport, received)
+            self._transport = await starting
         except (OSError, ssl.SSLError) as failed:
-            log.info("client TLS failed", session=self._number, problem=type(failed).__name__)
+            reason = getattr(failed, "reason", "") or ""
+            problem = f"{type(failed).__name__} {reason}".rstrip()
+            log.info("client TLS failed", session=self._number, problem=problem)
             self._abort()
             return
+        finally:
+            starting.cancel()
         if self._closing or self._transport is None:
             self._abort()
             return
         self._transport.set_write_buffer_limits(high=_BUFFER)
-        self._perform(self._core.client_tls_started(replace(self._core.origin, tls=True)))
+        peer = self._transport.get_extra_info("ssl_object")
+        found = ClientTLS(peer.selected_alpn_protocol() == ALPN, common_name(peer))
+        early, self._early = bytes(self._early), None
+        self._perform(self._core.client_tls_started(replace(self._core.origin, tls=True), found))
+        if early and not self._closing:
+            self._perform(self._core.client_data(early))
+
+    async def _tls(
+        self, transport: asyncio.Transport, context: ssl.SSLContext
+    ) -> asyncio.Transport | None:
+        return await asyncio.get_running_loop().start_tls(
+            transport, self, context, server_side=True, ssl_handshake_timeout=10.0
+        )
 
     async def _connect(self) -> None:
         listener = self._listener
@@ -282,18 +321,18 @@ class Client(asyncio.Protocol):
             self._server = await connect(
                 listener.upstream, listener.upstream_tls, lambda: Server(self)
             )
-        except (OSError, ssl.SSLError) as failed:
-            log.warning(
-                "server unreachable",
-                session=self._number,
-                problem=f"{type(failed).__name__}: {failed}",
-            )
+        except (ssl.SSLError, UpstreamRefused) as failed:
+            log.warning("server not trusted", session=self._number, problem=_told(failed))
+            self._perform(self._core.server_not_trusted())
+            return
+        except OSError as failed:
+            log.warning("server unreachable", session=self._number, problem=_told(failed))
             self._perform(self._core.server_unreachable())
             return
         if self._closing:
             self._server.close()
             return
-        self._perform(self._core.server_connected())
+        self._perform(self._core.server_connected(self._server.end_point))
 
     async def _look_up_roles(self, login: str) -> None:
         roles = await self._listener.roles_of(login)
@@ -302,6 +341,16 @@ class Client(asyncio.Protocol):
         self._perform(
             self._core.roles_known(roles) if roles is not None else self._core.roles_unknown()
         )
+
+    async def _look_up_verifier(self, login: str) -> None:
+        try:
+            verifier = await self._listener.verifier_of(login)
+        except FAILURES as failed:
+            log.warning("SCRAM secret not read", problem=type(failed).__name__)
+            self._perform(self._core.verifier_unknown())
+            return
+        if not self._closing:
+            self._perform(self._core.verifier_known(verifier))
 
     async def _relay_cancel(self, packet: bytes) -> None:
         try:
@@ -328,6 +377,8 @@ class Server(asyncio.Protocol):
     def __init__(self, client: Client) -> None:
         self._client = client
         self._transport: asyncio.Transport | None = None
+        self.heard = False
+        """The server has said something."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are asyncio.Transport in all but their class.
@@ -335,11 +386,19 @@ class Server(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=_BUFFER)
         keep_alive(transport)
 
+    @property
+    def end_point(self) -> bytes:
+        """The channel binding tls-server-end-point; b"" without TLS."""
+        if self._transport is None:
+            return b""
+        return end_point(self._transport.get_extra_info("ssl_object"))
+
     def data_received(self, data: bytes) -> None:
+        self.heard = True
         self._client.server_data(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._client.server_lost()
+        self._client.server_lost(exc)
 
     def pause_writing(self) -> None:
         self._client.server_full(True)
@@ -362,6 +421,22 @@ class Server(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+def _feed(transport: asyncio.Transport, received: bytes) -> None:
+    """Give TLS what was read before the transport was its own (asyncio's and uvloop's are BufferedProtocols)."""
+    protocol = cast("asyncio.BufferedProtocol", transport.get_protocol())
+    while received:
+        buffer = memoryview(protocol.get_buffer(len(received)))
+        size = min(len(buffer), len(received))
+        buffer[:size] = received[:size]
+        protocol.buffer_updated(size)
+        received = received[size:]
+
+
+def _told(failed: Exception) -> str:
+    """For the operations log: OpenSSL's and the system's words hold no key and nothing that was sent."""
+    return f"{type(failed).__name__}: {failed}"
 
 
 def keep_alive(transport: asyncio.BaseTransport) -> None:

@@ -35,6 +35,14 @@ class ControlConnection:
         async with self._connected() as connection:
             return await roles_of(connection, login)
 
+    async def scram_secret(self, login: str) -> str | None:
+        """pg_authid.rolpassword of a login, by the function of docs/tls.md. Raises one of `FAILURES`."""
+        async with self._connected() as connection:
+            secret: str | None = await connection.fetchval(
+                "SELECT sealgate.scram_secret($1)", login
+            )
+            return secret
+
     async def close(self) -> None:
         if self._connection is not None:
             with contextlib.suppress(*FAILURES):

@@ -1,15 +1,15 @@
 """From the first byte to the first ReadyForQuery: who is there, and does the server let them in?
 
-    FIRST       SSLRequest, GSSENCRequest, CancelRequest or StartupMessage may come
+    FIRST       SSLRequest, GSSENCRequest, CancelRequest, StartupMessage or a TLS ClientHello (direct TLS) may come
     CONNECTING  the shell connects to the server
-    RELAYING    the server authenticates; both directions are relayed. The mechanism SCRAM-SHA-256-PLUS is taken
-                out of the server's list: it binds to a TLS channel that ends here
+    RELAYING    the server authenticates; both directions are relayed. SCRAM is relayed without SCRAM-SHA-256-PLUS,
+                which binds to a TLS channel that ends here, or terminated: see `scram`
     ACCEPTED    AuthenticationOk has arrived; the shell asks the catalog for the login's roles. What the server sends
                 up to its first ReadyForQuery is kept: it may still refuse the login (no such role or database)
     DONE        the session may begin (or, for other databases and replication, a relay without unsealing)
 
-Sources: PostgreSQL manual, "Start-up", "SSL Session Encryption", "SASL Authentication". The handshake never sees a
-password in a form it keeps: authentication messages are relayed and forgotten.
+Sources: PostgreSQL manual, "Start-up", "SSL Session Encryption", "SASL Authentication"; backend_startup.c for direct
+TLS. The handshake never sees a password in a form it keeps: authentication messages are relayed and forgotten.
 """
 
 from __future__ import annotations
@@ -17,20 +17,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Final
+from typing import Final, Literal
 
-from proxy.audit.event import Origin, authentication, session_opened
+from proxy.audit.event import Origin, authentication, protocol_violation, session_opened
 from proxy.effects import (
     Close,
     ConnectServer,
     Effect,
     LookUpRoles,
+    LookUpVerifier,
     Record,
     RelayCancel,
     StartClientTLS,
     ToClient,
     ToServer,
 )
+from proxy.scram import PLAIN, PLUS, Exchange, ScramRefused, Verifier, binds_in_vain, offer, offered
 from proxy.wire.framing import HEADER_SIZE, INT32, BadMessage, MessageBuffer, StartupBuffer
 from proxy.wire.messages import (
     AUTHENTICATION,
@@ -52,7 +54,6 @@ from proxy.wire.messages import (
 AUTHENTICATION_LIMIT: Final = 65_535
 """PG_MAX_AUTH_TOKEN_LENGTH: the longest message of an authentication exchange, in bytes."""
 _TLS_HANDSHAKE: Final = 0x16
-_CHANNEL_BOUND: Final = b"SCRAM-SHA-256-PLUS\x00"
 NAME_BYTES: Final = 63
 """NAMEDATALEN - 1: PostgreSQL cuts a longer login."""
 AUTHENTICATION_OK: Final = 0
@@ -87,6 +88,20 @@ class Terms:
     """The protected database; sessions on others are relayed without unsealing."""
     tls_available: bool = False
     tls_required: bool = False
+    client_certificate: Literal["none", "verify-ca", "verify-full"] = "none"
+    end_point: bytes = b""
+    """tls-server-end-point of the proxy's own certificate."""
+    terminate_scram: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTLS:
+    """What the TLS handshake with the client found out."""
+
+    alpn: bool = False
+    """The client named the protocol, and it is PostgreSQL's."""
+    common_name: str | None = None
+    """CN of the client's verified certificate; None: it showed none."""
 
 
 class Handshake:
@@ -94,13 +109,19 @@ class Handshake:
 
     __slots__ = (
         "_answers",
+        "_begun",
         "_client",
+        "_common_name",
+        "_direct",
+        "_exchange",
+        "_mechanisms",
         "_method",
         "_negotiated",
         "_packet",
         "_ready",
         "_roles_known",
         "_server",
+        "_server_end_point",
         "_terms",
         "_unbound",
         "_welcome",
@@ -116,7 +137,15 @@ class Handshake:
         self._client = StartupBuffer()
         self._answers = MessageBuffer(AUTHENTICATION_LIMIT)
         self._server = MessageBuffer(AUTHENTICATION_LIMIT)
+        self._begun = False
+        """The client has sent something."""
+        self._direct = False
         self._negotiated = False
+        self._common_name: str | None = None
+        self._server_end_point = b""
+        self._mechanisms: tuple[bytes, ...] = ()
+        self._exchange: Exchange | None = None
+        """SCRAM, while it is terminated here."""
         self._packet = b""
         self._method = "trust"
         self._unbound = False
@@ -150,10 +179,12 @@ class Handshake:
         """Bytes from the client. Raises `BadMessage`."""
         if self.phase is not Phase.FIRST:
             return self._answered(data)
-        if data[:1] == bytes([_TLS_HANDSHAKE]) and not self._packet:
-            raise BadMessage(
-                "direct TLS connections are not supported: use sslnegotiation=postgres"
-            )
+        first, self._begun = not self._begun, True
+        if first and data[:1] == bytes([_TLS_HANDSHAKE]):
+            if not self._terms.tls_available:
+                raise BadMessage("direct TLS, and no certificate is configured")
+            self._direct = True
+            return [StartClientTLS(data)]
         packet = self._client.feed(data)
         if packet is None:
             return []
@@ -167,31 +198,54 @@ class Handshake:
             raise BadMessage("data before the server has asked for it")
         data = self._answers.feed(data)
         position = 0
+        out: list[bytes] = []
         while len(data) - position >= HEADER_SIZE:
             if data[position] not in (PASSWORD, TERMINATE):
                 raise BadMessage("only a password may be sent before the login is complete")
             end = position + 1 + self._answers.length(data, position)
             if end > len(data):
                 break
-            if self._unbound and _binds_in_vain(data[position + HEADER_SIZE : end]):
-                return self._cannot_bind()
+            try:
+                out.append(self._answer(data[position:end]))
+            except ScramRefused as refused:
+                return self._not_let_in(refused.sqlstate, refused.text, refused.hint)
             position = end
         self._answers.keep(data[position:])
-        return [ToServer(data[:position])] if position else []
+        return [ToServer(b"".join(out))] if out else []
 
-    def _cannot_bind(self) -> list[Effect]:
-        """The server would call it a downgrade attack: it offered what the client was not shown."""
-        text = "SCRAM channel binding is not possible through Sealgate: TLS ends here"
-        hint = "Connect with channel_binding=disable."
+    def _answer(self, whole: bytes) -> bytes:
+        """One message of the client's to what the server asked."""
+        if whole[0] != PASSWORD:
+            return whole
+        if self._exchange is not None:
+            return message(PASSWORD, self._exchange.from_client(whole[HEADER_SIZE:]))
+        if self._mechanisms:
+            raise BadMessage("data before the server has asked for it")
+        if self._unbound and binds_in_vain(whole[HEADER_SIZE:]):
+            # The server would call it a downgrade attack: it offered what the client was not shown.
+            text = "SCRAM channel binding is not possible through Sealgate: TLS ends here"
+            hint = 'Connect with channel_binding=disable, or set [upstream] scram = "terminate".'
+            raise ScramRefused("28000", text, hint)
+        return whole
+
+    def _not_let_in(
+        self, sqlstate: str, text: str, hint: str = "", method: str = ""
+    ) -> list[Effect]:
         return [
-            Record(authentication(self.origin, False, "28000", self._method)),
-            *_fatal("28000", text, hint),
+            Record(authentication(self.origin, False, sqlstate, method or self._method)),
+            *_fatal(sqlstate, text, hint),
         ]
 
-    def client_tls_started(self, origin: Origin) -> list[Effect]:
+    def client_tls_started(self, origin: Origin, found: ClientTLS | None = None) -> list[Effect]:
         """The TLS handshake with the client is done."""
+        found = found or ClientTLS()
         self.origin = origin
         self._negotiated = True
+        self._common_name = found.common_name
+        if self._direct and not found.alpn:
+            # Without a word, as PostgreSQL: the client may be a browser that somebody sent here.
+            reason = "direct TLS connection without ALPN"
+            return [Record(protocol_violation(self.origin, reason)), Close(reason)]
         return []
 
     def _first(self, packet: bytes, rest: bytes) -> list[Effect]:
@@ -206,10 +260,18 @@ class Handshake:
         if code == GSSENC_REQUEST:
             return [ToClient(b"N")]
         if code == CANCEL_REQUEST:
-            return [RelayCancel(packet)]
+            return self._cancel(packet)
         if code >> 16 != 3:
             raise BadMessage(f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}")
         return self._startup(packet)
+
+    def _cancel(self, packet: bytes) -> list[Effect]:
+        """In clear it is taken also where TLS is required, as by PostgreSQL: psql and psycopg2 send it so, and to refuse
+        it protects nobody, since who has read the key may come back with TLS. A certificate, though, they do not have.
+        """
+        if self._terms.client_certificate != "none" and self._common_name is None:
+            raise BadMessage("cancel request without a client certificate")
+        return [RelayCancel(packet)]
 
     def _startup(self, packet: bytes) -> list[Effect]:
         self.startup = read_startup(packet)
@@ -223,20 +285,34 @@ class Handshake:
             database=self.database,
         )
         if self._terms.tls_required and not self.origin.tls:
-            return [
-                Record(authentication(self.origin, False, "28000", "none")),
-                *_fatal(
-                    "28000", "this server requires TLS", "Connect with sslmode=require or stronger."
-                ),
-            ]
+            hint = "Connect with sslmode=require or stronger."
+            return self._not_let_in("28000", "this server requires TLS", hint, "none")
+        refusal = self._certificate_refused()
+        if refusal:
+            return self._not_let_in("28000", refusal, "", "cert")
         self._packet = packet
         self.phase = Phase.CONNECTING
         return [ConnectServer()]
 
+    def _certificate_refused(self) -> str:
+        """PostgreSQL's words for what `clientcert` in pg_hba.conf refuses; "" where there is nothing to refuse."""
+        mode, name = self._terms.client_certificate, self._common_name
+        if mode == "none":
+            return ""
+        if name is None:
+            return "connection requires a valid client certificate"
+        if mode == "verify-full" and name != self.origin.login:
+            return f'certificate authentication failed for user "{self.origin.login}"'
+        return ""
+
     # Server's side.
 
-    def server_connected(self) -> list[Effect]:
-        """The connection to the server is up: the startup packet goes out as the client wrote it."""
+    def server_connected(self, end_point: bytes = b"") -> list[Effect]:
+        """The connection to the server is up: the startup packet goes out as the client wrote it.
+
+        end_point: tls-server-end-point of the server's certificate; b"" without TLS.
+        """
+        self._server_end_point = end_point
         self.phase = Phase.RELAYING
         return [ToServer(self._packet)]
 
@@ -250,6 +326,11 @@ class Handshake:
             "57P03", "the database server is not reachable", "Try again; Sealgate's log says why."
         )
 
+    def server_not_trusted(self) -> list[Effect]:
+        """There is no TLS with the server of the kind that the configuration asks for."""
+        text = "Sealgate has no trusted TLS connection to the database server"
+        return _fatal("08001", text, "Sealgate's log says why.")
+
     def server_data(self, data: bytes) -> list[Effect]:
         """Bytes from the server. Raises `BadMessage`."""
         data = self._server.feed(data)
@@ -262,7 +343,10 @@ class Handshake:
                 break
             if self._ready:
                 break  # The session's first messages; they are in `server_rest`.
-            effects += self._message(data[position:end], out)
+            try:
+                effects += self._message(data[position:end], out)
+            except ScramRefused as refused:
+                return effects + self._not_let_in(refused.sqlstate, refused.text, refused.hint)
             position = end
         if len(self._welcome) + len(data) - position > _WELCOME_LIMIT:
             raise BadMessage("the server says too much before the first ReadyForQuery")
@@ -292,17 +376,52 @@ class Handshake:
         (code,) = INT32.unpack_from(body)
         if code != AUTHENTICATION_OK:
             self._method = _METHODS.get(code, self._method)
-            if code == AUTHENTICATION_SASL:
-                self._unbound = _CHANNEL_BOUND in body
-                whole = _without_channel_binding(body)
-            out.append(whole)
-            return []
+            return self._asked(code, body, out)
+        if (self._mechanisms or self._exchange) and not (
+            self._exchange and self._exchange.finished
+        ):
+            raise BadMessage("AuthenticationOk before the end of the SASL exchange")
+        self._mechanisms, self._exchange = (), None
         self.phase = Phase.ACCEPTED
         self._welcome = whole
         if self.protected:
             return [LookUpRoles(self.origin.login)]
         self._roles_known = True
         return []
+
+    def _asked(self, code: int, body: bytes, out: list[bytes]) -> list[Effect]:
+        """The server wants something of the client."""
+        if self._mechanisms and self._exchange is None:
+            raise BadMessage("the server asks twice")
+        if self._exchange is not None:
+            answer = self._exchange.from_server(code, body[4:])
+            out.append(message(AUTHENTICATION, body[:4] + answer))
+            return []
+        if code == AUTHENTICATION_SASL:
+            mechanisms = offered(body[4:])
+            if self._terms.terminate_scram and PLAIN in mechanisms:
+                self._mechanisms = mechanisms
+                return [LookUpVerifier(self.origin.login)]
+            body = self._relayed_offer(body, mechanisms)
+        out.append(message(AUTHENTICATION, body))
+        return []
+
+    def _relayed_offer(self, body: bytes, mechanisms: tuple[bytes, ...]) -> bytes:
+        """PLUS stays where the client sees the very certificate that the server will compare with."""
+        own = self._terms.end_point if self.origin.tls else b""
+        self._unbound = PLUS in mechanisms and not (own and own == self._server_end_point)
+        return offer([m for m in mechanisms if m != PLUS]) if self._unbound else body
+
+    def verifier_known(self, verifier: Verifier | None) -> list[Effect]:
+        """The login's SCRAM secret; None: it has none, and the server will say so in its own way."""
+        own = self._terms.end_point if self.origin.tls else b""
+        self._exchange = Exchange(self._mechanisms, verifier, own, self._server_end_point)
+        return [ToClient(message(AUTHENTICATION, self._exchange.offer()))]
+
+    def verifier_unknown(self) -> list[Effect]:
+        """The server could not be asked."""
+        text = "Sealgate cannot read the SCRAM secret of this login"
+        return self._not_let_in("57P03", text, "Try again; Sealgate's log says why.")
 
     def roles_known(self, roles: frozenset[str]) -> list[Effect]:
         """The catalog's answer for the login. A login that it does not have is the server's to refuse."""
@@ -314,10 +433,7 @@ class Handshake:
     def roles_unknown(self) -> list[Effect]:
         """The catalog could not be asked: nothing may be decided, so nobody is let in."""
         text = "Sealgate cannot read the roles of this login"
-        return [
-            Record(authentication(self.origin, False, "57P03", self._method)),
-            *_fatal("57P03", text, "Try again; Sealgate's log says why."),
-        ]
+        return self._not_let_in("57P03", text, "Try again; Sealgate's log says why.")
 
     def _begin(self) -> list[Effect]:
         if not (self._ready and self._roles_known) or self.phase is Phase.DONE:
@@ -330,17 +446,6 @@ class Handshake:
                 session_opened(self.origin, "" if self.protected else "not the protected database")
             ),
         ]
-
-
-def _without_channel_binding(body: bytes) -> bytes:
-    """AuthenticationSASL without SCRAM-SHA-256-PLUS (manual, "SASL Authentication")."""
-    return message(AUTHENTICATION, body[:4] + body[4:].replace(_CHANNEL_BOUND, b""))
-
-
-def _binds_in_vain(body: bytes) -> bool:
-    """SASLInitialResponse of a client that could bind its channel and believes the server cannot (RFC 5802, `y`)."""
-    name, _, rest = body.partition(b"\x00")
-    return name == b"SCRAM-SHA-256" and rest[4:6] == b"y,"
 
 
 def _fatal(sqlstate: str, text: str, hint: str = "") -> list[Effect]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -15,8 +14,9 @@ from proxy.config import Configuration
 from proxy.connection import Client
 from proxy.control import FAILURES, ControlConnection
 from proxy.handshake import Terms
+from proxy.scram import Verifier
 from proxy.snapshot import Snapshot, SnapshotSource
-from proxy.upstream import tls_context
+from proxy.tls import context_for_clients, context_for_server, own_end_point
 
 _BACKLOG: Final = 512
 
@@ -80,9 +80,11 @@ class Listener:
 
     def configure(self, configuration: Configuration) -> None:
         """Treat new sessions by this; running ones keep what they began with. Raises OSError, and then changes nothing."""
-        tls = client_tls(configuration)
-        upstream_tls = tls_context(configuration.upstream)
-        self.listen = configuration.listen
+        listen = configuration.listen
+        tls = context_for_clients(listen)
+        end_point = own_end_point(listen.tls_cert)
+        upstream_tls = context_for_server(configuration.upstream)
+        self.listen = listen
         self.upstream = configuration.upstream
         self.tls = tls
         self.upstream_tls = upstream_tls
@@ -90,7 +92,10 @@ class Listener:
         self.terms = Terms(
             database=configuration.control.database,
             tls_available=tls is not None,
-            tls_required=configuration.listen.tls_required,
+            tls_required=listen.tls_required,
+            client_certificate=listen.tls_client_cert,
+            end_point=end_point,
+            terminate_scram=configuration.upstream.scram == "terminate",
         )
 
     def use(self, snapshot: Snapshot) -> None:
@@ -115,6 +120,10 @@ class Listener:
         except FAILURES as failed:
             log.warning("roles not read", problem=type(failed).__name__)
             return None
+
+    async def verifier_of(self, login: str) -> Verifier | None:
+        """The login's SCRAM secret; None: it has none. Raises one of `FAILURES`."""
+        return Verifier.parse(await self._control.scram_secret(login))
 
     def refresh_catalog(self) -> None:
         """DDL was seen: one new picture, begun after this, however many statements ask for it meanwhile."""
@@ -147,15 +156,3 @@ class Listener:
     def _client(self) -> Client:
         self._accepted += 1
         return Client(self, f"{self._run}-{self._accepted}")
-
-
-def client_tls(configuration: Configuration) -> ssl.SSLContext | None:
-    """The context for clients, or None where no certificate is configured. Raises OSError or ssl.SSLError."""
-    listen = configuration.listen
-    if listen.tls_cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["postgresql"])
-    context.load_cert_chain(listen.tls_cert, listen.tls_key)
-    return context

@@ -1,9 +1,8 @@
 """Connections to the server. [io]
 
-TLS with the server follows libpq's sslmode words: `disable`, `prefer` (TLS if the server has it, unverified),
-`require` (TLS or nothing, unverified), `verify-full` (certificate and host name checked against `tls_ca` or the
-system's roots). SSLRequest comes first, and exactly one byte of answer is read before the TLS handshake, so nothing
-sent in clear can become part of the session (PostgreSQL manual, "SSL Session Encryption").
+What is verified of the server is `proxy.tls`'s matter. SSLRequest comes first, and exactly one byte of answer is read
+before the TLS handshake, so nothing sent in clear can become part of the session; or TLS begins at once and the server
+must have agreed in ALPN that it speaks PostgreSQL (manual, "SSL Session Encryption").
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from proxy.config import Upstream
+from proxy.tls import ALPN
 from proxy.wire.framing import LENGTH
 from proxy.wire.messages import SSL_REQUEST
 
@@ -41,6 +41,8 @@ async def connect(
             return (await loop.create_connection(factory, upstream.host, upstream.port))[1]
         sock = await _tcp(upstream)
         try:
+            if upstream.tls_negotiation == "direct":
+                return await _direct(upstream, context, factory, sock)
             if await _offers_tls(sock):
                 connected = loop.create_connection(
                     factory, sock=sock, ssl=context, server_hostname=upstream.host
@@ -57,15 +59,22 @@ async def connect(
             raise
 
 
-def tls_context(upstream: Upstream) -> ssl.SSLContext | None:
-    """The context for `upstream.tls`; None where there is no TLS to ask for."""
-    if upstream.tls == "disable" or upstream.is_socket_directory:
-        return None
-    context = ssl.create_default_context(cafile=upstream.tls_ca)
-    if upstream.tls != "verify-full":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+async def _direct(
+    upstream: Upstream, context: ssl.SSLContext, factory: Callable[[], P], sock: socket.socket
+) -> P:
+    """TLS from the first byte. What does not name PostgreSQL in ALPN may be anything, and is told nothing."""
+    loop = asyncio.get_running_loop()
+    try:
+        transport, protocol = await loop.create_connection(
+            factory, sock=sock, ssl=context, server_hostname=upstream.host
+        )
+    except ConnectionError:
+        text = "the server ended the TLS handshake: direct TLS needs PostgreSQL 17 or later with ssl = on"
+        raise UpstreamRefused(text) from None
+    if transport.get_extra_info("ssl_object").selected_alpn_protocol() != ALPN:
+        transport.abort()
+        raise UpstreamRefused("the server does not name the protocol postgresql in ALPN")
+    return protocol
 
 
 async def send_once(upstream: Upstream, context: ssl.SSLContext | None, packet: bytes) -> None:

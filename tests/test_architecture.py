@@ -20,6 +20,7 @@ SHELL = {
     "proxy/introspect.py",
     "proxy/listener.py",
     "proxy/programs.py",
+    "proxy/tls.py",
     "proxy/upkeep.py",
     "proxy/upstream.py",
     "proxy/audit/log.py",

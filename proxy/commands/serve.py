@@ -15,7 +15,6 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import asyncpg
 import structlog
@@ -28,6 +27,7 @@ from proxy.config import Configuration, ConfigurationError, parse, read_text
 from proxy.control import FAILURES, ControlConnection
 from proxy.listener import Listener
 from proxy.snapshot import SnapshotSource
+from proxy.tls import UnusableFile
 from proxy.upkeep import Loaded, Upkeep, load_all
 
 log = structlog.get_logger("sealgate.serve")
@@ -110,21 +110,10 @@ def _listener(
     try:
         return Listener(configuration, source, audit, control, upkeep.refresh)
     except OSError as error:  # ssl.SSLError is one
-        key = _tls_key(configuration)
+        key = error.key if isinstance(error, UnusableFile) else "listen.tls_cert"
         problem = f"cannot be used: {error.strerror or type(error).__name__}"
         fix = "Name PEM files that this user may read and that belong together."
         raise ConfigurationError(configuration.file, key, problem, fix) from None
-
-
-def _tls_key(configuration: Configuration) -> str:
-    files: dict[str, Path | None] = {
-        "listen.tls_cert": configuration.listen.tls_cert,
-        "listen.tls_key": configuration.listen.tls_key,
-        "upstream.tls_ca": configuration.upstream.tls_ca,
-    }
-    given = {key: file for key, file in files.items() if file is not None}
-    unreadable = (key for key, file in given.items() if not os.access(file, os.R_OK))
-    return next(unreadable, next(iter(given), "listen.tls_cert"))
 
 
 async def _first_look(upkeep: Upkeep, configuration: Configuration) -> None:
