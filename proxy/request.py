@@ -37,6 +37,7 @@ from proxy.wire.messages import (
     COPY_FAIL,
     DESCRIBE,
     EXECUTE,
+    FLUSH,
     FUNCTION_CALL,
     PARSE,
     QUERY,
@@ -56,7 +57,22 @@ from proxy.wire.messages import (
     write_target,
 )
 
-_RELAYED_WHILE_SKIPPING: Final = frozenset({SYNC, ord("X")})
+_DISCARDED: Final = frozenset(
+    {
+        QUERY,
+        PARSE,
+        BIND,
+        DESCRIBE,
+        EXECUTE,
+        CLOSE,
+        FLUSH,
+        FUNCTION_CALL,
+        COPY_DATA,
+        COPY_DONE,
+        COPY_FAIL,
+    }
+)
+"""Between an error and Sync the server reads over these; a type that does not exist ends the session there too."""
 _PORTAL: Final = ord("P")
 
 
@@ -140,7 +156,7 @@ class Request:
 
     def _message(self, kind: int, data: bytes, position: int, end: int) -> bytes | None:
         """What to send instead of this message; None: the message itself."""
-        if self._state.inflight.skipping and kind not in _RELAYED_WHILE_SKIPPING:
+        if self._state.inflight.skipping and kind in _DISCARDED:
             return b""  # The server discards it unread; so does the queue.
         read = _READERS.get(kind)
         return read(self, data[position + HEADER_SIZE : end]) if read is not None else None

@@ -114,6 +114,10 @@ def compile_cell(
     column: Column, format_code: int, authority: Authority, settings: Settings
 ) -> CellProgram:
     """The program of one field. In text form the value itself shows what bytea_output is at this moment."""
+    if format_code not in (0, 1):
+        raise BadMessage(
+            "unsupported format code"
+        )  # The server refuses it; if not, nobody can read the rows.
     if format_code:
         return _unsealing(column, format_code, authority, settings)
     as_hex, as_escape = (

@@ -172,10 +172,10 @@ def read_bind(body: bytes) -> Bind:
             raise BadMessage("invalid Bind message")
         (length,) = INT32.unpack_from(body, position)
         position += 4
-        if length < 0:
+        if length == -1:
             values.append(None)
             continue
-        if position + length > len(body):
+        if length < 0 or position + length > len(body):
             raise BadMessage("insufficient data left in Bind message")
         values.append(body[position : position + length])
         position += length
@@ -212,7 +212,7 @@ def bind_result_formats(body: bytes) -> tuple[int, ...]:
 
 def write_bind(bind: Bind) -> bytes:
     parts = [bind.portal, b"\x00", bind.statement, b"\x00", UINT16.pack(len(bind.formats))]
-    parts.extend(map(UINT16.pack, bind.formats))
+    parts.extend(map(INT16.pack, bind.formats))
     parts.append(UINT16.pack(len(bind.values)))
     for value in bind.values:
         if value is None:
@@ -221,7 +221,7 @@ def write_bind(bind: Bind) -> bytes:
             parts.append(LENGTH.pack(len(value)))
             parts.append(value)
     parts.append(UINT16.pack(len(bind.result_formats)))
-    parts.extend(map(UINT16.pack, bind.result_formats))
+    parts.extend(map(INT16.pack, bind.result_formats))
     return message(BIND, b"".join(parts))
 
 
@@ -343,7 +343,6 @@ def _formats(body: bytes, position: int) -> tuple[tuple[int, ...], int]:
     count, position = _count(body, position)
     if position + 2 * count > len(body):
         raise BadMessage("insufficient data left in message")
+    # A code that is neither 0 nor 1 is the server's to refuse: it does so when, and only if, it comes to use it.
     formats = tuple(INT16.unpack_from(body, position + 2 * i)[0] for i in range(count))
-    if any(code not in (0, 1) for code in formats):
-        raise BadMessage("unsupported format code")
     return formats, position + 2 * count

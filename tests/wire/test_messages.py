@@ -131,6 +131,20 @@ def test_contradictory_format_counts_are_refused() -> None:
         read_bind(body)
 
 
+def test_format_codes_of_no_format_are_read_and_written_as_they_are() -> None:
+    """The server refuses them, and only when it comes to use them: an INSERT's result formats never."""
+    odd = Bind(b"p", b"s", (-1,), (b"a",), (7, -2))
+    assert read_bind(write_bind(odd)[HEADER_SIZE:]) == odd
+
+
+def test_a_negative_length_that_is_not_nulls_is_refused() -> None:
+    """-1 is NULL; the server takes no other."""
+    body = write_bind(Bind(b"", b"", (), (None,), ()))[HEADER_SIZE:]
+    assert read_bind(body).values == (None,)
+    with pytest.raises(BadMessage):
+        read_bind(body.replace(b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe"))
+
+
 def test_one_format_code_holds_for_all() -> None:
     """Bind's rule for format codes: none is text, one holds for all, else each its own."""
     assert [format_of((), 3), format_of((1,), 3), format_of((0, 1), 1)] == [0, 1, 1]
