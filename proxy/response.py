@@ -254,10 +254,12 @@ class Response:
     def _shape(self, body: bytes, plan: StatementPlan | None) -> Shape:
         snapshot = self._state.current_authority().snapshot
         outputs = plan.outputs if plan is not None else None
-        shape = snapshot.shapes.get((body, outputs))
+        shown = plan.shown if plan is not None else ()
+        key = (body, outputs, shown)
+        shape = snapshot.shapes.get(key)
         if shape is None:
-            shape = read_shape(body, snapshot.catalog, outputs, snapshot.type_of)
-            snapshot.remember_shape((body, outputs), shape)
+            shape = read_shape(body, snapshot.catalog, outputs, snapshot.type_of, shown)
+            snapshot.remember_shape(key, shape)
         return shape
 
     # Rows.

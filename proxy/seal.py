@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from keystore import KeystoreError
+from keystore import ColumnKeys, KeystoreError
 from policy import Access
 from proxy import coercion
 from proxy.cells import (
@@ -62,7 +62,7 @@ class Sealer:
         self._sealed = sealed
 
     def literal(self, seal: Seal, text: str) -> bytes:
-        """A literal's decoded text -> a sealed value, or a bytea[] of terms in binary form."""
+        """A literal's decoded text -> a sealed value, or a bytea[] in binary form."""
         # Literals are in UTF-8 by now, whatever the client's encoding is.
         settings = replace(self._settings, encoding="UTF8")
         with _refusing(seal.column):
@@ -81,15 +81,24 @@ class Sealer:
         target = column_type(self._snapshot, seal.column)
         keys = self._snapshot.keyset.column(seal.column)
         place = _Place(given, _cast_of(seal), target, replace(settings, encoding="UTF8"))
-        if seal.form is Form.TERMS:
-            items = array_items(format_code, value, given, settings)
-            return bytea_array(
-                [
-                    None if item is None else keys.equality_term(place.compared(item))
-                    for item in items
-                ]
-            )
-        canonical = given.decoder(format_code, settings)(value)
+        if seal.form is Form.VALUE:
+            canonical = given.decoder(format_code, settings)(value)
+            return self._value(seal, canonical, place, keys)
+        items = array_items(format_code, value, given, settings)
+        terms = seal.form is Form.TERMS
+        return bytea_array(
+            [
+                None
+                if item is None
+                else keys.equality_term(place.compared(item))
+                if terms
+                else self._value(seal, item, place, keys)
+                for item in items
+            ]
+        )
+
+    def _value(self, seal: Seal, canonical: bytes, place: _Place, keys: ColumnKeys) -> bytes:
+        target = place.target
         if Use.STORED not in seal.use:
             return keys.seal(b"", place.compared(canonical))
         searchable = "equality" in self._snapshot.catalog.sealed[seal.column].search
@@ -163,7 +172,7 @@ def column_type(snapshot: Snapshot, column: str) -> LogicalType:
 
 
 def given_type(snapshot: Snapshot, seal: Seal, declared: int) -> LogicalType:
-    """The type in which the client sends a parameter: of an array's elements for `Form.TERMS`.
+    """The type in which the client sends a parameter: of its elements for an array.
 
     Raises CellError or ValueRefused where the server, or Sealgate, takes no parameter of the declared type.
     """
@@ -175,8 +184,10 @@ def given_type(snapshot: Snapshot, seal: Seal, declared: int) -> LogicalType:
 def _sent_type(snapshot: Snapshot, seal: Seal, declared: int) -> LogicalType:
     if declared in (0, _UNKNOWN_OID):
         return _untyped(snapshot, seal)
-    found = _element_type(declared) if seal.form is Form.TERMS else by_oid(declared)
-    if found is None and seal.form is Form.TERMS and by_oid(declared) is not None:
+    found = by_oid(declared) if seal.form is Form.VALUE else _element_type(declared)
+    if found is None and seal.form is not Form.VALUE and by_oid(declared) is not None:
+        if seal.form is Form.VALUES:
+            raise CellError("42883", "function unnest of what is no array does not exist")
         raise CellError("42809", "op ANY/ALL (array) requires array on right side")
     if found is None:
         raise _unknown_type(seal.column, f"the type with OID {declared}")
@@ -214,7 +225,7 @@ def parameter_type(snapshot: Snapshot, seal: Seal, declared: int) -> int:
         given = _untyped(snapshot, seal)
     except ValueRefused:
         return BYTEA_OID  # A column that a reload has taken away; Bind says so.
-    return given.array_oid if seal.form is Form.TERMS else given.oid
+    return given.oid if seal.form is Form.VALUE else given.array_oid
 
 
 def check_parameters(snapshot: Snapshot, plan: StatementPlan, types: Sequence[int]) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from proxy.catalog import Catalog
-from proxy.cells import LogicalType
+from proxy.cells import LogicalType, logical_type
 from proxy.wire.messages import Field, read_row_description, write_row_description
 
 BYTEA_OID: Final = 17
@@ -72,17 +72,25 @@ def read_shape(
     catalog: Catalog,
     outputs: tuple[str | None, ...] | None,
     type_of: Callable[[str], LogicalType | None],
+    shown: tuple[tuple[int, str], ...] = (),
 ) -> Shape:
-    """A RowDescription body, with the plan's word on outputs whose origin the server does not tell."""
+    """A RowDescription body, with the plan's word on outputs whose origin the server does not tell.
+
+    `shown`: fields that the client's text casts, and to which type; the server was sent no cast.
+    """
     fields = read_row_description(body)
     known = (
         outputs if outputs is not None and len(outputs) == len(fields) else (None,) * len(fields)
     )
-    columns = tuple(
+    columns = [
         _column(field, output, catalog, type_of) if field.type == BYTEA_OID else None
         for field, output in zip(fields, known, strict=True)
-    )
-    return Shape(fields, columns)
+    ]
+    for place, name in shown:
+        column = columns[place] if place < len(columns) else None
+        if column is not None and column.logical is not None:
+            columns[place] = replace(column, logical=logical_type(name))
+    return Shape(fields, tuple(columns))
 
 
 def _column(

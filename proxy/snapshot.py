@@ -19,6 +19,7 @@ from proxy.sql.plan import Refusal, StatementPlan, Touch
 from proxy.sql.planner import Planner
 
 Outputs = tuple[str | None, ...] | None
+ShapeKey = tuple[bytes, Outputs, tuple[tuple[int, str], ...]]
 Mask = Callable[[bytes], bytes | None]
 
 _REMEMBERED = 4096
@@ -35,10 +36,10 @@ class Snapshot:
     keyset: Keyset
     planner: Planner = field(init=False, repr=False, compare=False)
     masks: Mapping[str, Mask] = field(init=False, repr=False, compare=False)
-    shapes: dict[tuple[bytes, Outputs], Shape] = field(
+    shapes: dict[ShapeKey, Shape] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
-    """RowDescriptions read so far, by body and the plan's outputs."""
+    """RowDescriptions read so far, by body and what the plan says of the outputs."""
     _shapes_bytes: list[int] = field(
         init=False, repr=False, compare=False, default_factory=lambda: [0]
     )
@@ -47,7 +48,7 @@ class Snapshot:
         object.__setattr__(self, "planner", Planner(self.catalog))
         object.__setattr__(self, "masks", _masks(self.policy, self.catalog))
 
-    def remember_shape(self, key: tuple[bytes, Outputs], shape: Shape) -> None:
+    def remember_shape(self, key: ShapeKey, shape: Shape) -> None:
         """Bounded: wide results of statements without number would otherwise fill the memory."""
         size = len(key[0])
         if size * 64 > _SHAPES_BYTES:

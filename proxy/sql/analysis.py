@@ -42,6 +42,13 @@ class Analysis:
         return tuple(ref.label if ref is not None else None for ref in refs)
 
     @property
+    def shown(self) -> tuple[tuple[int, str], ...]:
+        if self.shape.open:
+            return ()
+        refs = enumerate(field.sealed for field in self.shape.fields)
+        return tuple((place, ref.shown) for place, ref in refs if ref is not None and ref.shown)
+
+    @property
     def touches_nothing(self) -> bool:
         """Forwarding it byte for byte is right."""
         return not (self.draft.touches or self.draft.changed or self.shape.sealed)
@@ -67,7 +74,7 @@ def _analysed(draft: Draft, tree: exp.Expr) -> Analysis:
     if isinstance(tree, writes.WRITES):
         shape = writes.write(draft, None, tree)
     else:
-        shape = resolve.query(draft, None, tree)
+        shape = resolve.use_cells(draft, resolve.query(draft, None, tree))
     for field in shape.fields:
         if field.sealed is not None:
             draft.touch(field.sealed, Access.READ)

@@ -15,50 +15,71 @@ from sqlglot import exp
 
 from policy import Access
 from proxy.sql import comparisons, expressions, refusals, resolve
-from proxy.sql.columns import column_span, column_tokens, field_of, sealed_column
+from proxy.sql.columns import (
+    Span,
+    bare,
+    cast_around,
+    column_span,
+    column_tokens,
+    field_of,
+    sealed_column,
+    take_off,
+)
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Kind
 from proxy.sql.parse import position
-from proxy.sql.scope import Field, Scope, SealedRef
-from proxy.sql.tree import case_branches, keyword, text_at, unbracketed
+from proxy.sql.plan import Form, Use
+from proxy.sql.scope import Cell, Field, Scope, SealedRef, Targets
+from proxy.sql.tree import case_branches, keyword, unbracketed
 from proxy.sql.values import Value, chain, locate, same_type, word
 
 
 def sealable(
-    draft: Draft, scope: Scope, node: exp.Expr, target: SealedRef, *, direct: bool
+    draft: Draft,
+    scope: Scope,
+    node: exp.Expr,
+    target: SealedRef,
+    *,
+    direct: bool,
+    use: Use = Use.STORED,
 ) -> None:
     """Make an expression into something that the sealed column `target` can hold.
 
     `direct`: it stands where the server knows the column's type (VALUES, SET); elsewhere a
-    parameter gets its type written behind it.
+    parameter gets its type written behind it. `use`: stored there, or compared with what is.
     """
     node_in = unbracketed(node)
     if is_default(draft, node_in):
         return
     found = chain(node)
     if found is not None:
-        _seal_value(draft, target, locate(draft.tokens, found), direct=direct)
+        seal_value(draft, target, locate(draft.tokens, found), direct=direct, use=use)
     elif isinstance(node_in, exp.Case):
         comparisons.case_conditions(draft, scope, node_in)
         for branch in case_branches(node_in):
-            sealable(draft, scope, branch, target, direct=False)
+            sealable(draft, scope, branch, target, direct=False, use=use)
     elif _is_coalesce(draft, node_in):
         expressions.function(draft, scope, node_in)
         for argument in node_in.expressions:
-            sealable(draft, scope, argument, target, direct=False)
+            sealable(draft, scope, argument, target, direct=False, use=use)
     elif isinstance(node_in, exp.Subquery):
-        flow(resolve.query(draft, scope, node_in, (target,)).fields, (target,))
-    elif seal_values_column(draft, scope, node_in, target) is None:
+        shape = resolve.query(draft, scope, node_in, Targets((target,), use))
+        flow(shape.fields, (target,), use)
+    elif (array := unnested(node_in)) is not None:
+        _seal_array(draft, target, array, use)
+    elif seal_values_column(draft, scope, node_in, target, use=use) is None:
         ref = sealed_column(draft, scope, node_in)
         if ref is None:
             if isinstance(node_in, exp.Column):
-                raise refusals.plain_source(target.label)
+                flow((Field(None),), (target,), use)
             expressions.walk(draft, scope, node_in, f"in a value for {target.label}")
             raise refusals.not_a_value(target.label)
-        flow((Field(None, ref),), (target,))
+        flow((Field(None, ref),), (target,), use)
 
 
-def _seal_value(draft: Draft, target: SealedRef, value: Value | None, *, direct: bool) -> None:
+def seal_value(
+    draft: Draft, target: SealedRef, value: Value | None, *, direct: bool, use: Use
+) -> None:
     if value is None:
         raise refusals.odd_cast(target.label)
     if word(draft.tokens, value.leaf) == "null":
@@ -68,16 +89,59 @@ def _seal_value(draft: Draft, target: SealedRef, value: Value | None, *, direct:
     if target.column is None:
         raise refusals.undeclared(target.label)
     typed = "" if direct or draft.tokens[value.leaf].kind is not Kind.PARAM else "::bytea"
-    draft.seal(value, target, after=typed)
+    draft.seal(value, target, after=typed, use=use)
+
+
+def unnested(node: exp.Expr) -> exp.Expr | None:
+    """The array in `unnest(array)`."""
+    if isinstance(node, exp.Anonymous) and node.name == "unnest" and len(node.expressions) == 1:
+        return node.expressions[0]  # type: ignore[no-any-return]
+    return None
+
+
+def _seal_array(draft: Draft, target: SealedRef, node: exp.Expr, use: Use) -> None:
+    """`$1::text[]`, `'{a,b}'::text[]`: each element is sealed."""
+    if target.column is None:
+        raise refusals.undeclared(target.label)
+    found = chain(node)
+    if found is None:
+        comparisons.seal_items(draft, target, node, use)
+        return
+    value = locate(draft.tokens, found)
+    if value is None or (value.cast is not None and not value.cast.endswith("[]")):
+        raise refusals.odd_cast(target.label)
+    if word(draft.tokens, value.leaf) == "null":
+        draft.replace_around(value, "", "::bytea[]")
+    elif draft.tokens[value.leaf].kind in (Kind.PARAM, Kind.STRING):
+        typed = "::bytea[]" if draft.tokens[value.leaf].kind is Kind.PARAM else ""
+        draft.seal(value, target, Form.VALUES, after=typed, use=use)
+    else:
+        raise refusals.odd_cast(target.label)
+
+
+def is_array(node: exp.Expr) -> bool:
+    """`$1`, `'{a,b}'::text[]`, `ARRAY['a', $1]`"""
+    if chain(node) is not None:
+        return True
+    array = bare(node)
+    return isinstance(array, exp.Array) and all(chain(item) for item in array.expressions)
+
+
+def cell(node: exp.Expr) -> Cell | None:
+    """A constant or parameter that may be sealed where it stands, once it is known for what."""
+    array = unnested(unbracketed(node))
+    if array is not None:
+        return Cell(array, array=True) if is_array(array) else None
+    return Cell(node) if chain(node) is not None else None
 
 
 def seal_values_column(
-    draft: Draft, scope: Scope, node: exp.Expr, target: SealedRef
+    draft: Draft, scope: Scope, node: exp.Expr, target: SealedRef, *, use: Use
 ) -> tuple[int, int] | None:
     """`v.email` of FROM (VALUES ...) AS v: sealed in the list itself, where it has no other use.
 
-    One cast around the reference is taken over by the values. Returns the tokens of the reference
-    without the cast; None if it is something else.
+    One cast around the reference is taken over by the values. Returns the tokens of the reference;
+    None if it is something else.
     """
     cast = node if type(node) is exp.Cast else None
     inner = unbracketed(cast.this) if cast is not None else unbracketed(node)
@@ -86,43 +150,38 @@ def seal_values_column(
     field = field_of(draft, scope, inner)
     if field.sealed is not None or not field.cells or field.name is None:
         return None
-    seal_cells(
-        draft, field.cells, target, _without_cast(draft, inner) if cast is not None else None
-    )
-    return column_span(draft, node) if cast is None else column_tokens(draft, inner)
+    taken = _without_cast(draft, inner) if cast is not None else None
+    seal_cells(draft, field, target, taken, use=use)
+    return column_span(draft, node)
 
 
 def seal_cells(
-    draft: Draft, cells: Sequence[exp.Expr], target: SealedRef, cast: str | None = None
+    draft: Draft, field: Field, target: SealedRef, cast: str | None = None, *, use: Use
 ) -> None:
-    draft.seal_cells(cells, target)
-    for cell in cells:
-        found = chain(cell)
+    """All that a column's values come from is sealed where it stands."""
+    draft.seal_cells(field.cells, target)
+    for one in field.cells:
+        if one.array:
+            if cast is not None:
+                raise refusals.odd_cast(target.label)
+            _seal_array(draft, target, one.node, use)
+            continue
+        found = chain(one.node)
         value = locate(draft.tokens, found) if found is not None else None
         if value is not None and cast is not None:
             if value.cast is not None and not same_type(value.cast, cast):
                 raise refusals.odd_cast(target.label)
             value = replace(value, cast=value.cast or cast)
-        _seal_value(draft, target, value, direct=False)
+        seal_value(draft, target, value, direct=False, use=use)
 
 
 def _without_cast(draft: Draft, node: exp.Expr) -> str:
-    """Takes `::type` or CAST( AS type) from around a reference; returns the type."""
-    tokens = draft.tokens
-    start, end = column_tokens(draft, node)
-    prefixed = text_at(draft, end) != "::"
-    found = draft.type_at(end + 1)
-    last = found.end if found is not None else end
-    if prefixed:
-        closed = word(tokens, end) == "as" and text_at(draft, last) == ")"
-        opened = word(tokens, start - 2) == "cast" and text_at(draft, start - 1) == "("
-        if not (closed and opened):
-            found = None
-        draft.edit(tokens[start - 2].start, tokens[start].start, "")
-        last += 1
-    if found is None or found.modified or last > len(tokens):
+    """Takes the cast from around a reference; returns its type."""
+    inner = Span(*column_tokens(draft, node))
+    span, found = cast_around(draft, inner)
+    if found.modified:
         raise refusals.not_understood("a cast")
-    draft.edit(tokens[end - 1].end, tokens[last - 1].end, "")
+    take_off(draft, inner, span)
     return found.name
 
 
@@ -143,14 +202,22 @@ def _is_coalesce(draft: Draft, node: exp.Expr) -> bool:
     return isinstance(node, exp.Anonymous) and keyword(draft, node) == "coalesce"
 
 
-def flow(fields: Sequence[Field], targets: Sequence[SealedRef | None]) -> None:
-    """Values of `fields` are stored in `targets`: only the same sealed column takes sealed values."""
+def flow(
+    fields: Sequence[Field], targets: Sequence[SealedRef | None], use: Use = Use.STORED
+) -> None:
+    """Values of `fields` are stored in `targets`, or compared with them: a sealed column takes the
+    sealed values that are its own."""
+    compared = use is Use.COMPARED
     for field, target in zip(fields, targets, strict=False):
         if field.sealed is None:
             if target is not None:
-                raise refusals.plain_source(target.label)
+                label = target.label
+                raise refusals.not_comparable(label) if compared else refusals.plain_source(label)
         elif target is None:
-            raise refusals.plain_target(field.sealed.label)
+            label = field.sealed.label
+            raise refusals.not_comparable(label) if compared else refusals.plain_target(label)
+        elif compared and target.label != field.sealed.label:
+            raise refusals.other_key_comparison(target.label, field.sealed.label)
         elif target.column is not None and target.label != field.sealed.label:
             raise refusals.other_key(field.sealed.label, target.label)
 
@@ -171,12 +238,20 @@ def carried(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
     return ref
 
 
+def beside(draft: Draft, field: Field, ref: SealedRef) -> None:
+    """Values in a result column that carries sealed ones are sealed as these are."""
+    before = len(draft.marks) + len(draft.parameters)
+    seal_cells(draft, field, ref, use=Use.STORED)
+    if len(draft.marks) + len(draft.parameters) > before:
+        draft.touch(ref, Access.COMPARE)
+
+
 def _check_unmixed(draft: Draft, scope: Scope, node: exp.Expr, ref: SealedRef) -> None:
     """Columns beside a sealed one in COALESCE or CASE must be the same one."""
     node = unbracketed(node)
     for branch in _branches(draft, node):
         _check_unmixed(draft, scope, branch, ref)
-    if isinstance(node, exp.Column):
+    if isinstance(bare(node), exp.Column):
         other = sealed_column(draft, scope, node)
         if other is None or other.label != ref.label:
             raise refusals.mixed(ref.label)
@@ -189,10 +264,10 @@ def _branches(draft: Draft, node: exp.Expr) -> list[exp.Expr]:
 
 
 def _carrier(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
-    node = unbracketed(node)
-    if isinstance(node, exp.Column):
+    if isinstance(bare(node), exp.Column):
         return sealed_column(draft, scope, node)
+    node = unbracketed(node)
     if isinstance(node, exp.Subquery):
-        return resolve.query(draft, scope, node).sealed
+        return resolve.use_cells(draft, resolve.query(draft, scope, node)).sealed
     found = (_carrier(draft, scope, branch) for branch in _branches(draft, node))
     return next((ref for ref in found if ref is not None), None)

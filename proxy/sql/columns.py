@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from typing import Final
+
 from sqlglot import exp
 
+from proxy.cells import TypeSpecError, logical_type
 from proxy.sql import refusals
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Kind
 from proxy.sql.parse import position
-from proxy.sql.scope import PLAIN, Field, Scope, SealedRef
+from proxy.sql.scope import PLAIN, Cell, Field, Scope, SealedRef
 from proxy.sql.tree import text_at, unbracketed
-from proxy.sql.values import RESERVED
+from proxy.sql.values import RESERVED, TypeName, word
 
 
 def column(draft: Draft, scope: Scope, node: exp.Column) -> Field:
@@ -20,16 +24,16 @@ def column(draft: Draft, scope: Scope, node: exp.Column) -> Field:
         if source.shape.sealed is not None:
             raise refusals.whole_row(source.shape.sealed.label, f"{source.name}.*")
         return PLAIN
-    if node.args.get("catalog") is not None:
-        catalog = draft.name(node.args["catalog"])
-        if catalog != draft.catalog.database:
-            raise refusals.unknown_qualifier()
     field = field_of(draft, scope, node)
     draft.use_cells(field.cells)
     return field
 
 
 def field_of(draft: Draft, scope: Scope, node: exp.Column) -> Field:
+    if node.args.get("catalog") is not None:
+        catalog = draft.name(node.args["catalog"])
+        if catalog != draft.catalog.database:
+            raise refusals.unknown_qualifier()
     name = draft.name(node.this)
     if node.args.get("table") is None:
         quoted = node.this.args.get("quoted")
@@ -53,11 +57,110 @@ def _part(draft: Draft, node: exp.Expr, key: str) -> str | None:
 
 
 def sealed_column(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
-    """The sealed column that an operand is, brackets aside."""
-    node = unbracketed(node)
-    if isinstance(node, exp.Column) and not isinstance(node.this, exp.Star):
-        return column(draft, scope, node).sealed
-    return None
+    """The sealed column that an operand is, brackets aside.
+
+    Casts that leave its values what they are (`email::text`, as object mappers write them) are taken
+    out of the text: what the server has there is no text. The type they give shows in the result.
+    """
+    inner = bare(node)
+    if not isinstance(inner, exp.Column) or isinstance(inner.this, exp.Star):
+        return None
+    ref = field_of(draft, scope, inner).sealed
+    if ref is None or inner is unbracketed(node):
+        return ref
+    span = Span(*column_tokens(draft, inner))
+    for layer in reversed(_layers(node)):
+        if isinstance(layer, exp.Cast):
+            span, ref = _without_cast(draft, span, ref)
+        else:
+            span = _around(draft, span)
+    return ref
+
+
+def bare(node: exp.Expr) -> exp.Expr:
+    """Without brackets and casts."""
+    while type(node) is exp.Paren or type(node) is exp.Cast:
+        node = node.this
+    return node
+
+
+def _layers(node: exp.Expr) -> list[exp.Expr]:
+    """Brackets and casts around an operand, the outermost first."""
+    layers: list[exp.Expr] = []
+    while type(node) is exp.Paren or type(node) is exp.Cast:
+        layers.append(node)
+        node = node.this
+    return layers
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Tokens [start, end)."""
+
+    start: int
+    end: int
+
+
+def _around(draft: Draft, inner: Span) -> Span:
+    span = Span(inner.start - 1, inner.end + 1)
+    if text_at(draft, span.start) != "(" or text_at(draft, inner.end) != ")":
+        raise refusals.not_understood()
+    return span
+
+
+def cast_around(draft: Draft, inner: Span) -> tuple[Span, TypeName]:
+    """The cast with `inner` in it, and its type: `inner::type` or `CAST(inner AS type)`."""
+    found = draft.type_at(inner.end + 1)
+    if found is not None and text_at(draft, inner.end) == "::":
+        return Span(inner.start, found.end), found
+    span = Span(inner.start - 2, found.end + 1 if found is not None else 0)
+    words = (word(draft.tokens, span.start), word(draft.tokens, inner.end))
+    brackets = text_at(draft, inner.start - 1) + text_at(draft, span.end - 1)
+    if found is None or words != ("cast", "as") or brackets != "()":
+        raise refusals.not_understood("a cast")
+    return span, found
+
+
+def _without_cast(draft: Draft, inner: Span, ref: SealedRef) -> tuple[Span, SealedRef]:
+    span, found = cast_around(draft, inner)
+    shown = _shown(ref, found)
+    if shown is None:
+        raise refusals.misuse(ref.label, "under a cast")
+    take_off(draft, inner, span)
+    return span, shown
+
+
+def take_off(draft: Draft, inner: Span, span: Span) -> None:
+    """Takes out of the text what `span` has around `inner`."""
+    tokens = draft.tokens
+    draft.edit(tokens[span.start].start, tokens[inner.start].start, "")
+    draft.edit(tokens[inner.end - 1].end, tokens[span.end - 1].end, "")
+
+
+_TEXT: Final = frozenset({"text", "varchar"})
+
+
+def _shown(ref: SealedRef, cast: TypeName) -> SealedRef | None:
+    """The column as a cast shows it; None: the cast makes other values of it."""
+    try:
+        given = logical_type(cast.name)
+    except TypeSpecError:
+        return None
+    same = given.name == ref.type or {given.name, ref.type} <= _TEXT
+    if not same or given.modifier != -1:
+        return None
+    own = ref.column.type if ref.column is not None else None
+    is_own = own is not None and (own.name, own.modifier) == (given.name, -1)
+    return replace(ref, shown=None if is_own else given.name)
+
+
+def listed(draft: Draft, scope: Scope, node: exp.Expr) -> tuple[Cell, ...]:
+    """The values of a column that lists them, as a reference to it."""
+    inner = unbracketed(node)
+    if not isinstance(inner, exp.Column) or isinstance(inner.this, exp.Star):
+        return ()
+    field = field_of(draft, scope, inner)
+    return field.cells if field.sealed is None and field.name is not None else ()
 
 
 def column_tokens(draft: Draft, node: exp.Expr) -> tuple[int, int]:
@@ -71,11 +174,11 @@ def column_tokens(draft: Draft, node: exp.Expr) -> tuple[int, int]:
 
 
 def column_span(draft: Draft, node: exp.Expr) -> tuple[int, int]:
-    """Tokens [start, end) of a column reference with its brackets."""
-    start, end = column_tokens(draft, unbracketed(node))
-    while isinstance(node, exp.Paren):
-        start, end = start - 1, end + 1
-        if start < 0 or draft.tokens[start].text != "(" or text_at(draft, end - 1) != ")":
-            raise refusals.not_understood()
-        node = node.this
-    return start, end
+    """Tokens [start, end) of a column reference with its brackets and casts."""
+    span = Span(*column_tokens(draft, bare(node)))
+    for layer in reversed(_layers(node)):
+        if isinstance(layer, exp.Cast):
+            span, _ = cast_around(draft, span)
+        else:
+            span = _around(draft, span)
+    return span.start, span.end

@@ -12,8 +12,8 @@ from typing import Final
 from sqlglot import exp
 
 from policy import Access
-from proxy.sql import assignment, expressions, refusals
-from proxy.sql.columns import column_span, column_tokens, sealed_column
+from proxy.sql import assignment, expressions, refusals, subqueries
+from proxy.sql.columns import bare, column_span, column_tokens, listed, sealed_column
 from proxy.sql.draft import Draft
 from proxy.sql.plan import Form, Use
 from proxy.sql.scope import Scope, SealedRef
@@ -31,7 +31,26 @@ def equality(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
             if not _compared(draft, scope, one, other, node, in_row=True):
                 expressions.walk_all(draft, scope, (one, other), "in a row comparison")
         return True
-    return _compared(draft, scope, left, right, node)
+    found = _with_query(draft, scope, node)
+    return found if found is not None else _compared(draft, scope, left, right, node)
+
+
+def _with_query(draft: Draft, scope: Scope, node: exp.Expr) -> bool | None:
+    """A comparison with a subquery; None if it is something else."""
+    left, right = node.this, node.expression
+    quantified = _quantified(right)
+    if quantified is not None and subqueries.is_query(quantified):
+        return subqueries.compared(draft, scope, left, quantified, _QUANTIFIERS)
+    if subqueries.is_query(right):
+        return subqueries.compared(draft, scope, left, right, _LAST_WORDS)
+    if subqueries.is_query(left) and quantified is None:
+        return subqueries.compared(draft, scope, right, left, frozenset())
+    return None
+
+
+_QUANTIFIERS: Final = frozenset({"any", "some", "all"})
+_LAST_WORDS: Final = frozenset({"=", "<>", "!=", "from"})
+_IN: Final = frozenset({"in"})
 
 
 def _compared(
@@ -88,7 +107,7 @@ def _require_equality(draft: Draft, ref: SealedRef) -> None:
 def _as_term(draft: Draft, node: exp.Expr) -> None:
     """`email` becomes `sealgate.eq(email)`."""
     tokens = draft.tokens
-    start, end = column_tokens(draft, unbracketed(node))
+    start, end = column_tokens(draft, bare(node))
     draft.edit(tokens[start].start, tokens[start].start, EQ)
     draft.edit(tokens[end - 1].end, tokens[end - 1].end, ")")
 
@@ -97,6 +116,12 @@ def conflict_term(draft: Draft, ref: SealedRef, node: exp.Expr) -> None:
     """`ON CONFLICT (email)` infers the unique index on the column's terms."""
     _require_equality(draft, ref)
     _as_term(draft, node)
+
+
+def term(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr) -> None:
+    """One side of a comparison with values of `ref`: the column, or what may be sealed as it is."""
+    _require_equality(draft, ref)
+    _term(draft, scope, ref, node)
 
 
 def _term(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr) -> tuple[int, int]:
@@ -108,7 +133,7 @@ def _term(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr) -> tuple[i
             raise refusals.odd_cast(ref.label)
         _seal_term(draft, ref, value)
         return value.start, value.end
-    span = assignment.seal_values_column(draft, scope, node, ref)
+    span = assignment.seal_values_column(draft, scope, node, ref, use=Use.COMPARED)
     if span is not None:
         _as_term(draft, node)
         return span
@@ -148,6 +173,11 @@ def _any(draft: Draft, ref: SealedRef, node: exp.Expr) -> None:
             raise refusals.odd_cast(ref.label)
         draft.seal(value, ref, Form.TERMS, use=Use.COMPARED)
         return
+    seal_items(draft, ref, node, None)
+
+
+def seal_items(draft: Draft, ref: SealedRef, node: exp.Expr, use: Use | None) -> None:
+    """`ARRAY['a', $1]`, `ARRAY['a', $1]::text[]`: each item is sealed; without a use, a term."""
     array = unbracketed(node)
     cast = isinstance(array, exp.Cast)
     if cast:
@@ -160,7 +190,10 @@ def _any(draft: Draft, ref: SealedRef, node: exp.Expr) -> None:
         value = locate(draft.tokens, item) if item is not None else None
         if value is None:
             raise refusals.not_comparable(ref.label)
-        _seal_term(draft, ref, value)
+        if use is None:
+            _seal_term(draft, ref, value)
+        else:
+            assignment.seal_value(draft, ref, value, direct=False, use=use)
         last = value.end
     if cast:
         _retype_array(draft, ref, last)
@@ -176,7 +209,11 @@ def _retype_array(draft: Draft, ref: SealedRef, bracket: int) -> None:
 
 
 def in_list(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
-    """`email IN ('a', $1)`, `(id, email) IN ((1, 'a'))`"""
+    """`email IN ('a', $1)`, `(id, email) IN ((1, 'a'))`, `email IN (SELECT ...)`"""
+    only = node.expressions[0] if len(node.expressions) == 1 else None
+    query = only if isinstance(only, exp.Values) else node.args.get("query")
+    if query is not None:
+        return subqueries.compared(draft, scope, node.this, query, _IN)
     fields = row(node.this)
     if fields is not None:
         return _row_in(draft, scope, fields, node)
@@ -184,7 +221,7 @@ def in_list(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
     if ref is None:
         return False
     _require_equality(draft, ref)
-    if not node.expressions or node.args.get("query") or node.args.get("unnest"):
+    if not node.expressions or node.args.get("unnest"):
         raise refusals.misuse(ref.label, "in a subquery that an expression uses")
     _, end = column_span(draft, node.this)
     end += word(draft.tokens, end) == "not"
@@ -226,7 +263,8 @@ def is_null(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
         return True
     ref = sealed_column(draft, scope, node.this)
     if ref is None:
-        return False
+        # A sealed NULL is NULL as well: this is no use of the values in a list.
+        return null and bool(listed(draft, scope, node.this))
     if not null:
         raise refusals.misuse(ref.label, "in IS TRUE")
     draft.touch(ref, Access.PRESENCE)

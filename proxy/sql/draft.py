@@ -21,7 +21,7 @@ from proxy.sql import refusals
 from proxy.sql.lexer import Kind, Token
 from proxy.sql.parse import position
 from proxy.sql.plan import Constant, Form, Seal, Touch, Use
-from proxy.sql.scope import Field, RowSource, SealedRef, Shape
+from proxy.sql.scope import Cell, Field, RowSource, SealedRef, Shape
 from proxy.sql.values import TypeName, Value, read_type, word
 
 SYSTEM_SCHEMAS = frozenset({"pg_catalog", "information_schema", "pg_toast"})
@@ -64,9 +64,9 @@ class Draft:
     _sealed_parameters: set[int] = field(default_factory=set)
     """Token indexes of parameters in sealed places."""
     _cells: dict[int, str] = field(default_factory=dict)
-    """VALUES columns whose cells are sealed, by id of the first cell: for which column."""
+    """Cells that are sealed, by id of the node: for which column."""
     _plain_cells: set[int] = field(default_factory=set)
-    """VALUES columns that are used as they are."""
+    """Cells that are used as they are."""
     _presence: list[Value] = field(default_factory=list)
     """`$n IS NULL`: right for a sealed value as well as for any other."""
     _names: set[str] = field(default_factory=set)
@@ -129,7 +129,8 @@ class Draft:
         declared = self.catalog.sealed.get(full)
         if declared is None and not attribute.sealed and not attribute.carries_sealed:
             return None
-        return SealedRef(full, relation.label, declared)
+        logical = declared.type.name if declared is not None else attribute.sealed
+        return SealedRef(full, relation.label, declared, logical)
 
     # What happens to sealed columns.
 
@@ -155,6 +156,9 @@ class Draft:
             self._seal_parameter(int(token.value), seal)
             self._sealed_parameters.add(value.leaf)
         elif token.kind is not Kind.IDENT or token.value != "null":
+            known = self.marks.get(value.leaf)
+            if known is not None:  # A value of a list that has several uses.
+                seal = replace(seal, use=seal.use | known.seal.use)
             self.marks[value.leaf] = Mark(seal, value.negative)
         self.replace_around(value, before, after)
 
@@ -182,21 +186,22 @@ class Draft:
             raise refusals.parameter_conflict(number)
         self.parameters[number] = seal
 
-    def seal_cells(self, cells: Sequence[exp.Expr], ref: SealedRef) -> None:
-        """The cells of a VALUES column are sealed for `ref`, in its only use."""
-        if self._cells.setdefault(id(cells[0]), ref.label) != ref.label:
-            raise refusals.mixed(ref.label)
+    def seal_cells(self, cells: Sequence[Cell], ref: SealedRef) -> None:
+        """The cells are sealed for `ref`, in every use."""
+        for cell in cells:
+            if self._cells.setdefault(id(cell.node), ref.label) != ref.label:
+                raise refusals.listed_twice(ref.label)
 
-    def use_cells(self, cells: Sequence[exp.Expr]) -> None:
-        """Cells of VALUES columns are used as they are."""
-        self._plain_cells.update(map(id, cells))
+    def use_cells(self, cells: Sequence[Cell]) -> None:
+        """The cells are used as they are."""
+        self._plain_cells.update(id(cell.node) for cell in cells)
 
     # The accounts.
 
     def settle(self) -> None:
         """Raises Refused if something is left that the analysis did not see."""
         for cell in self._plain_cells & self._cells.keys():
-            raise refusals.mixed(self._cells[cell])
+            raise refusals.listed_twice(self._cells[cell])
         for value in self._presence:
             number = int(self.tokens[value.leaf].value)
             if number in self.parameters and value.leaf not in self._sealed_parameters:

@@ -34,7 +34,7 @@ def walk(draft: Draft, scope: Scope, node: exp.Expr, how: str = "in an expressio
         if field.sealed is not None:
             raise refusals.misuse(field.sealed.label, how)
     elif isinstance(node, QUERIES):
-        shape = resolve.query(draft, scope, node)
+        shape = resolve.use_cells(draft, resolve.query(draft, scope, node))
         if shape.sealed is not None:
             raise refusals.misuse(shape.sealed.label, "in a subquery that an expression uses")
     elif isinstance(node, (exp.Query, exp.DML, exp.With, exp.Table)):

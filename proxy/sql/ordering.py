@@ -51,6 +51,8 @@ def distinct(draft: Draft, scope: Scope, node: exp.Expr | None, result: Result) 
         sealed = Shape(tuple(result.fields)).sealed
         if sealed is not None:
             raise refusals.misuse(sealed.label, "in DISTINCT")
+        for column in result.fields:
+            draft.use_cells(column.cells)
         return
     for item in on.expressions if isinstance(on, exp.Tuple) else [on]:
         _sorted(draft, scope, item, result, "in DISTINCT")
@@ -98,6 +100,7 @@ def _output(draft: Draft, item: exp.Expr, result: Result, how: str) -> bool:
     for match in matches + nameless:
         if match.sealed is not None:
             raise refusals.misuse(match.sealed.label, how)
+        draft.use_cells(match.cells)
     if matches:
         draft.name(item.this)
     return bool(matches)
@@ -110,6 +113,8 @@ def _ordinal(draft: Draft, item: exp.Expr, result: Result, how: str) -> bool:
         return False
     sealed = Shape(tuple(result.fields)).sealed
     if sealed is None:
+        for column in result.fields:
+            draft.use_cells(column.cells)
         return True
     draft.literal_shaped = True
     number = draft.tokens[index].value
@@ -118,4 +123,5 @@ def _ordinal(draft: Draft, item: exp.Expr, result: Result, how: str) -> bool:
         raise refusals.misuse(sealed.label, how)
     if (ref := result.fields[place].sealed) is not None:
         raise refusals.misuse(ref.label, how)
+    draft.use_cells(result.fields[place].cells)
     return True

@@ -67,6 +67,7 @@ _HINTS: Final = {
     "in an array": "Select the column by itself, one per row.",
     "with a collation": "Sealed values are bytes: drop COLLATE.",
     "in a subquery that an expression uses": "Join with ON ... = ..., or use EXISTS (SELECT 1 ... WHERE a = b).",
+    "in a row comparison with something else than rows": "Compare with as many columns as there are on the left.",
     "as a condition": "Compare the column with = TRUE where it has equality, or test it in the application.",
     "in NULLIF": "Do it in the application, on the value it reads.",
 }
@@ -168,6 +169,14 @@ def mixed(label: str) -> Refused:
         FEATURE_NOT_SUPPORTED,
         f"one result column would mix sealed column {label} with other values",
         "Put them in different result columns.",
+    )
+
+
+def listed_twice(label: str) -> Refused:
+    return Refused(
+        FEATURE_NOT_SUPPORTED,
+        f"values in the statement are used for sealed column {label} and for something else as well",
+        "Give them in two columns of the list, or as two parameters, one for each use.",
     )
 
 

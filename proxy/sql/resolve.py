@@ -12,17 +12,17 @@ to compare, sort or deduplicate them, the statement is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from sqlglot import exp
 
 from proxy.sql import assignment, expressions, ordering, refusals, sources, writes
+from proxy.sql.columns import listed
 from proxy.sql.draft import Draft
-from proxy.sql.scope import Field, Scope, SealedRef, Shape
+from proxy.sql.parse import position
+from proxy.sql.scope import Cell, Field, Scope, SealedRef, Shape, Targets
 from proxy.sql.tree import only, unbracketed
-
-Targets = tuple[SealedRef | None, ...] | None
-
 
 _SELECT: Final = (
     "with_", "distinct", "expressions", "from_", "joins", "where", "group", "having", "windows",
@@ -33,15 +33,20 @@ _SELECT: Final = (
 _MODIFIERS: Final = ("order", "limit", "offset")
 
 
-def query(draft: Draft, parent: Scope | None, node: exp.Expr, targets: Targets = None) -> Shape:
+def query(
+    draft: Draft, parent: Scope | None, node: exp.Expr, targets: Targets | None = None
+) -> Shape:
     key = (id(node), targets)
     if key not in draft.shapes:
         draft.shapes[key] = _query(draft, parent, node, targets)
     return draft.shapes[key]
 
 
-def _query(draft: Draft, parent: Scope | None, node: exp.Expr, targets: Targets) -> Shape:
+def _query(draft: Draft, parent: Scope | None, node: exp.Expr, targets: Targets | None) -> Shape:
     if isinstance(node, exp.Select):
+        listed_rows = _bare_values(node)
+        if listed_rows is not None:
+            return _values(draft, parent, listed_rows, targets)
         return _select(draft, parent, node, targets, ())
     if isinstance(node, exp.SetOperation):
         return _set_operation(draft, parent, node, targets)
@@ -50,6 +55,18 @@ def _query(draft: Draft, parent: Scope | None, node: exp.Expr, targets: Targets)
     if isinstance(node, exp.Subquery):
         return _bracketed(draft, parent, node, targets)
     raise refusals.not_understood()
+
+
+def _bare_values(node: exp.Select) -> exp.Values | None:
+    """The VALUES around which sqlglot puts a SELECT * of its own, in WITH for instance."""
+    star = node.expressions[0] if node.expressions else None
+    source = node.args.get("from_")
+    if not isinstance(star, exp.Star) or position(star) is not None or source is None:
+        return None
+    if not isinstance(source.this, exp.Values):
+        return None
+    only(node, "expressions", "from_")
+    return source.this
 
 
 def with_queries(draft: Draft, parent: Scope | None, node: exp.Expr) -> Scope:
@@ -69,7 +86,7 @@ def with_queries(draft: Draft, parent: Scope | None, node: exp.Expr) -> Scope:
         name = _cte_name(draft, cte)
         aliases = [draft.name(c) for c in cte.args["alias"].args.get("columns") or ()]
         if recursive and isinstance(cte.this, exp.SetOperation):
-            known[name] = query(draft, scope, cte.this.this).renamed(aliases)
+            known[name] = use_cells(draft, query(draft, scope, cte.this.this)).renamed(aliases)
         seed = known.get(name)
         body = cte.this
         if isinstance(body, writes.WRITES):
@@ -91,7 +108,7 @@ def _select(
     draft: Draft,
     parent: Scope | None,
     node: exp.Select,
-    targets: Targets,
+    targets: Targets | None,
     orders: Sequence[exp.Expr],
 ) -> Shape:
     # SELECT INTO stands at the top only, where `analysis` looks at it.
@@ -133,7 +150,7 @@ def returned(draft: Draft, scope: Scope, nodes: Sequence[exp.Expr]) -> Shape:
 
 
 def _projections(
-    draft: Draft, scope: Scope, nodes: Sequence[exp.Expr], targets: Targets = None
+    draft: Draft, scope: Scope, nodes: Sequence[exp.Expr], targets: Targets | None = None
 ) -> ordering.Result:
     result = ordering.Result()
     for node in nodes:
@@ -143,26 +160,27 @@ def _projections(
             continue
         if targets is not None:
             place = len(result.fields)
-            if (result.open or starred.open) and any(targets[place:]):
+            if (result.open or starred.open) and any(targets.refs[place:]):
                 raise refusals.not_understood("* in a query that fills sealed columns")
-            _store(draft, starred, targets[place:])
+            _store(draft, starred, targets.behind(place))
         else:
-            for column in starred.fields:
-                draft.use_cells(column.cells)
+            result.fields.extend(starred.fields)
+            result.open |= starred.open
+            continue
         result.fields.extend(Field(f.name, f.sealed) for f in starred.fields)
         result.open |= starred.open
     return result
 
 
-def _store(draft: Draft, starred: Shape, targets: tuple[SealedRef | None, ...]) -> None:
+def _store(draft: Draft, starred: Shape, targets: Targets) -> None:
     """The columns that a `*` stands for go into `targets` and, beyond these, into plain columns."""
     for place, column in enumerate(starred.fields):
-        target = _target(targets, place)
+        target = targets.at(place)
         if target is not None and column.cells:
-            assignment.seal_cells(draft, column.cells, target)
+            assignment.seal_cells(draft, column, target, use=targets.use)
         else:
             draft.use_cells(column.cells)
-            assignment.flow((column,), (target,))
+            assignment.flow((column,), (target,), targets.use)
 
 
 def _star(draft: Draft, scope: Scope, node: exp.Expr) -> Shape | None:
@@ -183,7 +201,7 @@ def _star(draft: Draft, scope: Scope, node: exp.Expr) -> Shape | None:
 
 
 def _projection(
-    draft: Draft, scope: Scope, node: exp.Expr, result: ordering.Result, targets: Targets
+    draft: Draft, scope: Scope, node: exp.Expr, result: ordering.Result, targets: Targets | None
 ) -> Field:
     expression = node
     if isinstance(node, exp.Alias):
@@ -192,16 +210,39 @@ def _projection(
     else:
         name = _figured_name(node)
     place = len(result.fields)
-    target = targets[place] if targets is not None and place < len(targets) else None
-    if target is not None:
+    target = _target(targets, place)
+    if targets is not None and target is not None:
         if result.open:
             raise refusals.not_understood("* in a query that fills sealed columns")
-        assignment.sealable(draft, scope, expression, target, direct=False)
+        assignment.sealable(draft, scope, expression, target, direct=False, use=targets.use)
         return Field(name, target)
+    if targets is None:
+        cells = _cells(draft, scope, expression)
+        if cells:
+            return Field(name, cells=cells)
     ref = assignment.carried(draft, scope, expression)
-    if ref is not None and targets is not None:
-        raise refusals.plain_target(ref.label)
+    if targets is not None:
+        assignment.flow((Field(name, ref),), (None,), targets.use)
     return Field(name, ref)
+
+
+def _cells(draft: Draft, scope: Scope, node: exp.Expr) -> tuple[Cell, ...]:
+    """The values of a result column, as long as nobody has used them."""
+    cells = listed(draft, scope, node)
+    cell = assignment.cell(node)
+    if cells or cell is None:
+        return cells
+    function = unbracketed(node)
+    if isinstance(function, exp.Anonymous):
+        expressions.function(draft, scope, function)
+    return (cell,)
+
+
+def use_cells(draft: Draft, shape: Shape) -> Shape:
+    """The values in a result are used as they are."""
+    for field in shape.fields:
+        draft.use_cells(field.cells)
+    return shape
 
 
 def _figured_name(node: exp.Expr) -> str | None:
@@ -224,14 +265,17 @@ def _figured_name(node: exp.Expr) -> str | None:
 
 
 def _set_operation(
-    draft: Draft, parent: Scope | None, node: exp.SetOperation, targets: Targets
+    draft: Draft, parent: Scope | None, node: exp.SetOperation, targets: Targets | None
 ) -> Shape:
     only(node, "this", "expression", "distinct", "with_", *_MODIFIERS)
     scope = with_queries(draft, parent, node)
     left = query(draft, scope, node.this, targets)
     right = query(draft, scope, node.expression, targets)
-    shape = _united(left, right, _null_columns(node.this), _null_columns(node.expression))
     bag = isinstance(node, exp.Union) and not node.args.get("distinct")
+    if not bag:
+        use_cells(draft, left)
+        use_cells(draft, right)
+    shape = _united(draft, left, right)
     sealed = shape.sealed or left.sealed or right.sealed
     if sealed is not None and not bag:
         raise refusals.deduplicated(sealed.label)
@@ -240,74 +284,100 @@ def _set_operation(
     return shape
 
 
-def _united(left: Shape, right: Shape, left_nulls: list[bool], right_nulls: list[bool]) -> Shape:
+def _united(draft: Draft, left: Shape, right: Shape) -> Shape:
     if left.open or right.open or len(left.fields) != len(right.fields):
         sealed = left.sealed or right.sealed
         if sealed is not None:
             raise refusals.mixed(sealed.label)
+        use_cells(draft, left)
+        use_cells(draft, right)
         return Shape(left.fields, open=True)
-    fields = []
-    for place, (one, other) in enumerate(zip(left.fields, right.fields, strict=True)):
-        ref = one.sealed or other.sealed
-        if ref is not None:
-            same = one.sealed == other.sealed
-            null = left_nulls if one.sealed is None else right_nulls
-            if not same and not (
-                None in (one.sealed, other.sealed) and place < len(null) and null[place]
-            ):
-                raise refusals.mixed(ref.label)
-        fields.append(Field(one.name, ref))
-    return Shape(tuple(fields))
+    return Shape(
+        tuple(_side_by_side(draft, *sides) for sides in zip(left.fields, right.fields, strict=True))
+    )
 
 
-def _null_columns(node: exp.Expr) -> list[bool]:
-    """Which columns of a branch are the constant NULL."""
-    node = unbracketed(node)
-    while isinstance(node, exp.Subquery):
-        node = node.this
-    if isinstance(node, exp.SetOperation):
-        pairs = zip(_null_columns(node.this), _null_columns(node.expression), strict=False)
-        return [one and other for one, other in pairs]
-    if not isinstance(node, exp.Select):
-        return []
-    return [
-        isinstance(e.this if isinstance(e, exp.Alias) else e, exp.Null) for e in node.expressions
-    ]
+def _side_by_side(draft: Draft, one: Field, other: Field) -> Field:
+    """A column of UNION: of one sealed column, of values that may be sealed for it, or of neither."""
+    ref = one.sealed or other.sealed
+    if ref is None:
+        if one.cells and other.cells:
+            return Field(one.name, cells=(*one.cells, *other.cells))
+        draft.use_cells((*one.cells, *other.cells))
+        return Field(one.name)
+    for side in (one, other):
+        if side.cells and side.sealed is None:
+            assignment.beside(draft, side, ref)
+        elif side.sealed is None or side.sealed.label != ref.label:
+            raise refusals.mixed(ref.label)
+    return Field(one.name, _shown_as(one.sealed or ref, other.sealed or ref))
 
 
-def _values(draft: Draft, parent: Scope | None, node: exp.Values, targets: Targets) -> Shape:
+def _shown_as(one: SealedRef, other: SealedRef) -> SealedRef:
+    """UNION of character types that differ is text."""
+    if one.shown == other.shown:
+        return one
+    return (
+        replace(one, shown="text")
+        if "text" in (one.shown, other.shown, one.type)
+        else replace(one, shown=one.shown or other.shown)
+    )
+
+
+def _values(draft: Draft, parent: Scope | None, node: exp.Values, targets: Targets | None) -> Shape:
     only(node, "expressions", "alias", *_MODIFIERS)
     scope = Scope(parent, ctes=parent.ctes if parent is not None else {})
-    width = 0
-    for row in node.expressions:
-        cells = row.expressions if isinstance(row, exp.Tuple) else [row]
-        width = max(width, len(cells))
-        value_row(draft, scope, cells, targets)
-    shape = Shape(tuple(Field(f"column{n + 1}", _target(targets, n)) for n in range(width)))
+    rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in node.expressions]
+    for row in rows:
+        value_row(draft, scope, row, targets)
+    columns = [()] * max(map(len, rows)) if targets is not None else _value_cells(rows)
+    shape = Shape(
+        tuple(
+            Field(f"column{n + 1}", _target(targets, n), cells) for n, cells in enumerate(columns)
+        )
+    )
     ordering.order_by_output(draft, node, shape)
     _limits(draft, scope, node)
     return shape
 
 
+def _value_cells(rows: Sequence[Sequence[exp.Expr]]) -> list[tuple[Cell, ...]]:
+    """Of each column of a VALUES list what its values are, if every one is a plain value."""
+    if len({len(row) for row in rows}) != 1:
+        return [()] * max(map(len, rows))
+    columns = ([assignment.cell(cell) for cell in column] for column in zip(*rows, strict=True))
+    return [
+        () if None in column else tuple(cell for cell in column if cell is not None)
+        for column in columns
+    ]
+
+
 def value_row(
-    draft: Draft, scope: Scope, cells: Sequence[exp.Expr], targets: Targets, *, direct: bool = False
+    draft: Draft,
+    scope: Scope,
+    cells: Sequence[exp.Expr],
+    targets: Targets | None,
+    *,
+    direct: bool = False,
 ) -> None:
     """Expressions that are stored, or only listed, side by side."""
     for place, cell in enumerate(cells):
         target = _target(targets, place)
-        if target is not None:
-            assignment.sealable(draft, scope, cell, target, direct=direct)
+        if targets is not None and target is not None:
+            assignment.sealable(draft, scope, cell, target, direct=direct, use=targets.use)
         elif not assignment.is_default(draft, cell):
             ref = assignment.carried(draft, scope, cell)
             if ref is not None:
                 raise refusals.plain_target(ref.label)
 
 
-def _target(targets: Targets, place: int) -> SealedRef | None:
-    return targets[place] if targets is not None and place < len(targets) else None
+def _target(targets: Targets | None, place: int) -> SealedRef | None:
+    return targets.at(place) if targets is not None else None
 
 
-def _bracketed(draft: Draft, parent: Scope | None, node: exp.Subquery, targets: Targets) -> Shape:
+def _bracketed(
+    draft: Draft, parent: Scope | None, node: exp.Subquery, targets: Targets | None
+) -> Shape:
     # Joins behind the brackets are the FROM clause's.
     only(node, "this", "alias", "with_", "joins", *_MODIFIERS)
     scope = with_queries(draft, parent, node)

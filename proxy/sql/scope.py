@@ -21,6 +21,7 @@ from sqlglot import exp
 
 from proxy.catalog import SealedColumn
 from proxy.sql import refusals
+from proxy.sql.plan import Use
 
 SYSTEM_COLUMNS: Final = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 
@@ -34,6 +35,19 @@ class SealedRef:
     column: SealedColumn | None
     """None: the attribute has a sealgate domain but is not declared (a view, a history table), so
     whose values these are is known to each value alone."""
+    type: str | None = None
+    """The logical type's name; None for a type that holds sealed values inside."""
+    shown: str | None = None
+    """The type that a cast in the text shows the values as; None: their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A constant or parameter of the text whose value becomes that of a column."""
+
+    node: exp.Expr
+    array: bool = False
+    """An argument of unnest(): each element is a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +56,27 @@ class Field:
 
     name: str | None
     sealed: SealedRef | None = None
-    cells: tuple[exp.Expr, ...] = field(default=(), compare=False)
-    """The expressions of a VALUES column, which may be sealed where they stand."""
+    cells: tuple[Cell, ...] = field(default=(), compare=False)
+    """All that the column's values come from, if these are constants and parameters of the text:
+    they may be sealed where they stand."""
 
 
 PLAIN: Final = Field(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Where the columns of a query or a row go: sealed columns, None for others."""
+
+    refs: tuple[SealedRef | None, ...]
+    use: Use = Use.STORED
+    """COMPARED: nowhere, they are compared with these columns."""
+
+    def at(self, place: int) -> SealedRef | None:
+        return self.refs[place] if place < len(self.refs) else None
+
+    def behind(self, place: int) -> Targets:
+        return Targets(self.refs[place:], self.use)
 
 
 @dataclass(frozen=True, slots=True)

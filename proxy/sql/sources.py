@@ -7,16 +7,15 @@ join hides the names inside, ON sees its own two sides, and only LATERAL sees wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlglot import exp
 
-from proxy.sql import expressions, refusals, resolve
+from proxy.sql import assignment, expressions, refusals, resolve
 from proxy.sql.draft import Draft
-from proxy.sql.scope import Field, RowSource, Scope, Shape
+from proxy.sql.scope import Cell, Field, RowSource, Scope, Shape
 from proxy.sql.tree import only
-from proxy.sql.values import chain
 
 _TABLE: Final = (
     "this",
@@ -171,29 +170,12 @@ def _source(draft: Draft, scope: Scope, node: exp.Expr) -> RowSource:
     if isinstance(node, (exp.Subquery, exp.Values)):
         # Without LATERAL the items to the left are out of reach.
         outer = Scope(scope.parent, ctes=scope.ctes)
-        shape = resolve.query(draft, outer, node)
-        if isinstance(node, exp.Values):
-            shape = _with_cells(shape, node)
-        return _derived(draft, node.args.get("alias"), shape)
+        return _derived(draft, node.args.get("alias"), resolve.query(draft, outer, node))
     if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
         return table(draft, scope, node)
     if isinstance(node, exp.Table):
         return _function(draft, scope, node)
     raise refusals.not_understood()
-
-
-def _with_cells(shape: Shape, node: exp.Values) -> Shape:
-    """Remembers the expressions of each column of a VALUES list, if every one is a plain value."""
-    rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in node.expressions]
-    if node.args.get("order") or len({len(row) for row in rows}) != 1:
-        return shape
-    columns = zip(*rows, strict=True)
-    return Shape(
-        tuple(
-            replace(f, cells=cells if all(map(chain, cells)) else ())
-            for f, cells in zip(shape.fields, columns, strict=True)
-        )
-    )
 
 
 def _derived(draft: Draft, alias: exp.Expr | None, shape: Shape) -> RowSource:
@@ -249,6 +231,13 @@ def _function(draft: Draft, scope: Scope, node: exp.Expr) -> RowSource:
         for key in ("db", "catalog"):
             if node.args.get(key) is not None and draft.name(node.args[key]) == "sealgate":
                 raise refusals.terms_are_internal()
+    alias = node.args.get("alias")
+    shape = _unnested(draft, node)
+    if shape is not None:
+        name, shape = _aliased(draft, alias, "unnest", shape)
+        if alias is not None and len(shape.fields) == 1 and not alias.args.get("columns"):
+            shape = shape.renamed([name or ""])
+        return RowSource(name, shape)
     name = None
     calls = node.args.get("rows_from") or [node]
     for call in calls:
@@ -257,9 +246,21 @@ def _function(draft: Draft, scope: Scope, node: exp.Expr) -> RowSource:
             raise refusals.not_understood()
         expressions.walk(draft, scope, function, "as an argument of a function")
         name = function.name if isinstance(function, exp.Anonymous) and len(calls) == 1 else None
-    alias = node.args.get("alias")
     name, shape = _aliased(draft, alias, name, Shape(open=True))
     if name is not None and not shape.fields:
         # A function that returns a scalar has one column, named as the function or its alias.
         shape = Shape((Field(name),), open=True)
     return RowSource(name, shape)
+
+
+def _unnested(draft: Draft, node: exp.Expr) -> Shape | None:
+    """unnest() of arrays that are written out or given as parameters: one column for each."""
+    call = node.this
+    if node.args.get("rows_from") or not isinstance(call, exp.Anonymous) or call.name != "unnest":
+        return None
+    if not call.expressions or not all(map(assignment.is_array, call.expressions)):
+        return None
+    columns = [Field("unnest", cells=(Cell(array, array=True),)) for array in call.expressions]
+    if node.args.get("ordinality"):
+        columns.append(Field("ordinality"))
+    return Shape(tuple(columns))

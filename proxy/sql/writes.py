@@ -17,7 +17,7 @@ from policy import Access
 from proxy.sql import comparisons, expressions, refusals, resolve, sources
 from proxy.sql.columns import sealed_column
 from proxy.sql.draft import Draft
-from proxy.sql.scope import RowSource, Scope, SealedRef, Shape
+from proxy.sql.scope import RowSource, Scope, SealedRef, Shape, Targets
 from proxy.sql.tree import only, row, unbracketed
 
 WRITES: Final = (exp.Insert, exp.Update, exp.Delete)
@@ -42,21 +42,21 @@ def _insert(draft: Draft, parent: Scope | None, node: exp.Insert) -> Shape:
     scope = resolve.with_queries(draft, parent, node)
     target, columns = _insert_target(draft, node.this)
     source = node.expression
-    targets = tuple(columns)
+    targets = Targets(tuple(columns))
     if isinstance(source, exp.Values):
         only(source, "expressions")
         for row in source.expressions:
             cells = row.expressions if isinstance(row, exp.Tuple) else [row]
-            if len(cells) > len(targets) and not target.shape.open and target.shape.sealed:
+            if len(cells) > len(columns) and not target.shape.open and target.shape.sealed:
                 message = "INSERT has more expressions than target columns"
                 raise refusals.Refused(refusals.SYNTAX_ERROR, message, "")
             resolve.value_row(draft, scope, cells, targets, direct=True)
-            _written(draft, targets[: len(cells)])
+            _written(draft, columns[: len(cells)])
     elif source is not None:
         shape = resolve.query(draft, scope, source, targets)
         if shape.open and target.shape.sealed is not None:
             raise refusals.not_understood("* in a query that fills sealed columns")
-        _written(draft, targets[: len(shape.fields)])
+        _written(draft, columns[: len(shape.fields)])
     elif not node.args.get("default"):
         raise refusals.not_understood()
     _on_conflict(draft, scope, node.args.get("conflict"), target)
@@ -188,7 +188,7 @@ def _assigned(draft: Draft, target: RowSource, node: exp.Expr) -> SealedRef | No
 
 
 def _assign(draft: Draft, scope: Scope, target: SealedRef | None, node: exp.Expr) -> None:
-    resolve.value_row(draft, scope, [node], (target,), direct=True)
+    resolve.value_row(draft, scope, [node], Targets((target,)), direct=True)
 
 
 def _assign_row(
@@ -199,12 +199,12 @@ def _assign_row(
     if fields is None and len(targets) == 1 and isinstance(node, exp.Paren):
         fields = [node]
     if fields is not None and len(fields) == len(targets):
-        resolve.value_row(draft, scope, fields, tuple(targets), direct=True)
+        resolve.value_row(draft, scope, fields, Targets(tuple(targets)), direct=True)
         return
     inner = unbracketed(node)
     if not isinstance(inner, exp.Subquery):
         raise refusals.not_understood()
-    shape = resolve.query(draft, scope, inner, tuple(targets))
+    shape = resolve.query(draft, scope, inner, Targets(tuple(targets)))
     if shape.open and any(targets):
         raise refusals.not_understood("* in a query that fills sealed columns")
 

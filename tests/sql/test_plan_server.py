@@ -76,7 +76,8 @@ def _sealed(label: str, text: str) -> bytes:
 def _seal(how: Seal, text: str) -> bytes:
     if how.form is Form.VALUE:
         return _sealed(how.column, text)
-    items = [_term(how.column, item) for item in text.strip("{}").split(",")]
+    make = _term if how.form is Form.TERMS else _sealed
+    items = [make(how.column, item) for item in text.strip("{}").split(",")]
     header = b"\0\0\0\1" + bytes(4) + _BYTEA.to_bytes(4) + len(items).to_bytes(4) + b"\0\0\0\1"
     return header + b"".join(len(item).to_bytes(4) + item for item in items)
 
