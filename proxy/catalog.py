@@ -51,6 +51,8 @@ class Attribute:
     """The logical type's name where the attribute's type is a `sealgate.sealed_*` domain."""
     carries_sealed: bool = False
     """The type is one of those domains or holds one inside: an array, a composite, a domain over it."""
+    generated: bool = False
+    """GENERATED ALWAYS AS: COPY leaves it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +264,8 @@ def _version(catalog: Catalog) -> str:
     digest = hashlib.sha256(f"{catalog.database}\n{catalog.server_version}\n".encode())
     for relation in sorted(catalog.relations, key=lambda r: r.oid):
         attributes = [
-            (a.number, a.name, a.type_oid, a.type_modifier, a.sealed) for a in relation.attributes
+            (a.number, a.name, a.type_oid, a.type_modifier, a.sealed, a.generated)
+            for a in relation.attributes
         ]
         digest.update(f"{relation.oid} {relation.kind} {relation.label} {attributes}\n".encode())
     for edge in sorted((d.dependent, d.referenced, d.inheritance) for d in catalog.dependencies):

@@ -51,7 +51,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text AS relkind,
        a.attnum, a.attname, a.atttypid, a.atttypmod,
        CASE WHEN t.typtype = 'd' AND tn.nspname = '{SCHEMA}' AND pg_catalog.starts_with(t.typname, '{DOMAIN_PREFIX}')
             THEN pg_catalog.substr(t.typname, pg_catalog.length('{DOMAIN_PREFIX}') + 1) END AS sealed,
-       carriers.oid IS NOT NULL AS carries
+       carriers.oid IS NOT NULL AS carries, a.attgenerated <> '' AS generated
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -123,7 +123,8 @@ def picture(
         dependencies=tuple(
             edge
             for edge in (
-                Dependency(int(e["dependent"]), int(e["referenced"]), e["inheritance"]) for e in edges
+                Dependency(int(e["dependent"]), int(e["referenced"]), e["inheritance"])
+                for e in edges
             )
             if edge.dependent in known and edge.referenced in known
         ),
@@ -145,6 +146,7 @@ def _relation(rows: list[Mapping[str, Any]]) -> Relation:
                 type_modifier=row["atttypmod"],
                 sealed=row["sealed"] if row["sealed"] in SEALABLE_TYPES else None,
                 carries_sealed=row["carries"],
+                generated=bool(row["generated"]),
             )
             for row in rows
             if row["attnum"] is not None
