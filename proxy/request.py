@@ -79,7 +79,15 @@ _PORTAL: Final = ord("P")
 class Request:
     """Reads what the client sends. `receive` returns effects: records first, then one write to the server."""
 
-    __slots__ = ("_buffer", "_out", "_passing", "_records", "_state", "_until")
+    __slots__ = (
+        "_buffer",
+        "_out",
+        "_passing",
+        "_records",
+        "_refused_until_sync",
+        "_state",
+        "_until",
+    )
 
     def __init__(self, state: State, max_message: int) -> None:
         self._state = state
@@ -88,6 +96,8 @@ class Request:
         """Bytes of a CopyData message that are still to be relayed."""
         self._out: list[bytes] = []
         self._records: list[Effect] = []
+        self._refused_until_sync = False
+        """A refusal is on its way in place of an extended query's message: the server will read over all up to Sync."""
         self._until: Callable[[], bool] | None = None
         """What the first message of the buffer waits for (`proxy.holding`)."""
 
@@ -156,8 +166,8 @@ class Request:
 
     def _message(self, kind: int, data: bytes, position: int, end: int) -> bytes | None:
         """What to send instead of this message; None: the message itself."""
-        if self._state.inflight.skipping and kind in _DISCARDED:
-            return b""  # The server discards it unread; so does the queue.
+        if kind in _DISCARDED and (self._state.inflight.skipping or self._refused_until_sync):
+            return b""  # The server discards it unread; so does the queue. It may hold what was refused.
         read = _READERS.get(kind)
         return read(self, data[position + HEADER_SIZE : end]) if read is not None else None
 
@@ -365,6 +375,7 @@ class Request:
         return None
 
     def sync(self, body: bytes) -> bytes | None:
+        self._refused_until_sync = False
         self._state.inflight.push(Owed(Kind.SYNC))
         return None
 
@@ -379,6 +390,7 @@ class Request:
     # Refusals and executions.
 
     def _refuse(self, prepared: Prepared, refusal: Refusal, *, unnamed: bool = False) -> bytes:
+        self._refused_until_sync = True
         execution = self._execution(prepared.plan, prepared.stripped, "extended")
         self._refused(execution, refusal)
         sent, owed = refuse_extended(refusal, unnamed=unnamed)
