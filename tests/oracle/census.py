@@ -1,0 +1,140 @@
+"""A corpus run through the server and the planner, and what came of it, counted."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Final
+
+from proxy.catalog import Relation
+from proxy.sql.commands import read_command
+from proxy.sql.lexer import tokenize
+from proxy.sql.plan import Plan
+from tests.oracle.corpora import Sample
+from tests.oracle.missed import Sealing, Verdict, plan_of, used, verdict
+from tests.oracle.seen import PREPARED, Server, Use, first_word
+
+
+@dataclass(slots=True)
+class Census:
+    """What came of the statements that use a user's relations."""
+
+    statements: int = 0
+    """Judged: the server sees a user's relation in them."""
+    verdicts: Counter[Verdict] = field(default_factory=Counter)
+    """Of statements with one of their columns sealed."""
+    refusals: Counter[str] = field(default_factory=Counter)
+    dead: int = 0
+    """Not touched, because PostgreSQL's plan has the column in no result and no condition."""
+    unused: Counter[str] = field(default_factory=Counter)
+    """The same statements, with a column sealed that they do not use."""
+    missed: list[tuple[str, str, str]] = field(default_factory=list)
+    """(verdict, column, statement)"""
+
+
+# Statements that are executed: the server analyses the query inside them.
+_HOLDS_QUERY: Final = re.compile(
+    r"\s*(?:prepare|copy|create\s+(?:(?:unlogged|temp|temporary)\s+)?(?:table|materialized))\b(?!.*\bas\s+execute\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+class Judge:
+    """Seals one column after the other; the choice is the generator's."""
+
+    def __init__(self, server: Server, generator: random.Random, census: Census) -> None:
+        self.census = census
+        self._server = server
+        self._random = generator
+
+    def judge(self, sql: str) -> None:
+        uses = self._server.see(sql)
+        if not uses or not (first_word(sql) in PREPARED or _HOLDS_QUERY.match(sql)):
+            return
+        path = self._server.search_path()
+        found = [self._server.relation(use.relation) for use in uses]
+        relations = [relation for relation in found if relation is not None]
+        if path is None or not relations:
+            return
+        self.census.statements += 1
+        self._seal(sql, path, uses, relations)
+
+    def _seal(
+        self, sql: str, path: tuple[str, ...], uses: list[Use], relations: list[Relation]
+    ) -> None:
+        relation = self._random.choice(relations)
+        read, written = used(uses, relation)
+        if read or written:
+            pool = written if written and self._random.random() < 0.5 else read | written
+            number = self._random.choice(sorted(pool))
+            sealing = Sealing(relation, number, self._random.random() < 0.7)
+            self._judge_use(sql, path, relations, sealing, written=number in written)
+        unused = sorted({a.number for a in relation.attributes} - read - written)
+        if unused:
+            sealing = Sealing(relation, self._random.choice(unused))
+            plan = plan_of(sql, path, sealing, relations)
+            self.census.unused["forwarded" if plan.untouched else _refusal(plan) or "touched"] += 1
+
+    def _judge_use(
+        self,
+        sql: str,
+        path: tuple[str, ...],
+        relations: list[Relation],
+        sealing: Sealing,
+        *,
+        written: bool,
+    ) -> None:
+        plan = plan_of(sql, path, sealing, relations)
+        if first_word(sql) == "explain" and plan.untouched:
+            # EXPLAIN shows no value, so reading is no touch; the query itself must be planned.
+            sql = explained(sql)
+            plan = plan_of(sql, path, sealing, relations)
+        found = verdict(plan, sealing.label, written=written)
+        if found in (Verdict.UNSEEN, Verdict.NO_TOUCH) and self._is_dead(sql, sealing):
+            self.census.dead += 1
+            return
+        self.census.verdicts[found] += 1
+        if found is Verdict.REFUSED:
+            self.census.refusals[_shape(_refusal(plan) or "", sealing)] += 1
+        elif found is not Verdict.PLANNED:
+            self.census.missed.append((found.value, sealing.label, sql))
+
+    def _is_dead(self, sql: str, sealing: Sealing) -> bool:
+        conditions = self._server.conditions(sql)
+        return conditions is not None and not re.search(
+            rf'(?<![\w$])"?{re.escape(sealing.column)}"?(?![\w$])', conditions
+        )
+
+
+def explained(sql: str) -> str:
+    """The statement that EXPLAIN is about."""
+    tokens = tokenize(sql)
+    inner = read_command(tokens).inner
+    return sql if inner is None else sql[tokens[inner[0]].start :]
+
+
+def _refusal(plan: Plan) -> str | None:
+    return next((s.refusal.message for s in plan.statements if s.refusal is not None), None)
+
+
+def _shape(message: str, sealing: Sealing) -> str:
+    """A refusal's message without the names of this one statement."""
+    message = message.replace(sealing.label, "COLUMN").replace(sealing.relation.label, "TABLE")
+    message = re.sub(r"argument of .*", "argument of a function", message)
+    return re.sub(r'"[^"]*"', "NAME", message)
+
+
+def run(dsn: str, samples: Iterable[Sample], generator: random.Random) -> Census:
+    """All samples in order, each script in a session of its own."""
+    census = Census()
+    for _, script in groupby(samples, key=lambda sample: sample.source):
+        server = Server(dsn)
+        judge = Judge(server, generator, census)
+        for sample in script:
+            judge.judge(sample.sql)
+        server.close()
+    return census

@@ -1,0 +1,181 @@
+"""What the running server sees in a statement: its relations, and the columns it reads and writes.
+
+Theory: parse analysis (`src/backend/parser/analyze.c`, `parse_relation.c`) notes for each relation
+that a query names what a role must be granted: columns selected, inserted, updated, in a
+RTEPermissionInfo of the query tree. `debug_print_parse` sends that tree to a client that asks for
+LOG messages. It is what PostgreSQL itself goes by to refuse a column, so nothing that a statement
+can reach is missing from it.
+
+A query or write is prepared and never executed (parse analysis is done then, EXPLAIN's and
+DECLARE's too); other statements are executed, so that what scripts create is there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from psycopg import pq
+
+from proxy.catalog import Attribute, Relation
+
+_PERMISSIONS: Final = re.compile(
+    r"\{RTEPERMISSIONINFO :relid ([0-9]+) :inh \w+ :requiredPerms ([0-9]+) :checkAsUser [0-9]+"
+    r" :selectedCols \(b([^)]*)\) :insertedCols \(b([^)]*)\) :updatedCols \(b([^)]*)\)\}"
+)
+# A column set holds attnum - FirstLowInvalidHeapAttributeNumber; 0 is the whole row.
+_LOWEST: Final = -7
+WHOLE_ROW: Final = 0
+
+PREPARED: Final = frozenset(
+    [
+        "select",
+        "insert",
+        "update",
+        "delete",
+        "merge",
+        "with",
+        "values",
+        "table",
+        "explain",
+        "declare",
+        "(",
+    ]
+)
+_FIRST: Final = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*([A-Za-z]+|\()", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One relation as one query of the statement uses it; attribute numbers."""
+
+    relation: int
+    selected: frozenset[int]
+    inserted: frozenset[int]
+    updated: frozenset[int]
+
+
+class Server:
+    """A connection whose session runs scripts and tells what it saw."""
+
+    def __init__(self, dsn: str) -> None:
+        self._connection = psycopg.connect(dsn, autocommit=True)
+        self._connection.add_notice_handler(self._notice)
+        self._trees: list[str] = []
+        self._relations: dict[int, Relation | None] = {}
+        self._run("SET client_min_messages = error; SET statement_timeout = '1500ms'")
+        self._run("SET lock_timeout = '500ms'; SET debug_pretty_print = off")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def see(self, sql: str) -> list[Use] | None:
+        """The relations of a statement, with all its queries; None where the server refuses it."""
+        prepared = first_word(sql) in PREPARED
+        self._trees = []
+        self._run("SET client_min_messages = log; SET debug_print_parse = on")
+        done = self._prepare(sql) if prepared else self._run(sql)
+        trees = self._trees.copy()
+        self._run("SET debug_print_parse = off; SET client_min_messages = error")
+        if not prepared or " into " in sql.lower():
+            self._relations.clear()
+        # One tree for the statement and one for the query that COPY and PREPARE hold; functions that
+        # are executed print theirs behind it.
+        return _uses(trees[: 1 if prepared else 2]) if done else None
+
+    def execute(self, sql: str) -> bool:
+        """Run a statement for what it leaves behind."""
+        self._relations.clear()
+        return self._run(sql)
+
+    def conditions(self, query: str) -> str | None:
+        """What EXPLAIN says of a query but the columns that its inner nodes hand on: its result, and
+        every filter, key and condition. None where it cannot be planned."""
+        result = self._connection.pgconn.exec_(f"EXPLAIN (VERBOSE, COSTS OFF) {query}".encode())
+        if result.status != pq.ExecStatus.TUPLES_OK:
+            return None
+        lines = [(result.get_value(row, 0) or b"").decode() for row in range(result.ntuples)]
+        kept = [line for line in lines if not line.strip().startswith(("Output:", "->"))]
+        return "\n".join([*[line for line in lines if "Output:" in line][:1], *kept])
+
+    def search_path(self) -> tuple[str, ...] | None:
+        """None in a transaction that failed."""
+        row = self._row("SELECT pg_catalog.current_schemas(false)::text[]")
+        return None if row is None else tuple(row[0])
+
+    def relation(self, oid: int) -> Relation | None:
+        """As the catalog picture has it; None for those of the system, and temporary ones."""
+        if oid not in self._relations:
+            row = self._row(_RELATION, oid)
+            self._relations[oid] = None if row is None else _relation(oid, row)
+        return self._relations[oid]
+
+    def _row(self, query: str, *parameters: object) -> tuple[Any, ...] | None:
+        try:
+            return self._connection.execute(query.encode(), parameters or None).fetchone()
+        except psycopg.Error:
+            return None
+
+    def _notice(self, diagnostic: psycopg.errors.Diagnostic) -> None:
+        if diagnostic.message_primary == "parse tree:" and diagnostic.message_detail:
+            self._trees.append(diagnostic.message_detail)
+
+    def _prepare(self, sql: str) -> bool:
+        result = self._connection.pgconn.prepare(b"", sql.encode())
+        return result.status == pq.ExecStatus.COMMAND_OK
+
+    def _run(self, sql: str) -> bool:
+        """The simple protocol; a COPY is ended at once."""
+        connection = self._connection.pgconn
+        result = connection.exec_(sql.encode())
+        if result.status == pq.ExecStatus.COPY_IN:
+            connection.put_copy_end(b"no data")
+        elif result.status == pq.ExecStatus.COPY_OUT:
+            while connection.get_copy_data(0)[0] > 0:
+                pass
+        if result.status in (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT):
+            while connection.get_result() is not None:
+                pass
+            return True
+        return result.status in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
+
+
+def first_word(sql: str) -> str:
+    found = _FIRST.match(sql)
+    return found[1].lower() if found is not None else ""
+
+
+def _uses(trees: Iterable[str]) -> list[Use]:
+    return [
+        Use(int(match[1]), *(_numbers(match[group]) for group in (3, 4, 5)))
+        for tree in trees
+        for match in _PERMISSIONS.finditer(tree.replace("\n", " "))
+    ]
+
+
+def _numbers(columns: str) -> frozenset[int]:
+    return frozenset(int(column) + _LOWEST for column in columns.split())
+
+
+_RELATION: Final = """
+SELECT ARRAY[nspname, relname, relkind::text],
+       ARRAY(SELECT ARRAY[attnum::text, attname, atttypid::text, atttypmod::text]
+             FROM pg_catalog.pg_attribute a WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+             ORDER BY attnum)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
+WHERE c.oid = %s AND nspname NOT LIKE 'pg\\_%%' AND nspname <> 'information_schema'
+"""
+
+
+def _relation(oid: int, row: tuple[Any, ...]) -> Relation:
+    (schema, name, kind), attributes = row
+    return Relation(
+        oid,
+        schema,
+        name,
+        kind,
+        tuple(Attribute(int(n), name, int(t), int(m)) for n, name, t, m in attributes),
+    )
