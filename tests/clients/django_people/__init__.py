@@ -1,0 +1,1 @@
+"""An application whose tables come from its migrations, run through the proxy."""
