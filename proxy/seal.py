@@ -33,7 +33,7 @@ from proxy.cells import (
 from proxy.cells.logical import TYPES
 from proxy.shape import BYTEA_OID
 from proxy.snapshot import Snapshot
-from proxy.sql.plan import Form, Refusal, Seal, StatementPlan, Use
+from proxy.sql.plan import Argument, Form, Refusal, Seal, StatementPlan, Use
 from proxy.state import State
 from proxy.wire.framing import INT32
 
@@ -66,8 +66,33 @@ class Sealer:
         # Literals are in UTF-8 by now, whatever the client's encoding is.
         settings = replace(self._settings, encoding="UTF8")
         with _refusing(seal.column):
+            if seal.argument is not None:
+                return self._argument(seal, seal.argument, text, settings)
             given = _given_by_literal(self._snapshot, seal, text)
             return self._seal(seal, given, 0, text.encode(), settings)
+
+    def _argument(self, seal: Seal, argument: Argument, text: str, settings: Settings) -> bytes:
+        """EXECUTE's argument becomes what Bind's value would be: EvaluateParams in src/backend/commands/prepare.c."""
+        parameter = replace(seal, constant=None, argument=None)
+        expected = given_type(self._snapshot, parameter, argument.declared)
+        cast = _cast_of(replace(seal, cast=argument.cast))
+        if cast is None and seal.constant is None:
+            return self._seal(parameter, expected, 0, text.encode(), settings)
+        if seal.form is not Form.VALUE:
+            array = argument.cast is not None and argument.cast.endswith("[]")
+            if seal.constant is not None or not array or not coercion.alike(cast, expected):
+                raise _not_expected(cast, expected, array=True)
+            return self._seal(parameter, expected, 0, text.encode(), settings)
+        given = coercion.natural(seal.constant, text) if seal.constant else cast
+        assert given is not None  # noqa: S101 - one of the two is there
+        canonical = given.from_text(text.encode(), settings)
+        if cast is not None:
+            canonical = coercion.cast(replace(given, modifier=-1), cast, canonical, settings)
+            given = cast
+        if not can_convert(given, expected):
+            raise _not_expected(given, expected, array=False)
+        canonical = convert(given, expected, canonical, settings)
+        return self._seal(parameter, expected, 1, canonical, settings)
 
     def parameter(self, seal: Seal, declared: int, format_code: int, value: bytes) -> bytes:
         """A parameter's wire form -> the same in binary, for a parameter of type bytea or bytea[]."""
@@ -199,6 +224,8 @@ def _untyped(snapshot: Snapshot, seal: Seal) -> LogicalType:
     cast = _cast_of(seal)
     if cast is not None:
         return replace(cast, modifier=-1)
+    if seal.default is not None:
+        return TYPES[seal.default]
     column = column_type(snapshot, seal.column)
     if seal.use is Use.COMPARED and column.name == "varchar":
         return TYPES["text"]  # The server has no operator of varchar's own: it compares as text.
@@ -271,6 +298,12 @@ def _unfit(column: str, target: LogicalType, source: LogicalType) -> ValueRefuse
     return ValueRefused(
         Refusal("42804", message, "You will need to rewrite or cast the expression.")
     )
+
+
+def _not_expected(given: LogicalType | None, expected: LogicalType, *, array: bool) -> CellError:
+    of = f"of type {sql_name(given)} " if given is not None else ""
+    to = sql_name(replace(expected, modifier=-1)) + ("[]" if array else "")
+    return CellError("42804", f"an argument {of}cannot be coerced to the expected type {to}")
 
 
 def _unknown_type(column: str, source: str) -> ValueRefused:

@@ -8,18 +8,18 @@ the whole message.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
 from policy import Access
-from proxy.catalog import Catalog
-from proxy.sql import refusals, resolve, sources, writes
+from proxy.catalog import SCHEMA, Catalog, domain_name, label
+from proxy.sql import assignment, refusals, resolve, writes
 from proxy.sql.commands import closing
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Token
 from proxy.sql.parse import parse
-from proxy.sql.scope import Scope, Shape
+from proxy.sql.scope import SealedRef, Shape
 from proxy.sql.values import word
 
 
@@ -37,9 +37,11 @@ class Analysis:
     def outputs(self) -> tuple[str | None, ...] | None:
         fields = self.shape.fields
         refs = [field.sealed for field in fields]
-        if self.shape.open or any(ref is not None and ref.column is None for ref in refs):
+        if self.shape.open or any(
+            ref is not None and ref.column is None and ref.type is None for ref in refs
+        ):
             return None
-        return tuple(ref.label if ref is not None else None for ref in refs)
+        return tuple(_output(ref) for ref in refs)
 
     @property
     def shown(self) -> tuple[tuple[int, str], ...]:
@@ -52,6 +54,12 @@ class Analysis:
     def touches_nothing(self) -> bool:
         """Forwarding it byte for byte is right."""
         return not (self.draft.touches or self.draft.changed or self.shape.sealed)
+
+
+def _output(ref: SealedRef | None) -> str | None:
+    if ref is None or ref.column is not None:
+        return ref.label if ref is not None else None
+    return label(SCHEMA, domain_name(ref.type or ""))
 
 
 def analyse(
@@ -68,13 +76,13 @@ def analyse(
 
 
 def _analysed(draft: Draft, tree: exp.Expr) -> Analysis:
-    if isinstance(tree, exp.Merge):
-        return _merge(draft, tree)
     creates = _into(draft, tree)
     if isinstance(tree, writes.WRITES):
         shape = writes.write(draft, None, tree)
     else:
-        shape = resolve.use_cells(draft, resolve.query(draft, None, tree))
+        shape = resolve.query(draft, None, tree)
+    fields = tuple(assignment.shown(draft, f) if f.cells else f for f in shape.fields)
+    shape = replace(shape, fields=fields)
     for field in shape.fields:
         if field.sealed is not None:
             draft.touch(field.sealed, Access.READ)
@@ -106,18 +114,6 @@ def _into(draft: Draft, tree: exp.Expr) -> bool:
             "SELECT INTO a table of that name", "Give the new table another name."
         )
     return True
-
-
-def _merge(draft: Draft, tree: exp.Merge) -> Analysis:
-    """MERGE is forwarded if no relation in it has sealed columns, and refused otherwise."""
-    for node in tree.find_all(exp.Table):
-        if (
-            isinstance(node.this, exp.Identifier)
-            and sources.table(draft, Scope(), node).shape.sealed
-        ):
-            raise refusals.unsupported("MERGE", "Use INSERT ... ON CONFLICT, or UPDATE and INSERT.")
-    draft.settle()
-    return Analysis(draft, tree, Shape(open=True))
 
 
 def check_copy(

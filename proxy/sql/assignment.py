@@ -14,6 +14,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from policy import Access
+from proxy.cells import TypeSpecError, logical_type
 from proxy.sql import comparisons, expressions, refusals, resolve
 from proxy.sql.columns import (
     Span,
@@ -23,13 +24,14 @@ from proxy.sql.columns import (
     column_tokens,
     field_of,
     sealed_column,
+    shown_as,
     take_off,
 )
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Kind
 from proxy.sql.parse import position
 from proxy.sql.plan import Form, Use
-from proxy.sql.scope import Cell, Field, Scope, SealedRef, Targets
+from proxy.sql.scope import Cell, Field, Scope, SealedRef, Shape, Targets
 from proxy.sql.tree import case_branches, keyword, unbracketed
 from proxy.sql.values import Value, chain, locate, same_type, word
 
@@ -78,7 +80,13 @@ def sealable(
 
 
 def seal_value(
-    draft: Draft, target: SealedRef, value: Value | None, *, direct: bool, use: Use
+    draft: Draft,
+    target: SealedRef,
+    value: Value | None,
+    *,
+    direct: bool,
+    use: Use,
+    default: str | None = None,
 ) -> None:
     if value is None:
         raise refusals.odd_cast(target.label)
@@ -89,7 +97,7 @@ def seal_value(
     if target.column is None:
         raise refusals.undeclared(target.label)
     typed = "" if direct or draft.tokens[value.leaf].kind is not Kind.PARAM else "::bytea"
-    draft.seal(value, target, after=typed, use=use)
+    draft.seal(value, target, after=typed, use=use, default=default)
 
 
 def unnested(node: exp.Expr) -> exp.Expr | None:
@@ -172,7 +180,7 @@ def seal_cells(
             if value.cast is not None and not same_type(value.cast, cast):
                 raise refusals.odd_cast(target.label)
             value = replace(value, cast=value.cast or cast)
-        seal_value(draft, target, value, direct=False, use=use)
+        seal_value(draft, target, value, direct=False, use=use, default=one.type)
 
 
 def _without_cast(draft: Draft, node: exp.Expr) -> str:
@@ -244,6 +252,74 @@ def beside(draft: Draft, field: Field, ref: SealedRef) -> None:
     seal_cells(draft, field, ref, use=Use.STORED)
     if len(draft.marks) + len(draft.parameters) > before:
         draft.touch(ref, Access.COMPARE)
+
+
+def shown(draft: Draft, field: Field) -> Field:
+    """A column of the final result that lists values: where these are sealed for a column that they
+    are compared with, it carries sealed values as that column does."""
+    refs = {draft.sealed_cell(cell) for cell in field.cells}
+    ref = next(iter(refs)) if len(refs) == 1 else None
+    if ref is None:
+        draft.use_cells(field.cells)
+        return field
+    types = {_listed_type(draft, cell) for cell in field.cells}
+    as_type = shown_as(ref, next(iter(types)) or "") if len(types) == 1 else None
+    if as_type is None:
+        raise refusals.listed_twice(ref.label)
+    seal_cells(draft, field, ref, use=Use.STORED)
+    return Field(field.name, as_type)
+
+
+def _listed_type(draft: Draft, cell: Cell) -> str | None:
+    found = chain(cell.node)
+    value = locate(draft.tokens, found) if found is not None else None
+    given = value.cast if value is not None else None
+    return given.removesuffix("[]") if given is not None and cell.array else given or cell.type
+
+
+def typed(draft: Draft, shape: Shape) -> Shape:
+    """A result in FROM or WITH: values that the text gives no type have got one.
+
+    As select_common_type does: that of the values beside it, else text.
+    """
+    fields = (replace(f, cells=_typed(draft, f.cells)) if f.cells else f for f in shape.fields)
+    return replace(shape, fields=tuple(fields))
+
+
+def _typed(draft: Draft, cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    if any(cell.array for cell in cells):
+        return cells
+    kinds: set[Kind] = set()
+    types: set[str] = set()
+    for cell in cells:
+        found = chain(cell.node)
+        value = locate(draft.tokens, found) if found is not None else None
+        if value is None or word(draft.tokens, value.leaf) == "null":
+            continue
+        given = value.cast or cell.type
+        if given is not None:
+            types.add(given)
+        else:
+            kinds.add(draft.tokens[value.leaf].kind)
+    unknown = kinds & {Kind.STRING, Kind.PARAM}
+    if not unknown:
+        return cells
+    common = types or {"text"}
+    if kinds != unknown or len(common) > 1 or "(" in min(common):
+        draft.use_cells(cells)
+        return ()
+    name = _type_name(min(common))
+    if name is None:
+        draft.use_cells(cells)
+        return ()
+    return tuple(replace(cell, type=cell.type or name) for cell in cells)
+
+
+def _type_name(spec: str) -> str | None:
+    try:
+        return logical_type(spec).name
+    except TypeSpecError:
+        return None
 
 
 def _check_unmixed(draft: Draft, scope: Scope, node: exp.Expr, ref: SealedRef) -> None:

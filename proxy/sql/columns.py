@@ -123,7 +123,7 @@ def cast_around(draft: Draft, inner: Span) -> tuple[Span, TypeName]:
 
 def _without_cast(draft: Draft, inner: Span, ref: SealedRef) -> tuple[Span, SealedRef]:
     span, found = cast_around(draft, inner)
-    shown = _shown(ref, found)
+    shown = shown_as(ref, found.name)
     if shown is None:
         raise refusals.misuse(ref.label, "under a cast")
     take_off(draft, inner, span)
@@ -140,10 +140,10 @@ def take_off(draft: Draft, inner: Span, span: Span) -> None:
 _TEXT: Final = frozenset({"text", "varchar"})
 
 
-def _shown(ref: SealedRef, cast: TypeName) -> SealedRef | None:
+def shown_as(ref: SealedRef, name: str) -> SealedRef | None:
     """The column as a cast shows it; None: the cast makes other values of it."""
     try:
-        given = logical_type(cast.name)
+        given = logical_type(name)
     except TypeSpecError:
         return None
     same = given.name == ref.type or {given.name, ref.type} <= _TEXT

@@ -63,7 +63,7 @@ class Draft:
     _explained: set[int] = field(default_factory=set)
     _sealed_parameters: set[int] = field(default_factory=set)
     """Token indexes of parameters in sealed places."""
-    _cells: dict[int, str] = field(default_factory=dict)
+    _cells: dict[int, SealedRef] = field(default_factory=dict)
     """Cells that are sealed, by id of the node: for which column."""
     _plain_cells: set[int] = field(default_factory=set)
     """Cells that are used as they are."""
@@ -146,10 +146,11 @@ class Draft:
         before: str = "",
         after: str = "",
         use: Use = Use.STORED,
+        default: str | None = None,
     ) -> None:
         """Seal a value in its place, without the casts, signs and brackets it has in the text."""
         token = self.tokens[value.leaf]
-        seal = Seal(ref.label, form, value.cast, use, _CONSTANTS.get(token.kind))
+        seal = Seal(ref.label, form, value.cast, use, _CONSTANTS.get(token.kind), default)
         if value.modified:
             self.literal_shaped = True
         if token.kind is Kind.PARAM:
@@ -159,6 +160,8 @@ class Draft:
             known = self.marks.get(value.leaf)
             if known is not None:  # A value of a list that has several uses.
                 seal = replace(seal, use=seal.use | known.seal.use)
+                if seal != replace(known.seal, use=seal.use):
+                    raise refusals.listed_twice(ref.label)
             self.marks[value.leaf] = Mark(seal, value.negative)
         self.replace_around(value, before, after)
 
@@ -180,6 +183,8 @@ class Draft:
         if known.cast is None or seal.cast is None:
             cast = known.cast or seal.cast
             known, seal = replace(known, cast=cast), replace(seal, cast=cast)
+        default = known.default or seal.default
+        known, seal = replace(known, default=default), replace(seal, default=default)
         use = known.use | seal.use
         known, seal = replace(known, use=use), replace(seal, use=use)
         if known != seal:
@@ -189,8 +194,12 @@ class Draft:
     def seal_cells(self, cells: Sequence[Cell], ref: SealedRef) -> None:
         """The cells are sealed for `ref`, in every use."""
         for cell in cells:
-            if self._cells.setdefault(id(cell.node), ref.label) != ref.label:
+            if self._cells.setdefault(id(cell.node), ref).label != ref.label:
                 raise refusals.listed_twice(ref.label)
+
+    def sealed_cell(self, cell: Cell) -> SealedRef | None:
+        """For which column a cell is sealed so far."""
+        return self._cells.get(id(cell.node))
 
     def use_cells(self, cells: Sequence[Cell]) -> None:
         """The cells are used as they are."""
@@ -201,7 +210,7 @@ class Draft:
     def settle(self) -> None:
         """Raises Refused if something is left that the analysis did not see."""
         for cell in self._plain_cells & self._cells.keys():
-            raise refusals.listed_twice(self._cells[cell])
+            raise refusals.listed_twice(self._cells[cell].label)
         for value in self._presence:
             number = int(self.tokens[value.leaf].value)
             if number in self.parameters and value.leaf not in self._sealed_parameters:

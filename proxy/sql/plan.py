@@ -103,6 +103,8 @@ class Seal:
     use: Use = Use.STORED
     constant: Constant | None = None
     """What the literal is, if it is not quoted."""
+    default: str | None = None
+    """The type that the value has in its place (text, in a list of FROM) if nothing gives it one."""
     argument: Argument | None = None
     """The literal is an argument of SQL's EXECUTE: `cast` is that of the parameter it is for."""
 
@@ -192,7 +194,8 @@ class StatementPlan:
     """`$n` -> how its value is sealed; absent: the parameter is not touched."""
     touches: tuple[Touch, ...] = ()
     outputs: tuple[str | None, ...] | None = None
-    """Per result column the label of the sealed column it carries, or None for another column;
+    """Per result column the label of the sealed column it carries (of its domain, where nobody but the
+    value knows whose it is), or None for another column;
     None for the whole: the planner does not know the shape, RowDescription decides."""
     shown: tuple[tuple[int, str], ...] = ()
     """(result column, type name): sealed columns that the text casts to another type of their kind."""
@@ -207,6 +210,13 @@ class StatementPlan:
     """Text for the access log, without literals, where it is not the statement's own: that of the
     prepared statement or cursor that it runs."""
 
+    @property
+    def seals_literals(self) -> bool:
+        return any(
+            isinstance(piece, (LiteralSite, ConstantSite)) and piece.seal is not None
+            for piece in self.pieces
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -215,3 +225,10 @@ class Plan:
     statements: tuple[StatementPlan, ...]
     untouched: bool
     """All statements are FORWARD: relay the message's own bytes."""
+    named: bool = True
+    """A name in it may be a sealed table's: with another search_path it may mean something else."""
+    by_name: bool = field(init=False)
+    """One of them is about a name that only the session knows (`StatementPlan.named`)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", any(s.named is not None for s in self.statements))

@@ -221,6 +221,10 @@ def unknown_column() -> Refused:
     )
 
 
+def too_many_values() -> Refused:
+    return Refused(SYNTAX_ERROR, "INSERT has more expressions than target columns", "")
+
+
 def unknown_qualifier() -> Refused:
     return Refused(
         UNDEFINED_TABLE, "missing FROM-clause entry for a table that the statement names", ""

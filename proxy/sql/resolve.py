@@ -17,7 +17,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from proxy.sql import assignment, expressions, ordering, refusals, sources, writes
+from proxy.sql import assignment, expressions, functions, ordering, refusals, sources, writes
 from proxy.sql.columns import listed
 from proxy.sql.draft import Draft
 from proxy.sql.parse import position
@@ -93,7 +93,7 @@ def with_queries(draft: Draft, parent: Scope | None, node: exp.Expr) -> Scope:
             shape = writes.write(draft, scope, body)
         else:
             shape = query(draft, scope, body)
-        known[name] = shape.renamed(aliases)
+        known[name] = assignment.typed(draft, shape).renamed(aliases)
         if recursive and seed is not None and seed != known[name]:
             # The recursive term was read as if its own rows were the first term's.
             raise refusals.not_understood("WITH RECURSIVE")
@@ -220,7 +220,7 @@ def _projection(
         cells = _cells(draft, scope, expression)
         if cells:
             return Field(name, cells=cells)
-    ref = assignment.carried(draft, scope, expression)
+    ref = assignment.carried(draft, scope, expression) or functions.scalar_ref(draft, expression)
     if targets is not None:
         assignment.flow((Field(name, ref),), (None,), targets.use)
     return Field(name, ref)

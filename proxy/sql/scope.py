@@ -48,6 +48,8 @@ class Cell:
     node: exp.Expr
     array: bool = False
     """An argument of unnest(): each element is a value."""
+    type: str | None = None
+    """The type it has got on its way through FROM or WITH, if the text gives it none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from proxy.sql import assignment, expressions, refusals, resolve
+from proxy.sql import assignment, expressions, functions, refusals, resolve
 from proxy.sql.draft import Draft
 from proxy.sql.scope import Cell, Field, RowSource, Scope, Shape
 from proxy.sql.tree import only
@@ -179,7 +179,7 @@ def _source(draft: Draft, scope: Scope, node: exp.Expr) -> RowSource:
 
 
 def _derived(draft: Draft, alias: exp.Expr | None, shape: Shape) -> RowSource:
-    name, shape = _aliased(draft, alias, None, shape)
+    name, shape = _aliased(draft, alias, None, assignment.typed(draft, shape))
     return RowSource(name, shape)
 
 
@@ -246,11 +246,31 @@ def _function(draft: Draft, scope: Scope, node: exp.Expr) -> RowSource:
             raise refusals.not_understood()
         expressions.walk(draft, scope, function, "as an argument of a function")
         name = function.name if isinstance(function, exp.Anonymous) and len(calls) == 1 else None
+        returned = _returned(draft, node, function)
+        if returned is not None and len(calls) > 1:
+            raise refusals.not_understood("ROWS FROM")
+        if returned is not None:
+            return RowSource(*_aliased(draft, alias, name, returned))
     name, shape = _aliased(draft, alias, name, Shape(open=True))
     if name is not None and not shape.fields:
         # A function that returns a scalar has one column, named as the function or its alias.
         shape = Shape((Field(name),), open=True)
     return RowSource(name, shape)
+
+
+def _returned(draft: Draft, node: exp.Expr, function: exp.Expr) -> Shape | None:
+    """The columns of a function whose result holds sealed values."""
+    db, alias = node.args.get("db"), node.args.get("alias")
+    named = alias.args.get("this") if alias is not None else None
+    shape = functions.table_shape(
+        draft,
+        function,
+        draft.name(db) if db is not None else None,
+        draft.name(named) if named is not None else None,
+    )
+    if shape is not None and node.args.get("ordinality"):
+        shape = Shape((*shape.fields, Field("ordinality")))
+    return shape
 
 
 def _unnested(draft: Draft, node: exp.Expr) -> Shape | None:

@@ -1,4 +1,4 @@
-"""INSERT, UPDATE and DELETE: what goes into sealed columns, and what RETURNING gives back.
+"""INSERT, UPDATE, DELETE and MERGE (`merge`): what goes into sealed columns, and what RETURNING gives back.
 
 A value for a sealed column is sealed in its place; a sealed value goes into the column it belongs
 to and nowhere else. ON CONFLICT (email) infers a unique index on the column's terms, which is what
@@ -14,13 +14,13 @@ from typing import Final
 from sqlglot import exp
 
 from policy import Access
-from proxy.sql import comparisons, expressions, refusals, resolve, sources
+from proxy.sql import comparisons, expressions, merge, refusals, resolve, sources
 from proxy.sql.columns import sealed_column
 from proxy.sql.draft import Draft
 from proxy.sql.scope import RowSource, Scope, SealedRef, Shape, Targets
 from proxy.sql.tree import only, row, unbracketed
 
-WRITES: Final = (exp.Insert, exp.Update, exp.Delete)
+WRITES: Final = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
 
 
 def write(draft: Draft, parent: Scope | None, node: exp.Expr) -> Shape:
@@ -31,6 +31,8 @@ def write(draft: Draft, parent: Scope | None, node: exp.Expr) -> Shape:
         return _update(draft, parent, node)
     if isinstance(node, exp.Delete):
         return _delete(draft, parent, node)
+    if isinstance(node, exp.Merge):
+        return merge.merge(draft, parent, node)
     raise refusals.not_understood()
 
 
@@ -48,19 +50,18 @@ def _insert(draft: Draft, parent: Scope | None, node: exp.Insert) -> Shape:
         for row in source.expressions:
             cells = row.expressions if isinstance(row, exp.Tuple) else [row]
             if len(cells) > len(columns) and not target.shape.open and target.shape.sealed:
-                message = "INSERT has more expressions than target columns"
-                raise refusals.Refused(refusals.SYNTAX_ERROR, message, "")
+                raise refusals.too_many_values()
             resolve.value_row(draft, scope, cells, targets, direct=True)
-            _written(draft, columns[: len(cells)])
+            written(draft, columns[: len(cells)])
     elif source is not None:
         shape = resolve.query(draft, scope, source, targets)
         if shape.open and target.shape.sealed is not None:
             raise refusals.not_understood("* in a query that fills sealed columns")
-        _written(draft, columns[: len(shape.fields)])
+        written(draft, columns[: len(shape.fields)])
     elif not node.args.get("default"):
         raise refusals.not_understood()
     _on_conflict(draft, scope, node.args.get("conflict"), target)
-    return _returning(draft, _result_scope(scope, target), node, target)
+    return returning(draft, _result_scope(scope, target), node, target)
 
 
 def _insert_target(draft: Draft, node: exp.Expr) -> tuple[RowSource, list[SealedRef | None]]:
@@ -74,10 +75,10 @@ def _insert_target(draft: Draft, node: exp.Expr) -> tuple[RowSource, list[Sealed
     target = sources.table(draft, None, node)
     if names is None:
         return target, [f.sealed for f in target.shape.fields]
-    return target, [_target_column(draft, target, name) for name in names]
+    return target, [target_column(draft, target, name) for name in names]
 
 
-def _target_column(draft: Draft, target: RowSource, name: exp.Expr) -> SealedRef | None:
+def target_column(draft: Draft, target: RowSource, name: exp.Expr) -> SealedRef | None:
     spelled = draft.name(name)
     for field in target.shape.fields:
         if field.name == spelled:
@@ -87,7 +88,7 @@ def _target_column(draft: Draft, target: RowSource, name: exp.Expr) -> SealedRef
     return None
 
 
-def _written(draft: Draft, targets: Sequence[SealedRef | None]) -> None:
+def written(draft: Draft, targets: Sequence[SealedRef | None]) -> None:
     for target in targets:
         if target is not None:
             draft.touch(target, Access.WRITE)
@@ -107,7 +108,7 @@ def _on_conflict(draft: Draft, scope: Scope, node: exp.Expr | None, target: RowS
     if node.args.get("constraint") is not None:
         draft.name(node.args["constraint"])
     rows.add(RowSource("excluded", target.shape, qualified_only=True))
-    _assignments(draft, rows, node.expressions, target)
+    assignments(draft, rows, node.expressions, target)
     _where(draft, rows, node)
 
 
@@ -126,17 +127,17 @@ def _conflict_key(draft: Draft, scope: Scope, node: exp.Expr) -> None:
 def _update(draft: Draft, parent: Scope | None, node: exp.Update) -> Shape:
     only(node, "this", "expressions", "from_", "where", "returning", "with_")
     scope = resolve.with_queries(draft, parent, node)
-    target = _target(draft, node)
+    target = target_of(draft, node)
     scope.add(target)
     clause = node.args.get("from_")
     if clause is not None:
         sources.from_items(draft, scope, [clause.this], ())
-    _assignments(draft, scope, node.expressions, target)
+    assignments(draft, scope, node.expressions, target)
     _where(draft, scope, node)
-    return _returning(draft, scope, node, target)
+    return returning(draft, scope, node, target)
 
 
-def _target(draft: Draft, node: exp.Expr) -> RowSource:
+def target_of(draft: Draft, node: exp.Expr) -> RowSource:
     if not isinstance(node.this, exp.Table) or not isinstance(node.this.this, exp.Identifier):
         raise refusals.not_understood()
     if node.this.args.get("joins"):
@@ -150,7 +151,7 @@ def _where(draft: Draft, scope: Scope, node: exp.Expr) -> None:
         expressions.walk(draft, scope, clause.this, "as a condition")
 
 
-def _assignments(draft: Draft, scope: Scope, nodes: Sequence[exp.Expr], target: RowSource) -> None:
+def assignments(draft: Draft, scope: Scope, nodes: Sequence[exp.Expr], target: RowSource) -> None:
     for node in nodes:
         if not isinstance(node, exp.EQ):
             raise refusals.not_understood()
@@ -177,7 +178,7 @@ def _assigned(draft: Draft, target: RowSource, node: exp.Expr) -> SealedRef | No
     if not isinstance(parts, exp.Column):
         raise refusals.not_understood()
     names = [parts.args[key] for key in ("db", "table", "this") if parts.args.get(key) is not None]
-    ref = _target_column(draft, target, names[0])
+    ref = target_column(draft, target, names[0])
     for name in names[1:]:
         draft.name(name)
     if ref is not None and (len(names) > 1 or parts is not node):
@@ -215,11 +216,11 @@ def _assign_row(
 def _delete(draft: Draft, parent: Scope | None, node: exp.Delete) -> Shape:
     only(node, "this", "using", "where", "returning", "with_")
     scope = resolve.with_queries(draft, parent, node)
-    target = _target(draft, node)
+    target = target_of(draft, node)
     scope.add(target)
     sources.from_items(draft, scope, node.args.get("using") or (), ())
     _where(draft, scope, node)
-    return _returning(draft, scope, node, target)
+    return returning(draft, scope, node, target)
 
 
 # RETURNING.
@@ -232,7 +233,7 @@ def _result_scope(scope: Scope, target: RowSource) -> Scope:
     return rows
 
 
-def _returning(draft: Draft, scope: Scope, node: exp.Expr, target: RowSource) -> Shape:
+def returning(draft: Draft, scope: Scope, node: exp.Expr, target: RowSource) -> Shape:
     clause = node.args.get("returning")
     if clause is None:
         return Shape()
