@@ -138,7 +138,7 @@ def _unsealing(
     by_key: dict[int, CellProgram] = {}
 
     def unseal(wire: bytes, tally: Tally) -> bytes | None:
-        value = wire if format_code else _bytea_from_text(wire)
+        value = wire if format_code else bytea_from_text(wire)
         if value is None or not looks_sealed(value):
             if typed:
                 raise BadCell(column, value or b"", None, "the stored value is not a sealed value")
@@ -247,7 +247,7 @@ def _bytea() -> LogicalType:
     return found
 
 
-def _bytea_from_text(wire: bytes) -> bytes | None:
+def bytea_from_text(wire: bytes) -> bytes | None:
     """A bytea's text form that may be sealed -> its bytes; None for one that certainly is not."""
     if wire.startswith(HEX_MAGIC):
         try:

@@ -58,12 +58,12 @@ class _Cursor:
     """Reads tokens one after the other."""
 
     def __init__(self, tokens: Sequence[Token], at: int = 0) -> None:
-        self._tokens = tokens
+        self.tokens = tokens
         self.at = at
 
     @property
     def token(self) -> Token | None:
-        return self._tokens[self.at] if self.at < len(self._tokens) else None
+        return self.tokens[self.at] if self.at < len(self.tokens) else None
 
     def skip(self, *texts: str) -> bool:
         """Step over one token if it is one of these words or signs."""
@@ -120,7 +120,7 @@ def _copy(cursor: _Cursor, query_end: int | None) -> CopyStatement:
         cursor.expect("to")
         incoming = False
     else:
-        if word(cursor._tokens, 1) == "binary" and word(cursor._tokens, 2) not in ("from", "to"):
+        if word(cursor.tokens, 1) == "binary" and word(cursor.tokens, 2) not in ("from", "to"):
             cursor.skip("binary")
             options.append(("format", "binary"))
         name.append(cursor.name())
@@ -139,7 +139,7 @@ def _copy(cursor: _Cursor, query_end: int | None) -> CopyStatement:
     elif not cursor.skip("stdin", "stdout"):
         cursor.string()
         on_server = "a file"
-    if name and (cursor.skip("using") or word(cursor._tokens, cursor.at) == "delimiters"):
+    if name and (cursor.skip("using") or word(cursor.tokens, cursor.at) == "delimiters"):
         cursor.expect("delimiters")
         options.append(("delimiter", cursor.string()))
     cursor.skip("with")
