@@ -67,6 +67,13 @@ def natural(constant: Constant, text: str) -> LogicalType:
     return logical_type("numeric")
 
 
+def alike(one: LogicalType | None, other: LogicalType) -> bool:
+    """Values of the one are values of the other, whatever they are."""
+    if one is None or one.modifier >= 0:
+        return False
+    return one.name == other.name or {one.name, other.name} <= {"text", "varchar"}
+
+
 def cast(source: LogicalType, target: LogicalType, canonical: bytes, settings: Settings) -> bytes:
     """`value::target`, the modifier applied."""
     check_cast(source, target)

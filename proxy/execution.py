@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from policy import Access, Outcome
 from proxy.audit.event import ColumnUse, Event, Origin, Protocol, executed
@@ -20,10 +20,13 @@ from proxy.catalog import column_parts, label
 from proxy.edited import Edited
 from proxy.snapshot import Authority
 from proxy.sql.lexer import Stripped
-from proxy.sql.plan import StatementPlan
+from proxy.sql.plan import Run, StatementPlan
 
 HELD_BYTES: Final = 256 * 1024
 """Rows held back for one event; beyond it they are released in parts."""
+
+if TYPE_CHECKING:
+    from proxy.statements import Change
 
 _RELEASED: Final[dict[Outcome, UseName]] = {
     Outcome.CLEAR: "clear",
@@ -33,8 +36,15 @@ _RELEASED: Final[dict[Outcome, UseName]] = {
 
 
 def recorded(plan: StatementPlan) -> bool:
-    """Every execution of the statement is an event, whatever its result: it reads, compares or writes sealed columns."""
-    return any(touch.access is not Access.PRESENCE for touch in plan.touches)
+    """Every execution of the statement is an event, whatever its result: it reads, compares or writes sealed columns.
+
+    EXPLAIN without ANALYZE executes nothing, but its estimates answer comparisons.
+    """
+    if plan.run is Run.NOW:
+        return any(touch.access is not Access.PRESENCE for touch in plan.touches)
+    if plan.run is Run.LATER:
+        return False
+    return any(touch.access is Access.COMPARE for touch in plan.touches)
 
 
 class Tally:
@@ -57,6 +67,7 @@ class Execution:
     """Collects what one run of a statement does; `events` turns it into the access log's words."""
 
     __slots__ = (
+        "_told",
         "authority",
         "held",
         "held_size",
@@ -81,6 +92,8 @@ class Execution:
     ) -> None:
         self.uid = uid
         self.plan = plan
+        if plan is not None and plan.recorded_as is not None:
+            stripped = Stripped(plan.recorded_as, ())
         self.stripped = stripped
         self.authority = authority
         self.protocol: Protocol = protocol
@@ -91,6 +104,8 @@ class Execution:
         self.held_size = 0
         self.rows = 0
         self.part = 0
+        self._told: dict[tuple[str, UseName], tuple[int, str]] = {}
+        """What the last event said."""
 
     def hold(self, row: bytes) -> bool:
         """Keep one unsealed DataRow message back; True when what is held should be released as a part."""
@@ -117,9 +132,15 @@ class Execution:
         affected: int | None = None,
     ) -> Iterator[Event]:
         """One event per sealed table for what is held now. `affected`: the command tag's row count."""
+        explained = self.plan is not None and self.plan.command == "EXPLAIN"
+        if explained and final and sqlstate is None:
+            affected = 0  # Its rows are the plan's; what was written is what was sealed.
         uses = self._uses(affected if final else None)
+        if final and not uses:
+            uses = {key: (0, rule) for key, (_, rule) in self._told.items()}
         if not uses:
             return
+        self._told = uses
         self.part += 1
         by_table: dict[str, list[ColumnUse]] = {}
         for (column, outcome), (cells, rule) in sorted(uses.items()):
@@ -135,7 +156,7 @@ class Execution:
                     columns=tuple(columns),
                     statement=self.stripped.text if self.stripped is not None else None,
                     command=self.plan.command if self.plan is not None else "OTHER",
-                    rows=self.rows or affected or 0,
+                    rows=0 if explained else self.rows or affected or 0,
                     cell_ids=tuple(
                         cell
                         for column, cells in self.tally.cell_ids.items()
@@ -153,6 +174,10 @@ class Execution:
                 ),
             )
 
+    @property
+    def _executes(self) -> bool:
+        return self.plan is None or self.plan.run is Run.NOW
+
     def _uses(self, affected: int | None) -> dict[tuple[str, UseName], tuple[int, str]]:
         """(column, outcome) -> (cells, rule): what rows carried, and what the plan says happens besides."""
         uses: dict[tuple[str, UseName], tuple[int, str]] = {}
@@ -160,6 +185,8 @@ class Execution:
             uses[column, outcome] = (cells, self.authority.decide(column, Access.READ).rule)
         for touch in self.plan.touches if self.plan is not None else ():
             decision = self.authority.decide(touch.column, touch.access)
+            if touch.access is Access.WRITE and not self._executes:
+                continue
             if touch.access is Access.WRITE:
                 cells = self.sealed.get(touch.column, affected or 0)
                 if self.plan is not None and self.plan.command == "UPDATE":
@@ -179,7 +206,16 @@ class Execution:
 class SimpleQuery:
     """One Query message: its statements are executed one after the other; `plan` is the one at work."""
 
-    __slots__ = ("_next", "edited", "execution", "plans", "refused", "sealed", "stripped")
+    __slots__ = (
+        "_next",
+        "changes",
+        "edited",
+        "execution",
+        "plans",
+        "refused",
+        "sealed",
+        "stripped",
+    )
 
     def __init__(
         self,
@@ -188,6 +224,7 @@ class SimpleQuery:
         refused: frozenset[int] = frozenset(),
         sealed: tuple[dict[str, int], ...] = (),
         edited: Edited | None = None,
+        changes: tuple[tuple[Change[Any], ...], ...] = (),
     ) -> None:
         self.plans = plans
         self.stripped = stripped
@@ -197,6 +234,8 @@ class SimpleQuery:
         """Cells sealed, by column, per statement."""
         self.edited = edited
         """What was sent, if it is not what the client wrote."""
+        self.changes = changes
+        """Names that each statement gives."""
         self.execution: Execution | None = None
         """The run of the current statement, once there is something to say about it."""
         self._next = 0
@@ -216,11 +255,17 @@ class SimpleQuery:
 
     def completed(self) -> None:
         """The server has finished the current statement."""
+        for change in self.changes[self._next : self._next + 1]:
+            for one in change:
+                one.keep()
         self._next += 1
         self.execution = None
 
     def abandon(self) -> None:
         """The server has failed at the current statement and will not run those behind it."""
+        for changes in reversed(self.changes[self._next :]):
+            for change in reversed(changes):
+                change.undo()
         self._next = len(self.plans)
         self.execution = None
 

@@ -172,6 +172,7 @@ class Inflight:
         "_swallowed",
         "copy_in",
         "skipping",
+        "unit",
     )
 
     def __init__(self) -> None:
@@ -187,6 +188,8 @@ class Inflight:
         self.skipping = False
         self.copy_in = False
         """The client has not ended the copy yet."""
+        self.unit = 0
+        """Number of the Query, or of the messages up to a Sync, that the client is sending: done as a whole or not."""
 
     def __len__(self) -> int:
         return len(self._queue) if self.head is not None else 0
@@ -205,6 +208,7 @@ class Inflight:
             self.copy_in = False
         else:
             self._extended = owed.kind not in _ENDS_WITH_READY
+            self.unit += not self._extended
         if owed.kind is Kind.SYNC:
             if self.copy_in:
                 self._swallowed += 1

@@ -6,11 +6,11 @@ touches nothing is relayed byte for byte, in one run with its neighbours.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
+from proxy import naming
 from proxy.audit.event import Protocol
 from proxy.edited import Edited, Part
 from proxy.effects import Effect, Record, ToServer
@@ -27,7 +27,7 @@ from proxy.sql.lexer import Stripped
 from proxy.sql.plan import Action, Changes, Form, Refusal, StatementPlan
 from proxy.sql.rewrite import render
 from proxy.state import SqlText, State
-from proxy.statements import Portal, Prepared
+from proxy.statements import Change, Portal, Prepared
 from proxy.wire.framing import HEADER_SIZE, MessageBuffer
 from proxy.wire.messages import (
     BIND,
@@ -199,40 +199,50 @@ class Request:
         plan, stripped = authority.snapshot.planner.plan(
             text.sql, state.search_path, state.conforming_strings
         )
-        if not (plan.untouched and text.sql.isascii()):
+        if plan.named or not text.sql.isascii():
             self._settled(Changes.SETTINGS)
-        state.sent(plan.statements)
+        untouched = plan.untouched and not plan.by_name
+        steps = [] if untouched else naming.steps(state, plan, stripped)
+        plans = plan.statements if untouched else tuple(step.plan for step in steps)
+        state.sent(plans)
         # The server drops the unnamed ones when it comes to this message; it may never.
         changes = (state.prepared.set(b"", None), state.portals.set(b"", None))
-        if state.seals_parameters and _SQL_EXECUTE.search(stripped.text):
-            self._refused(self._execution(None, stripped, "simple"), _EXECUTE_BY_SQL)
-            query = SimpleQuery(plan.statements[:1], stripped, frozenset({0}))
-            state.inflight.push(Owed(Kind.QUERY, query=query, changes=changes))
-            return message(QUERY, refuse_sql(_EXECUTE_BY_SQL).encode() + b"\x00")
-        if plan.untouched:
-            query = SimpleQuery(plan.statements, stripped)
-            state.inflight.push(Owed(Kind.QUERY, query=query, changes=changes))
-            return None
-        refused: set[int] = set()
-        sealed: list[dict[str, int]] = []
         parts: list[Part] = []
-        for i, statement in enumerate(plan.statements):
-            cells: Counter[str] = Counter()
-            sealed.append(cells)
+        for step in steps:
             try:
-                self._check(statement, authority, text)
-                parts.append(Part(statement, self._rendered(statement, stripped, cells)))
+                if step.refused is not None:
+                    raise step.refused
+                self._check(step.plan, authority, text, step.runs)
+                parts.append(Part(step.plan, self._rendered(step.plan, stripped, step.sealed)))
             except ValueRefused as refusal:
-                refused.add(i)
-                parts.append(Part(statement, refuse_sql(refusal.refusal) + ";", refused=True))
-                self._refused(self._execution(statement, stripped, "simple"), refusal.refusal)
-        edited = Edited(tuple(parts), stripped.literals)
-        query = SimpleQuery(plan.statements, stripped, frozenset(refused), tuple(sealed), edited)
+                parts.append(Part(step.plan, refuse_sql(refusal.refusal) + ";", refused=True))
+                self._refused(self._execution(step.plan, stripped, "simple"), refusal.refusal)
+        refused = frozenset(i for i, part in enumerate(parts) if part.refused)
+        untouched = not refused and all(plan.action is Action.FORWARD for plan in plans)
+        query = SimpleQuery(
+            plans,
+            stripped,
+            refused,
+            tuple(step.sealed for step in steps),
+            None if untouched else Edited(tuple(parts), stripped.literals),
+            tuple(step.changes for step in steps),
+        )
         state.inflight.push(Owed(Kind.QUERY, query=query, changes=changes))
+        if untouched:
+            return None
         return message(QUERY, text.encode("".join(part.sent for part in parts)) + b"\x00")
 
-    def _check(self, statement: StatementPlan, authority: Authority, text: SqlText) -> None:
-        refusal = authority.refusal(statement)
+    def _check(
+        self,
+        statement: StatementPlan,
+        authority: Authority,
+        text: SqlText,
+        runs: Prepared | None = None,
+    ) -> None:
+        asked = statement
+        if runs is not None and runs.plan is not None and statement.action is Action.APPLY:
+            asked = runs.plan  # As at Bind; a plan made for one EXECUTE is not asked about again.
+        refusal = authority.refusal(naming.opened(self._state, statement, None) or asked)
         if refusal is None and statement.action is not Action.FORWARD:
             refusal = text.refusal
         if refusal is not None:
@@ -253,20 +263,25 @@ class Request:
         plan, stripped = authority.snapshot.planner.plan(
             text.sql, state.search_path, state.conforming_strings
         )
-        if not (plan.untouched and text.sql.isascii()):
+        if plan.named or not text.sql.isascii():
             self._settled(Changes.SETTINGS)
         statement = plan.statements[0] if plan.statements else None
         prepared = Prepared(statement, stripped, parse.types)
         instead: bytes | None = None
-        if not plan.untouched and statement is not None:
+        if statement is not None and (plan.by_name or not plan.untouched):
+            step = naming.step(state, statement, stripped.literals)
+            prepared = Prepared(step.plan, stripped, parse.types, step.sealed, runs=step.runs)
             try:
                 if len(plan.statements) > 1:
                     raise ValueRefused(_SEVERAL_COMMANDS)
-                self._check(statement, authority, text)
-                instead = self._rendered_parse(parse, statement, prepared, text)
+                if step.refused is not None:
+                    raise step.refused
+                self._check(step.plan, authority, text, step.runs)
+                if step.plan.action is not Action.FORWARD:
+                    instead = self._rendered_parse(parse, step.plan, prepared, text)
             except ValueRefused as refused:
                 return self._refuse(prepared, refused.refusal, unnamed=not parse.name)
-        change = state.prepared.set(parse.name, prepared)
+        change = state.prepared.set(state.name(parse.name), prepared, state.inflight.unit)
         state.inflight.push(Owed(Kind.PARSE, prepared=prepared, changes=(change,)))
         return instead
 
@@ -282,33 +297,35 @@ class Request:
             if max(statement.parameters) > _MOST_PARAMETERS:
                 raise ValueRefused(_TOO_MANY_PARAMETERS)
             types.extend([0] * (max(statement.parameters) - len(types)))
-            # SQL's EXECUTE would reach the same statement with its values as plain literals.
-            self._state.seals_parameters = True
         for number, seal in statement.parameters.items():
             types[number - 1] = BYTEA_OID if seal.form is Form.VALUE else BYTEA_ARRAY_OID
         return write_parse(Parse(parse.name, query, tuple(types)))
 
     def bind(self, body: bytes) -> bytes | None:
         state = self._state
-        portal_name, statement_name = bind_names(body)
-        prepared = state.prepared.get(statement_name)
+        portal_name, statement_name = map(state.name, bind_names(body))
+        prepared = naming.prepared(state, statement_name)
         instead: bytes | None = None
+        if prepared is not None and prepared.runs is not None:
+            another = naming.runs_another(state, prepared)
+            if another is not None:
+                return self._refuse(prepared, another)
         if prepared is None or prepared.plan is None or prepared.plan.action is Action.FORWARD:
-            portal = Portal(prepared, bind_result_formats(body))
+            portal = Portal(prepared, portal_name, bind_result_formats(body))
         else:
             self._settled(Changes.SETTINGS)
             bind = read_bind(body)
             sealed = Counter(prepared.sealed)
             try:
                 # Asked again: the policy may have been reloaded since Parse.
-                refusal = state.current_authority().refusal(prepared.plan)
+                refusal = self._run_refused(prepared, None)
                 if refusal is not None:
                     raise ValueRefused(refusal)
                 if prepared.plan.parameters:
                     instead = write_bind(self._sealed_bind(bind, prepared, prepared.plan, sealed))
             except ValueRefused as refused:
                 return self._refuse(prepared, refused.refusal)
-            portal = Portal(prepared, bind.result_formats, sealed)
+            portal = Portal(prepared, portal_name, bind.result_formats, sealed)
         change = state.portals.set(portal_name, portal)
         state.inflight.push(Owed(Kind.BIND, portal=portal, changes=(change,)))
         return instead
@@ -335,12 +352,15 @@ class Request:
         state = self._state
         target, name = read_target(body)
         if target == _PORTAL:
+            name = state.name(name)
             portal = state.portals.get(name)
             if portal is not None:
                 portal.described = True
+            else:
+                portal = Portal(None, name)
             state.inflight.push(Owed(Kind.DESCRIBE_PORTAL, portal=portal))
         else:
-            prepared = state.prepared.get(name)
+            prepared = state.prepared.get(state.name(name))
             if prepared is not None:
                 prepared.described = True
             state.inflight.push(Owed(Kind.DESCRIBE_STATEMENT, prepared=prepared))
@@ -350,28 +370,51 @@ class Request:
         state = self._state
         name, _ = read_execute(body)
         # A portal without Bind may be a cursor: SQL's DECLARE shares this namespace.
-        portal = state.portals.get(name) or Portal(None)
+        portal = state.portals.get(state.name(name)) or Portal(None, state.name(name))
         prepared = portal.prepared
-        if prepared is not None and prepared.plan is not None:
-            # A portal lives on while the policy is reloaded.
-            refusal = state.current_authority().refusal(prepared.plan)
-            if refusal is not None:
-                return self._refuse(prepared, refusal)
+        refusal = self._run_refused(prepared, portal)
+        if refusal is not None:
+            return self._refuse(prepared or _NOT_PREPARED, refusal)
         before = b""
-        if not portal.described and not (prepared is not None and prepared.described):
+        if not portal.described and not (prepared is not None and prepared.shape_known):
             before = write_target(DESCRIBE, "P", name)
             portal.described = True
             state.inflight.push(Owed(Kind.DESCRIBE_PORTAL, portal=portal, hidden=True))
-        state.inflight.push(Owed(Kind.EXECUTE, portal=portal))
-        if prepared is not None and prepared.plan is not None and prepared.plan.changes:
-            state.sent((prepared.plan,))
+        changes: tuple[Change[Any], ...] = ()
+        if prepared is not None and prepared.plan is not None:
+            changes = naming.announce(state, prepared.plan, prepared.stripped.text, prepared.sealed)
+            if prepared.plan.changes:
+                state.sent((prepared.plan,))
+        state.inflight.push(Owed(Kind.EXECUTE, portal=portal, changes=changes))
         return before + message(EXECUTE, body) if before else None
+
+    def _run_refused(self, prepared: Prepared | None, portal: Portal | None) -> Refusal | None:
+        """Why a statement that was parsed, or a portal that was bound, may not run now: the policy may have been
+        reloaded, what EXECUTE was parsed for may have gone.
+        """
+        state = self._state
+        plan = prepared.plan if prepared is not None else None
+        asked = naming.opened(state, plan, portal)
+        if prepared is not None and prepared.runs is not None:
+            another = naming.runs_another(state, prepared)
+            if another is not None:
+                return another
+            asked = prepared.runs.plan
+        asked = asked or plan
+        return state.current_authority().refusal(asked) if asked is not None else None
 
     def close(self, body: bytes) -> bytes | None:
         state = self._state
-        target, name = read_target(body)
-        names = state.portals if target == _PORTAL else state.prepared
-        state.inflight.push(Owed(Kind.CLOSE, changes=(names.set(name, None),)))
+        target, raw = read_target(body)
+        name = state.name(raw)
+        portal = None
+        change: Change[Any]
+        if target == _PORTAL:
+            portal = state.portals.get(name) or Portal(None, name)
+            change = state.portals.set(name, None, state.inflight.unit)
+        else:
+            change = state.prepared.set(name, None, state.inflight.unit)
+        state.inflight.push(Owed(Kind.CLOSE, portal=portal, changes=(change,)))
         return None
 
     def sync(self, body: bytes) -> bytes | None:
@@ -416,15 +459,8 @@ class Request:
         )
 
 
-_SQL_EXECUTE: Final = re.compile(
-    r"(?:\A|;)(?>(?:\s|--[^\n\r]*|/\*.*?\*/)*)(?:explain\b[^;]*?\s)?execute\b",
-    re.IGNORECASE | re.DOTALL,
-)
-_EXECUTE_BY_SQL: Final = Refusal(
-    "0A000",
-    "SQL EXECUTE is not supported in a session that has prepared a statement with sealed parameters",
-    "Bind the prepared statement by the protocol, as the driver that prepared it does.",
-)
+_NOT_PREPARED: Final = Prepared(None, Stripped("", ()), ())
+"""Stands for the statement of a cursor that Execute names."""
 _SEVERAL_COMMANDS: Final = Refusal(
     "42601",
     "cannot insert multiple commands into a prepared statement",

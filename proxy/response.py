@@ -16,12 +16,13 @@ from proxy.effects import Close, Effect, Record, RefreshCatalog, ToClient
 from proxy.execution import Execution, SimpleQuery, recorded
 from proxy.inflight import Kind, Owed
 from proxy.inquiry import Inquiry
+from proxy.naming import closed, opened
 from proxy.rows import BadCell, Programs, RowProgram, UnshowableCell, Withheld
 from proxy.seal import ValueRefused, parameter_type
 from proxy.shape import NO_ROWS, Shape, read_shape
 from proxy.sql.plan import Changes, StatementPlan
 from proxy.state import FAILED, IDLE, State
-from proxy.statements import deallocated
+from proxy.statements import Portal
 from proxy.tampering import tampered_event
 from proxy.wire.framing import HEADER_SIZE, BadMessage, MessageBuffer
 from proxy.wire.messages import (
@@ -71,6 +72,7 @@ class Response:
         "_behind",
         "_buffer",
         "_effects",
+        "_failed",
         "_inquiry",
         "_opened",
         "_out",
@@ -79,6 +81,7 @@ class Response:
         "_programs",
         "_running",
         "_state",
+        "_suspended",
     )
 
     def __init__(self, state: State, max_message: int) -> None:
@@ -93,6 +96,10 @@ class Response:
         self._program: RowProgram | None = None
         self._running: Execution | None = None
         self._programs = Programs()
+        self._suspended: dict[Portal, Execution] = {}
+        """Portals that have more rows, as far as the client wants them."""
+        self._failed = False
+        """There was an error since the last ReadyForQuery."""
         self._inquiry: Inquiry | None = None
         """The question of ours whose row is arriving."""
         self._behind: list[Effect] = []
@@ -137,6 +144,9 @@ class Response:
         effects, self._effects, self._behind = self._behind + self._effects, [], []
         if self._running is not None:
             self._running.release()
+            self._suspended = {p: e for p, e in self._suspended.items() if e is not self._running}
+        for running in self._suspended.values():
+            effects += map(Record, running.events(self._state.origin, final=True))
         for owed in self._state.inflight.take_all():
             effects += self._cut_short(owed)
         self._running = None
@@ -147,7 +157,7 @@ class Response:
         records: list[Effect] = []
         if owed.query is None and owed.kind is not Kind.EXECUTE:
             return records
-        while (plan := owed.plan) is not None and not owed.refused:
+        while (plan := self._plan(owed)) is not None and not owed.refused:
             if self._running is not None or recorded(plan):
                 running = self._running or self._execution_of(owed)
                 events = running.events(self._state.origin, final=True, sqlstate=CONNECTION_FAILURE)
@@ -204,7 +214,7 @@ class Response:
     def row_description(self, data: bytes, position: int, end: int) -> bytes | None:
         head = self._state.inflight.expect(ROW_DESCRIPTION)
         body = data[position + HEADER_SIZE : end]
-        plan = head.plan
+        plan = self._plan(head)
         if head.query is not None:
             return self._simple_result(head, head.query, self._shape(body, plan), plan)
         shape = self._shape(body, plan)
@@ -234,6 +244,9 @@ class Response:
         if head.prepared is not None:
             head.prepared.shape = shape
         if head.portal is not None:
+            prepared = head.portal.prepared
+            if head.hidden and prepared is not None and prepared.shape is not None:
+                shape = shape.told_as(prepared.shape)  # The client knows that one.
             head.portal.shape = shape
         self._state.inflight.pop()
 
@@ -281,7 +294,7 @@ class Response:
             shape, formats = portal.prepared.shape, portal.result_formats
         else:
             raise BadMessage("rows of a result that was never described")
-        self._open(head, shape, formats, head.plan)
+        self._open(head, shape, formats, self._plan(head))
 
     def _open(
         self,
@@ -362,9 +375,10 @@ class Response:
             self._answered(head.inquiry)
             return b""
         tag = one_cstring(data[position + HEADER_SIZE : end])
-        if tag[:3] in (b"DEA", b"DIS"):
-            deallocated(self._state.prepared, tag, _text(head))
+        plan, text = head.plan, _text(head)
         self._completed(COMMAND_COMPLETE, _affected(tag))
+        closed(self._state, plan, text, tag)
+        self._end_suspended()
         return None
 
     def _answered(self, inquiry: Inquiry) -> None:
@@ -381,7 +395,7 @@ class Response:
         head = self._state.inflight.expect(reply)
         if head.refused:
             raise self._not_refused()
-        plan = head.plan
+        plan = self._plan(head)
         self._finish(head, plan, affected=affected)
         self._advance(head)
         if plan is not None and plan.changes_catalog and Changes.CATALOG not in plan.changes:
@@ -393,17 +407,37 @@ class Response:
             head.query.completed()
             return
         self._state.inflight.pop()
+        head.keep()
         if head.portal is not None:
             head.portal.execution = None
+            self._suspended.pop(head.portal, None)
 
     def portal_suspended(self, data: bytes, position: int, end: int) -> bytes | None:
-        self._state.inflight.expect(PORTAL_SUSPENDED)
-        self._state.inflight.pop()
+        head = self._state.inflight.expect(PORTAL_SUSPENDED)
+        plan, portal = self._plan(head), head.portal
         running, self._running = self._running, None
         self._opened = False
-        if running is not None:
-            self._release(running, final=False)
+        if running is None and plan is not None and recorded(plan):
+            running = self._execution_of(head)
+        self._state.inflight.pop()
+        if running is None or portal is None:
+            return None
+        # Each Execute of one of SQL's cursors is like a FETCH: an execution of its own.
+        cursor = portal.prepared is None
+        self._release(running, final=cursor)
+        if cursor:
+            portal.execution = None
+        else:
+            self._suspended[portal] = running
         return None
+
+    def _end_suspended(self, *, every: bool = False) -> None:
+        """Portals that were closed before their last row: the access log says that no more comes."""
+        for portal, running in list(self._suspended.items()):
+            if every or self._state.portals.settled(portal.name) is not portal:
+                del self._suspended[portal]
+                portal.execution = None
+                self._release(running, final=True)
 
     def _finish(
         self,
@@ -428,7 +462,9 @@ class Response:
         executing = head is not None and (head.query is not None or head.kind is Kind.EXECUTE)
         if head is not None and executing and not head.refused:
             sqlstate = fields.get("C", b"").decode("ascii", "replace")
-            self._finish(head, head.plan, sqlstate=sqlstate)
+            self._finish(head, self._plan(head), sqlstate=sqlstate)
+            if head.portal is not None:
+                self._suspended.pop(head.portal, None)
         self._opened, self._running = False, None
         instead = _plain_refusal(fields) or self._repositioned(head, fields)
         if inflight.private:
@@ -438,6 +474,8 @@ class Response:
         if head is not None and head.query is not None:
             head.query.abandon()
         inflight.fail()
+        self._failed = True
+        self._end_suspended(every=True)  # It aborts the transaction, and portals with it.
         return instead
 
     def _repositioned(self, head: Owed | None, fields: dict[str, bytes]) -> bytes | None:
@@ -455,6 +493,10 @@ class Response:
         self._opened, self._running = False, None
         if end == position + HEADER_SIZE + 1:
             state.transaction_status = data[end - 1]
+        if state.transaction_status == IDLE:
+            state.cursors.transaction_ended(committed=not self._failed)
+            self._end_suspended(every=True)
+        self._failed = False
         refresh = False
         if not len(state.inflight):
             if state.transaction_status == IDLE:
@@ -476,6 +518,11 @@ class Response:
         head = self._state.inflight.expect(data[position])
         self._state.inflight.pop()
         head.keep()
+        if head.portal is not None and head.portal.name:
+            # Bound, or closed: no cursor of SQL's has the name now.
+            self._state.cursors.drop(head.portal.name.decode())
+        if self._suspended:
+            self._end_suspended()
         return b"" if head.hidden else None
 
     def function_result(self, data: bytes, position: int, end: int) -> bytes | None:
@@ -493,6 +540,10 @@ class Response:
 
     # Whose reply is it?
 
+    def _plan(self, head: Owed) -> StatementPlan | None:
+        """The plan of the statement that the server is at; for FETCH, that of its cursor."""
+        return opened(self._state, head.plan, head.portal) or head.plan
+
     def _execution_of(self, head: Owed) -> Execution:
         """The run that the head is about, begun if this is the first word on it."""
         state = self._state
@@ -502,7 +553,7 @@ class Response:
             if query.execution is None:
                 query.execution = Execution(
                     state.next_execution(),
-                    query.plan,
+                    self._plan(head),
                     query.stripped,
                     authority,
                     "simple",
@@ -515,7 +566,7 @@ class Response:
             return portal.execution
         execution = Execution(
             state.next_execution(),
-            prepared.plan if prepared is not None else None,
+            self._plan(head),
             prepared.stripped if prepared is not None else None,
             authority,
             "extended",

@@ -57,6 +57,17 @@ class Shape:
         object.__setattr__(self, "described", write_row_description(shown))
 
 
+    def told_as(self, other: Shape) -> Shape:
+        """This result for a client that was told `other`: its types hold."""
+        if len(other.columns) != len(self.columns):
+            return self
+        columns = tuple(
+            column if column is None or told is None else replace(column, logical=told.logical)
+            for column, told in zip(self.columns, other.columns, strict=True)
+        )
+        return self if columns == self.columns else Shape(self.fields, columns)
+
+
 def _presented(described: Field, column: Column | None) -> Field:
     if column is None or column.logical is None:
         return described

@@ -10,6 +10,7 @@ from typing import Final
 from proxy.audit.event import Origin
 from proxy.cells import CellError, Settings
 from proxy.cells.encoding import from_utf8, to_utf8
+from proxy.cursors import Cursors
 from proxy.inflight import Inflight
 from proxy.inquiry import Inquiry
 from proxy.picture import read_document
@@ -18,6 +19,8 @@ from proxy.sql.plan import Changes, Refusal, StatementPlan
 from proxy.statements import Names, Portal, Prepared
 from proxy.wire.framing import BadMessage
 
+NAME_BYTES: Final = 63
+"""NAMEDATALEN - 1"""
 IDLE: Final = ord("I")
 FAILED: Final = ord("E")
 
@@ -41,9 +44,9 @@ class State:
     inflight: Inflight = field(default_factory=Inflight)
     prepared: Names[Prepared] = field(default_factory=Names)
     portals: Names[Portal] = field(default_factory=Names)
+    cursors: Cursors = field(default_factory=Cursors)
+    """SQL's: kept by the response side."""
     executions: int = 0
-    seals_parameters: bool = False
-    """A statement with sealed parameters has been prepared."""
     unsettled: Changes = Changes.NOTHING
     """What statements under way may have changed: whatever depends on it is not planned yet (`proxy.holding`)."""
     changed: Changes = Changes.NOTHING
@@ -97,6 +100,12 @@ class State:
     def next_execution(self) -> str:
         self.executions += 1
         return f"{self.origin.session}-{self.executions}"
+
+    def name(self, raw: bytes) -> bytes:
+        """A name in a message as SQL has it: in UTF-8, cut to what the server keeps of it."""
+        if raw.isascii():
+            return raw[:NAME_BYTES]
+        return self.read_sql(raw).sql.encode()[:NAME_BYTES].decode("utf-8", "ignore").encode()
 
     def read_sql(self, raw: bytes) -> SqlText:
         """A statement's text out of client_encoding."""

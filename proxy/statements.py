@@ -6,20 +6,20 @@ Each announcement is a `Change`; undoing an older one under a newer leaves the n
 
 The server is the authority on whether a name exists. An entry that it has dropped meanwhile (end of transaction)
 does no harm: using it draws the server's own error. Drivers that drop statements by SQL do so without end, so
-DEALLOCATE and DISCARD ALL are followed (`deallocated`); announcements that the server has not seen yet stay.
+DEALLOCATE and DISCARD ALL are followed (`proxy.naming.closed`); announcements that the server has not seen yet stay.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from proxy.edited import Edited
 from proxy.execution import Execution
 from proxy.shape import Shape
 from proxy.sql.lexer import Stripped
+from proxy.sql.named import Fetches
 from proxy.sql.plan import StatementPlan
 
 
@@ -38,6 +38,15 @@ class Prepared:
     described: bool = False
     """The client asked for a description: `shape` is there before any row is."""
     shape: Shape | None = None
+    runs: Prepared | None = None
+    """For SQL's EXECUTE, sent by Parse: the statement that its arguments were sealed for."""
+
+    @property
+    def shape_known(self) -> bool:
+        """Its description holds for every portal of it: not that of FETCH, whose cursor may be another by then."""
+        return self.described and not (
+            self.plan is not None and isinstance(self.plan.named, Fetches)
+        )
 
     def declared_type(self, number: int) -> int:
         """The type OID the client declared for parameter `number` (from 1), 0 if it left that to the server."""
@@ -46,9 +55,10 @@ class Prepared:
 
 @dataclass(slots=True, eq=False)
 class Portal:
-    """A bound statement. `prepared` is None for a statement that did not come through Parse (SQL PREPARE)."""
+    """A bound statement. `prepared` is None where no Bind of that name is known: it may be one of SQL's cursors."""
 
     prepared: Prepared | None
+    name: bytes = b""
     result_formats: tuple[int, ...] = ()
     sealed: Counter[str] = field(default_factory=Counter)
     """Cells that Bind and the statement's literals sealed, by column."""
@@ -64,15 +74,17 @@ T = TypeVar("T")
 class Change(Generic[T]):
     """One announcement of a name, until the server has confirmed (`keep`) or refused it (`undo`)."""
 
-    __slots__ = ("_name", "_names", "confirmed", "older", "value")
+    __slots__ = ("_name", "_names", "confirmed", "older", "unit", "value")
 
     def __init__(
-        self, names: Names[T], name: bytes, value: T | None, older: Change[T] | None
+        self, names: Names[T], name: bytes, value: T | None, older: Change[T] | None, unit: int
     ) -> None:
         self._names = names
         self._name = name
         self.value = value
         self.older = older
+        self.unit = unit
+        """Of what the server does or leaves as a whole: a Query, the messages up to a Sync (`Inflight.unit`)."""
         self.confirmed = False
 
     def keep(self) -> None:
@@ -99,9 +111,23 @@ class Names(Generic[T]):
         change = self._newest.get(name)
         return change.value if change is not None else None
 
-    def set(self, name: bytes, value: T | None) -> Change[T]:
+    def settled(self, name: bytes) -> T | None:
+        """What the name stands for as far as the server has answered."""
+        change = self._newest.get(name)
+        while change is not None and not change.confirmed:
+            change = change.older
+        return change.value if change is not None else None
+
+    def unsettled(self, name: bytes, unit: int) -> Change[T] | None:
+        """An announcement whose failure would leave an older meaning in place, in another unit than this; or None."""
+        change = self._newest.get(name)
+        if change is None or change.confirmed or change.unit == unit or change.older is None:
+            return None
+        return change
+
+    def set(self, name: bytes, value: T | None, unit: int = -1) -> Change[T]:
         """Announce `value` under `name` (None: closed)."""
-        change = Change(self, name, value, self._newest.get(name))
+        change = Change(self, name, value, self._newest.get(name), unit)
         self._newest[name] = change
         return change
 
@@ -141,19 +167,3 @@ class Names(Generic[T]):
             newest = newest.older
         if newest is not None:
             newest.older = change.older
-
-
-_DEALLOCATE: Final = re.compile(
-    r'\s*deallocate\s+(?:prepare\s+)?(?:([a-z_][a-z0-9_$]*)|"((?:[^"]|"")+)")\s*;?\s*\Z',
-    re.IGNORECASE | re.ASCII,
-)
-
-
-def deallocated(names: Names[Prepared], tag: bytes, statement: str) -> None:
-    """A statement that drops prepared statements has completed. A spelling that is not known drops nothing here."""
-    if tag in (b"DEALLOCATE ALL", b"DISCARD ALL"):
-        names.all_dropped()
-    elif tag == b"DEALLOCATE" and (found := _DEALLOCATE.match(statement)) is not None:
-        bare, quoted = found.groups()
-        name = bare.lower() if bare else quoted.replace('""', '"')
-        names.dropped(name.encode())

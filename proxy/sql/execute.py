@@ -17,6 +17,7 @@ from typing import Final
 
 from policy import Access
 from proxy.sql import refusals
+from proxy.sql.commands import read_command
 from proxy.sql.lexer import Kind, Token, literal_value
 from proxy.sql.plan import (
     Action,
@@ -52,9 +53,7 @@ class Given:
         """The same constant, sealed as the value of a parameter."""
         if self.keyword.lower() == "null":
             return (Text("", self.before), self.keyword, Text("", self.after))
-        by_argument = replace(
-            seal, constant=self.constant, argument=Argument(declared, self.cast)
-        )
+        by_argument = replace(seal, constant=self.constant, argument=Argument(declared, self.cast))
         site: Piece = (
             ConstantSite(self.keyword, by_argument)
             if self.ordinal is None
@@ -106,8 +105,16 @@ class Executed:
 # From text.
 
 
-def executing_at(tokens: Sequence[Token], start: int) -> bool:
-    return word(tokens, start) == "execute"
+def find_execute(tokens: Sequence[Token]) -> tuple[int, str] | None:
+    """Where in a statement EXECUTE stands, and what is in front of it: nothing, EXPLAIN or CREATE TABLE AS."""
+    at, wrapper = 0, ""
+    while word(tokens, at) != "execute":
+        command = read_command(tokens[at:])
+        if not command.wrapper or command.inner is None or command.inner[0] == 0:
+            return None
+        at += command.inner[0]
+        wrapper = wrapper if command.wrapper == "EXPLAIN" and wrapper else command.wrapper
+    return at, wrapper
 
 
 def read_execute(
@@ -118,9 +125,9 @@ def read_execute(
     """
     if at + 1 >= len(tokens) or tokens[at + 1].kind not in (Kind.IDENT, Kind.QUOTED_IDENT):
         return None, False
-    ranges = _ranges(tokens, at + 2)
-    if ranges is None:
-        return None, False
+    ranges, end = _ranges(tokens, at + 2)
+    if any(token.kind is not Kind.IDENT for token in tokens[end:]):
+        raise refusals.Refused(refusals.SYNTAX_ERROR, "syntax error in EXECUTE", "Check it.")
     cut = _Cut(sql, tokens, ordinal)
     gaps: list[tuple[Piece, ...]] = []
     arguments: list[Expression] = []
@@ -139,29 +146,28 @@ def read_execute(
     return Executes(tokens[at + 1].value, tuple(arguments), tuple(gaps), wrapper), shaped
 
 
-def arguments_of(tokens: Sequence[Token], at: int) -> Sequence[Token]:
+def in_arguments(tokens: Sequence[Token], at: int) -> Sequence[Token]:
     """What stands behind the name of the EXECUTE at `at`."""
     return tokens[at + 2 :]
 
 
-def _ranges(tokens: Sequence[Token], at: int) -> list[tuple[int, int]] | None:
-    """Token ranges of the arguments in the brackets at `at`; [] for no brackets, None for an empty argument."""
+def _ranges(tokens: Sequence[Token], at: int) -> tuple[list[tuple[int, int]], int]:
+    """Token ranges of the arguments in the brackets at `at`, and where what follows begins."""
     if at >= len(tokens) or tokens[at].text != "(":
-        return []
+        return [], at
     found: list[tuple[int, int]] = []
     start, depth = at + 1, 0
     for i in range(at, len(tokens)):
         text = tokens[i].text if tokens[i].kind is Kind.PUNCTUATION else ""
         depth += text in ("(", "[")
         if depth == 1 and text in (",", ")"):
-            if start == i:
-                return None
-            found.append((start, i))
+            if start < i:
+                found.append((start, i))
             start = i + 1
         depth -= text in (")", "]")
         if depth == 0:
-            return found
-    return None
+            return found, i + 1
+    return [], at
 
 
 class _Cut:

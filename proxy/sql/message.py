@@ -29,9 +29,13 @@ from proxy.sql.commands import (
     read_command,
 )
 from proxy.sql.crosscheck import Disagreement, Statement, crosscheck, raw_statements
+from proxy.sql.execute import Executes, find_execute, in_arguments, read_execute
+from proxy.sql.explain import explained_run
 from proxy.sql.lexer import Kind, Stripped, Token, UnreadableSql, split_statements, tokenize
+from proxy.sql.named import MAY_BE_NAMED, MAY_EXECUTE, Declares, read_named
 from proxy.sql.parse import UnparsedSql
-from proxy.sql.plan import Action, Changes, LiteralSite, Piece, Plan, Refusal, StatementPlan
+from proxy.sql.plan import Action, Changes, LiteralSite, Piece, Plan, Refusal, Run, StatementPlan
+from proxy.sql.prepare import PreparedText, read_prepare
 from proxy.sql.refusals import Refused
 from proxy.sql.rewrite import pieces
 from proxy.sql.values import word
@@ -65,7 +69,7 @@ def untouched(text: str) -> Plan:
     statement = StatementPlan(
         Action.FORWARD, _copied(text), command, changes_catalog=catalog, changes=changes
     )
-    return Plan((statement,), untouched=True)
+    return Plan((statement,), untouched=True, named=False)
 
 
 def _copied(text: str) -> tuple[Piece, ...]:
@@ -85,7 +89,7 @@ _SKIPPED: Final = r"(?:\s|--[^\n]*+|/\*.*?\*/)"
 _FIRST_WORD: Final = re.compile(rf"(?>(?:{_SKIPPED}|\()*)([A-Za-z]+)", re.DOTALL)
 _CHANGES_CATALOG: Final = re.compile(
     rf"\b(?:CREATE|ALTER|DROP){_SKIPPED}+(?:OR{_SKIPPED}+REPLACE{_SKIPPED}+)?"
-    r"(?:UNLOGGED|RECURSIVE|TABLE|VIEW|MATERIALIZED|FOREIGN|SCHEMA|TYPE|DOMAIN|EXTENSION|RULE|OWNED)\b"
+    r"(?:UNLOGGED|RECURSIVE|TABLE|VIEW|MATERIALIZED|FOREIGN|SCHEMA|TYPE|DOMAIN|EXTENSION|RULE|OWNED|FUNCTION|PROCEDURE|ROUTINE)\b"
     rf"|\bIMPORT{_SKIPPED}+FOREIGN\b|^{_SKIPPED}*(?:DO\b|(?:SELECT|WITH|TABLE)\b.*\bINTO\b)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -119,6 +123,9 @@ class _Part:
     wrapper: str = ""
     refusal: Refusal | None = None
     unparsed: bool = False
+    run: Run = Run.NOW
+    prepares: PreparedText | None = None
+    executes: Executes | None = None
 
 
 class Message:
@@ -144,12 +151,14 @@ class Message:
         text = self._stripped.text
         named = self._interesting is not None and self._interesting.search(text) is not None
         several = len(text) <= LONGEST_SPLIT and _SEVERAL.search(text) is not None
-        if not named and not several and not _BY_LITERAL.search(text):
+        by_name = MAY_BE_NAMED.search(text) is not None
+        if not named and not several and not by_name and not _BY_LITERAL.search(text):
             return untouched(text)
         try:
             tokens = tokenize(self._sql)
         except UnreadableSql as error:
-            if not named and 'u&"' not in text.lower():
+            executes = self._interesting is not None and MAY_EXECUTE.search(text)
+            if not named and not executes and 'u&"' not in text.lower():
                 return untouched(text)
             return refused_message(Refusal(error.sqlstate, error.message, error.hint))
         parts = self._parts(tokens)
@@ -157,7 +166,9 @@ class Message:
             self._plan_part(part)
         self._crosscheck(parts)
         self._refuse_behind_ddl(parts)
-        statements = tuple(self._with_changes(part, self._statement(part)) for part in parts)
+        statements = tuple(
+            self._with_name(part, self._with_changes(part, self._statement(part))) for part in parts
+        )
         return Plan(statements, all(s.action is Action.FORWARD for s in statements))
 
     def _parts(self, tokens: list[Token]) -> list[_Part]:
@@ -183,10 +194,17 @@ class Message:
     def _plan_part(self, part: _Part) -> None:
         try:
             self._look_at_literals(part)
-            if self._is_interesting(part.tokens):
+            found = find_execute(part.tokens)
+            if word(part.tokens, 0) == "explain":
+                part.run, shaped = explained_run(part.tokens)
+                self.literal_shaped |= shaped
+            if found is not None:
+                self._plan_execute(part, *found)
+            elif self._is_interesting(part.tokens):
                 self._plan_interesting(part, part.command, part.tokens)
         except Refused as refused:
             part.refusal = refused.refusal
+            part.unparsed = part.command.inner is None  # It may be no SQL at all.
             self.literal_shaped |= refused.literal_shaped
         except UnparsedSql:
             part.unparsed = True
@@ -194,6 +212,19 @@ class Message:
         if _may_change_path(part.tokens):
             # Statements behind it in this message are looked up by another search_path.
             self._path = None
+
+    def _plan_execute(self, part: _Part, at: int, wrapper: str) -> None:
+        """EXECUTE: what its arguments are for, the session knows."""
+        part.wrapper = wrapper
+        if wrapper and wrapper != "EXPLAIN":
+            check_temporary(self._catalog, part.tokens)
+        if self._is_interesting(in_arguments(part.tokens, at)):
+            raise refusals.not_understood("an argument of EXECUTE")
+        extent = (part.start, part.end)
+        part.executes, shaped = read_execute(
+            self._sql, part.tokens, at, extent, part.ordinal, wrapper
+        )
+        self.literal_shaped |= shaped
 
     def _is_interesting(self, tokens: Sequence[Token]) -> bool:
         names = self._catalog.interesting
@@ -228,6 +259,8 @@ class Message:
         if command.name == "CREATE":
             check_temporary(self._catalog, tokens)
         inner = tokens[slice(*command.inner)]
+        if command.wrapper == "PREPARE" and self._is_interesting(tokens[2 : command.inner[0]]):
+            raise refusals.not_understood("the type list of PREPARE")
         if not self._is_interesting(inner):
             return
         if command.wrapper:
@@ -237,26 +270,31 @@ class Message:
                 # EXPLAIN CREATE TABLE ... AS, PREPARE p AS EXECUTE ...
                 if command.wrapper != "EXPLAIN" or nested.inner is None:
                     raise refusals.not_understood()
-                part.wrapper = nested.wrapper
+                # EXPLAIN DECLARE opens no cursor.
+                part.wrapper = nested.wrapper if nested.name == "CREATE" else "EXPLAIN"
                 self._plan_interesting(part, nested, inner)
                 return
         part.analysis = analyse(self._catalog, self._path, inner)
         self.literal_shaped |= part.analysis.draft.literal_shaped
         _check_wrapper(part)
+        if part.wrapper == "PREPARE":
+            part.prepares = read_prepare(part.tokens)
+            if part.prepares is not None:
+                self.literal_shaped |= part.prepares.retype(part.analysis.draft)
 
     # All of them.
 
     def _crosscheck(self, parts: list[_Part]) -> None:
         """Nothing that was analysed is believed unless PostgreSQL's own grammar agrees."""
-        if not any(part.analysis or part.unparsed for part in parts):
+        if not any(part.analysis or part.unparsed or part.executes for part in parts):
             return
         try:
-            if any(part.unparsed for part in parts):
+            if any(part.unparsed or part.executes for part in parts):
                 raw_statements(self._sql)
             crosscheck(self._unwrapped(parts), [_as_read(part) for part in parts])
         except Disagreement as found:
             for part in parts:
-                if part.analysis or part.unparsed:
+                if part.analysis or part.unparsed or part.executes:
                     hint = found.hint or "Check the statement's syntax."
                     part.refusal = part.refusal or Refusal(found.sqlstate, found.message, hint)
                     if found.sqlstate == refusals.SYNTAX_ERROR:
@@ -293,7 +331,7 @@ class Message:
                 Action.FORWARD, copied, name, outputs=known, changes_catalog=changes
             )
         touches = analysis.draft.touches
-        if part.wrapper == "EXPLAIN":
+        if part.wrapper == "EXPLAIN" and part.run is Run.PLANNED:
             touches = tuple(touch for touch in touches if touch.access is not Access.READ)
             if not touches and not analysis.draft.changed:
                 return StatementPlan(Action.FORWARD, self._pieces(part, None), name)
@@ -303,8 +341,22 @@ class Message:
             name,
             parameters=analysis.draft.parameters,
             touches=touches,
-            outputs=(None,) if part.wrapper else analysis.outputs,
+            outputs=(None,) if part.wrapper not in _OPENED else analysis.outputs,
+            shown=() if part.wrapper not in _OPENED else analysis.shown,
         )
+
+    def _with_name(self, part: _Part, plan: StatementPlan) -> StatementPlan:
+        """The plan of a statement, with the cursor, prepared statement or savepoint that it is about."""
+        if plan.action is Action.REFUSE:
+            return plan
+        if part.executes is not None:
+            return replace(plan, named=part.executes, run=part.run)
+        if word(part.tokens, 0) == "prepare":
+            prepares = part.prepares or read_prepare(part.tokens)
+            return prepares.plan(plan) if prepares is not None else plan
+        named = read_named(part.tokens)
+        run = Run.LATER if isinstance(named, Declares) else part.run
+        return replace(plan, named=named, run=run) if named or run is not Run.NOW else plan
 
     def _refuse_behind_ddl(self, parts: list[_Part]) -> None:
         """What DDL renames or creates is not in the catalog yet when the next statement of the same message is planned."""
@@ -346,6 +398,8 @@ class Message:
 _SETTING_WORDS: Final = frozenset({"set", "reset", "discard", "do", "call"})
 _ENDING_WORDS: Final = frozenset({"commit", "end", "rollback", "abort", "release"})
 _SEALED_DDL: Final = frozenset({SCHEMA, "schema", "extension"})
+_OPENED: Final = ("", "DECLARE CURSOR", "PREPARE")
+"""Wrappers whose query's own columns are the result, then or later."""
 _ON: Final = frozenset({"on", "true", "yes", "1"})
 _DO_HINT: Final = "Send the statements themselves."
 _SCS_HINT: Final = "Write backslashes as they are, or use E'...' strings."
@@ -374,7 +428,7 @@ def _as_read(part: _Part) -> Statement:
 def _check_wrapper(part: _Part) -> None:
     """Raises Refused unless the query may stand in its wrapper."""
     analysis = part.analysis
-    if analysis is None or part.wrapper in ("", "EXPLAIN"):
+    if analysis is None or part.wrapper in ("EXPLAIN", *_OPENED):
         return
     if part.wrapper == "CREATE VIEW":
         # Sealed values keep their authority under any name; a value in the view's text does not.
@@ -391,7 +445,5 @@ def _check_wrapper(part: _Part) -> None:
 _WRAPPER_HINTS: Final = {
     "CREATE TABLE AS": "Create the table first and declare its column as sealed, or leave the column out.",
     "CREATE MATERIALIZED VIEW": "Leave the sealed column out, or use a plain view.",
-    "DECLARE CURSOR": "Leave the sealed column out, or let the driver fetch in portions (a portal with max_rows).",
-    "PREPARE": "Use the protocol's prepared statements, as drivers do.",
     "COPY": "Leave the sealed column out, or use SELECT.",
 }

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from proxy.cells import TypeSpecError, logical_type
 from proxy.sql.lexer import Kind, Token
@@ -29,6 +29,7 @@ MAY_BE_NAMED: Final = re.compile(
     re.IGNORECASE,
 )
 """A text without any of these words holds no such statement."""
+MAY_EXECUTE: Final = re.compile(r"\bexecute\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,31 +91,23 @@ class RollsBackTo:
     name: str
 
 
-if TYPE_CHECKING:
-    Named = (
-        Prepares
-        | Executes
-        | Deallocates
-        | Declares
-        | Fetches
-        | Closes
-        | Savepoint
-        | Releases
-        | RollsBackTo
-    )
+Named: TypeAlias = (
+    "Prepares | Executes | Deallocates | Declares | Fetches | Closes"
+    " | Savepoint | Releases | RollsBackTo"
+)
 
 
 def read_named(
     tokens: Sequence[Token],
 ) -> Deallocates | Declares | Fetches | Closes | Savepoint | Releases | RollsBackTo | None:
     """What one statement says about a name; PREPARE and EXECUTE aside, which say more."""
+    if word(tokens, 0) == "declare":
+        return _declare(tokens)
     last = _name(tokens, len(tokens) - 1)
     if len(tokens) < 2 or last is None:
         return None
     every = word(tokens, len(tokens) - 1) == "all"
     match word(tokens, 0):
-        case "declare":
-            return _declare(tokens)
         case "fetch" | "move":
             return Fetches(last)
         case "close":

@@ -1,0 +1,209 @@
+"""What a name stands for in this session, combined with the plans of statements that use it.
+
+SQL's PREPARE and the protocol's Parse share one namespace (`prepared_queries` in src/backend/commands/prepare.c), so
+PREPARE announces the same `Prepared` as Parse, and EXECUTE finds what Parse has made. A name is set when the statement
+is sent and taken back when the server has not run it: PREPARE is not undone by ROLLBACK, but by the failure of a
+statement in front of it.
+
+EXECUTE with values for a name that we do not know is refused as the server would refuse it: if it has the statement
+after all (a function has prepared it), the values might be for a sealed column, and would be logged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from proxy.cursors import fetching, moving
+from proxy.holding import Held
+from proxy.seal import ValueRefused, check_parameters
+from proxy.sql.execute import Executed, Executes, executed, readable
+from proxy.sql.lexer import Stripped, UnreadableSql
+from proxy.sql.named import Closes, Deallocates, Declares, Fetches, Prepares
+from proxy.sql.plan import Action, Plan, Refusal, StatementPlan
+from proxy.sql.refusals import Refused
+from proxy.state import State
+from proxy.statements import Change, Portal, Prepared
+
+
+@dataclass(slots=True)
+class Step:
+    """One statement of a message as this session runs it."""
+
+    plan: StatementPlan
+    sealed: Counter[str] = field(default_factory=Counter)
+    """Cells that its literals seal, by column; filled when it is rendered."""
+    runs: Prepared | None = None
+    """What EXECUTE finds."""
+    refused: ValueRefused | None = None
+    changes: tuple[Change[Any], ...] = ()
+    """Names that it gives."""
+
+
+def steps(state: State, plan: Plan, stripped: Stripped) -> list[Step]:
+    """The statements of a simple query, each seeing the names that those before it give. Raises Held."""
+    found: list[Step] = []
+    try:
+        for statement in plan.statements:
+            found.append(step(state, statement, stripped.literals))
+            found[-1].changes = announce(state, statement, stripped.text, found[-1].sealed)
+    except Held:
+        for one in reversed(found):
+            for change in one.changes:
+                change.undo()
+        raise
+    return found
+
+
+def step(state: State, statement: StatementPlan, literals: Sequence[str]) -> Step:
+    """One statement; its names are not given yet. Raises Held."""
+    try:
+        check(state, statement)
+        plan, runs = resolved(state, statement, literals)
+    except ValueRefused as refused:
+        return Step(statement, refused=refused)
+    made = Step(plan, runs=runs)
+    if runs is not None:
+        made.sealed.update(runs.sealed)
+    return made
+
+
+def resolved(
+    state: State, statement: StatementPlan, literals: Sequence[str]
+) -> tuple[StatementPlan, Prepared | None]:
+    """The plan of a statement as this session runs it; for EXECUTE, what it runs. Raises ValueRefused, Held."""
+    named = statement.named
+    if not isinstance(named, Executes):
+        return statement, None
+    found = prepared(state, named.name.encode())
+    if found is None:
+        if named.arguments and state.current_authority().snapshot.catalog.interesting:
+            raise ValueRefused(_unknown(named.name))
+        return statement, None
+    if found.plan is None:
+        return statement, found
+    target = Executed(found.plan, found.stripped.text, found.declared, _parameters(found))
+    try:
+        plan = executed(statement, named, target)
+        readable(plan, literals)
+    except Refused as refused:
+        raise ValueRefused(refused.refusal) from None
+    except UnreadableSql as error:
+        raise ValueRefused(Refusal(error.sqlstate, error.message, error.hint)) from None
+    if plan.action is Action.APPLY and not state.conforming_strings and plan.seals_literals:
+        raise ValueRefused(_NOT_CONFORMING)
+    return plan, found
+
+
+def prepared(state: State, name: bytes) -> Prepared | None:
+    """What the name stands for when the server comes to the next message. Raises Held where only the server can tell:
+    the name is being made anew over one that stays if that fails.
+    """
+    change = state.prepared.unsettled(name, state.inflight.unit)
+    if change is not None:
+        raise Held(lambda: state.prepared.unsettled(name, state.inflight.unit) is not change)
+    return state.prepared.get(name)
+
+
+def runs_another(state: State, found: Prepared) -> Refusal | None:
+    """If EXECUTE, sent by Parse, would not find any more what its arguments were sealed for. Raises Held."""
+    plan = found.plan
+    if plan is None or not isinstance(plan.named, Executes) or found.runs is None:
+        return None
+    now = prepared(state, plan.named.name.encode())
+    return None if now is found.runs or now is None else _ANOTHER
+
+
+def check(state: State, statement: StatementPlan) -> None:
+    """Raises ValueRefused if PREPARE declares types that cannot be."""
+    if isinstance(statement.named, Prepares):
+        snapshot = state.current_authority().snapshot
+        check_parameters(snapshot, statement.named.statement, statement.named.declared)
+
+
+def opened(
+    state: State, statement: StatementPlan | None, portal: Portal | None
+) -> StatementPlan | None:
+    """The cursor that FETCH, or Execute of a portal without a Bind, reads: as far as the server has answered."""
+    named = statement.named if statement is not None else None
+    if isinstance(named, Fetches):
+        return fetched(
+            state, named.name, moves=statement is not None and statement.command == "MOVE"
+        )
+    if statement is None and portal is not None and portal.prepared is None:
+        return fetched(state, portal.name.decode(), moves=False)
+    return None
+
+
+def fetched(state: State, name: str, *, moves: bool) -> StatementPlan | None:
+    """The plan of FETCH from an open cursor, SQL's or a portal of the protocol; None for one that we do not know."""
+    cursor = state.cursors.get(name)
+    if cursor is not None:
+        return cursor.move if moves else cursor.fetch
+    portal = state.portals.settled(name.encode())
+    prepared = portal.prepared if portal is not None else None
+    if prepared is None or prepared.plan is None:
+        return None
+    fetch = fetching(prepared.plan, prepared.stripped.text)
+    return moving(fetch) if moves else fetch
+
+
+def announce(
+    state: State, statement: StatementPlan, text: str, sealed: Counter[str]
+) -> tuple[Change[Any], ...]:
+    """The names that a statement gives, now that it is sent. `sealed`: cells that its literals seal."""
+    named = statement.named
+    if not isinstance(named, Prepares):
+        return ()
+    made = Prepared(named.statement, Stripped(text, ()), named.declared, sealed)
+    return (state.prepared.set(named.name.encode(), made, state.inflight.unit),)
+
+
+def closed(state: State, plan: StatementPlan | None, text: str, tag: bytes) -> None:
+    """A statement is complete: what it opened and closed. `text` is its message's, without literals."""
+    named = plan.named if plan is not None else None
+    state.cursors.completed(plan, text, tag)
+    match named:
+        case Deallocates(str(name)):
+            state.prepared.dropped(name.encode())
+        case Closes(None):
+            state.portals.all_dropped()
+        case Closes(str(name)) | Declares(name, _):
+            # A portal of that name is closed, or could not be there.
+            state.portals.dropped(name.encode())
+    if tag in (b"DEALLOCATE ALL", b"DISCARD ALL"):
+        state.prepared.all_dropped()
+    if tag == b"DISCARD ALL":
+        state.portals.all_dropped()
+
+
+_PARAMETER: Final = re.compile(r"(?<![\w$])\$([0-9]{1,5})(?![0-9])")
+
+
+def _parameters(found: Prepared) -> int:
+    """How many parameters it has, at most: those in its text, those declared."""
+    highest = max(map(int, _PARAMETER.findall(found.stripped.text)), default=0)
+    return max(highest, len(found.declared))
+
+
+def _unknown(name: str) -> Refusal:
+    return Refusal(
+        "26000",
+        f'prepared statement "{name}" does not exist',
+        "Sealgate has not seen it being prepared: use PREPARE, or the driver's own prepared statements.",
+    )
+
+
+_ANOTHER: Final = Refusal(
+    "0A000",
+    "the prepared statement that EXECUTE was parsed for is another one now",
+    "Parse the EXECUTE again.",
+)
+_NOT_CONFORMING: Final = Refusal(
+    "0A000",
+    "literals for sealed columns are not supported while standard_conforming_strings is off",
+    "SET standard_conforming_strings = on, or bind the statement by the protocol.",
+)
