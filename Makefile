@@ -8,12 +8,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
 
-.PHONY: help demo test test-long tools check format bench clean
+.PHONY: help demo test test-long test-languages tools check format bench clean
 
 help:
 	@echo "make demo        a tour: embedded PostgreSQL, the proxy, a shop with three roles (ARGS=--keep stays up)"
 	@echo "make test        the whole test suite against the embedded PostgreSQL"
 	@echo "make test-long   minutes of random input as well"
+	@echo "make test-languages  clients in JavaScript, Go and Java, where their toolchains are (others are skipped)"
 	@echo "make tools       a PostgreSQL with TLS for the tests (into .tools/); without it they are skipped"
 	@echo "make check       ruff, formatting, mypy --strict"
 	@echo "make format      lets ruff mend what it can"
@@ -23,10 +24,13 @@ demo: $(VENV)/.demo
 	@$(RUN)/python -m proxy demo $(ARGS)
 
 test: $(VENV)/.test
-	$(RUN)/python -m pytest -q -m "not long" $(ARGS)
+	$(RUN)/python -m pytest -q -m "not long and not languages" $(ARGS)
 
 test-long: $(VENV)/.test
-	$(RUN)/python -m pytest -q $(ARGS)
+	$(RUN)/python -m pytest -q -m "not languages" $(ARGS)
+
+test-languages: $(VENV)/.test
+	$(RUN)/python -m pytest -q tests/languages $(ARGS)
 
 tools: $(VENV)/.test
 	@$(RUN)/python -m tests.integration.tls.server
