@@ -9,6 +9,8 @@ reader or a fast writer costs the buffers' bounds and no more.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import ssl
 from collections.abc import Coroutine
@@ -36,7 +38,7 @@ from proxy.effects import (
 )
 from proxy.handshake import ClientTLS
 from proxy.session import Session
-from proxy.tls import ALPN, common_name, end_point
+from proxy.tls import ALPN, alert_of, common_name, end_point
 from proxy.upstream import UpstreamRefused, connect, send_once
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class Client(asyncio.Protocol):
         self._server_is_full = False
         self._early: bytearray | None = None
         """What TLS has decrypted before the session heard that TLS is up."""
+        self._lost = False
         self._closing = False
         self._draining = False
 
@@ -95,7 +98,9 @@ class Client(asyncio.Protocol):
             self._read_or_wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._gone()
+        self._lost = True
+        if self._early is None:  # Else `_start_tls` is about to hear of it, and why.
+            self._gone()
 
     def pause_writing(self) -> None:
         if self._server is not None:
@@ -211,7 +216,7 @@ class Client(asyncio.Protocol):
         self._gone()
 
     def _gone(self) -> None:
-        """The client's connection is no more. A TLS handshake that fails ends it without `connection_lost`."""
+        """The client's connection is no more."""
         self._cancel_startup()
         if self._goodbye is not None:
             self._goodbye.cancel()  # It would keep the session, and what it has buffered, alive.
@@ -275,6 +280,7 @@ class Client(asyncio.Protocol):
             transport.write(b"S")
         # A client may send its startup packet with the last of the handshake: it waits until the session knows.
         self._early = bytearray()
+        spare = os.dup(transport.get_extra_info("socket").fileno())
         starting = asyncio.get_running_loop().create_task(self._tls(transport, context))
         try:
             await asyncio.sleep(
@@ -286,11 +292,14 @@ class Client(asyncio.Protocol):
             reason = getattr(failed, "reason", "") or ""
             problem = f"{type(failed).__name__} {reason}".rstrip()
             log.info("client TLS failed", session=self._number, problem=problem)
+            with contextlib.suppress(OSError):
+                os.write(spare, alert_of(failed))  # The transport is closed already.
             self._abort()
             return
         finally:
             starting.cancel()
-        if self._closing or self._transport is None:
+            os.close(spare)
+        if self._closing or self._lost or self._transport is None:
             self._abort()
             return
         self._transport.set_write_buffer_limits(high=_BUFFER)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -28,6 +28,40 @@ from cryptography.hazmat.primitives import hashes
 from proxy.config import Listen, Upstream
 
 ALPN: Final = "postgresql"
+
+
+class ServingContext(ssl.SSLContext):
+    """The context towards clients. A handshake that fails carries its last word (`alert_of`).
+
+    asyncio and uvloop close the connection without sending it, and a client whose certificate has expired would hear
+    of an end of file instead.
+    """
+
+    def wrap_bio(
+        self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *arguments: Any, **options: Any
+    ) -> ssl.SSLObject:
+        made = super().wrap_bio(incoming, outgoing, *arguments, **options)
+        made.outgoing = outgoing  # type: ignore[attr-defined]
+        return made
+
+
+class _Serving(ssl.SSLObject):
+    outgoing: ssl.MemoryBIO
+
+    def do_handshake(self) -> None:
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            error.alert = self.outgoing.read()  # type: ignore[attr-defined]
+            raise
+
+
+def alert_of(error: Exception) -> bytes:
+    """What the client should be told of a handshake that failed: a TLS alert, as it goes over the wire."""
+    alert: bytes = getattr(error, "alert", b"")
+    return alert
 
 
 class UnusableFile(OSError):
@@ -42,7 +76,8 @@ def context_for_clients(listen: Listen) -> ssl.SSLContext | None:
     """None where no certificate is configured. Raises UnusableFile."""
     if listen.tls_cert is None or listen.tls_key is None:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ServingContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslobject_class = _Serving
     _common(context)
     context.options |= ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.num_tickets = 0
