@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from proxy import naming
 from proxy.audit.event import Protocol
+from proxy.copying.from_client import Sink, copy_data, copy_done, copy_fail
 from proxy.edited import Edited, Part
 from proxy.effects import Effect, Record, ToServer
 from proxy.execution import Execution, SimpleQuery
@@ -73,6 +74,8 @@ _DISCARDED: Final = frozenset(
     }
 )
 """Between an error and Sync the server reads over these; a type that does not exist ends the session there too."""
+_NO_COPY: Final = frozenset({QUERY, PARSE, BIND, DESCRIBE, EXECUTE, CLOSE, FUNCTION_CALL})
+"""A client that sends these has done with any copy."""
 _PORTAL: Final = ord("P")
 
 
@@ -80,9 +83,11 @@ class Request:
     """Reads what the client sends. `receive` returns effects: records first, then one write to the server."""
 
     __slots__ = (
+        "_asks",
         "_buffer",
         "_out",
         "_passing",
+        "_passing_on",
         "_records",
         "_refused_until_sync",
         "_state",
@@ -93,11 +98,15 @@ class Request:
         self._state = state
         self._buffer = MessageBuffer(max_message)
         self._passing = 0
-        """Bytes of a CopyData message that are still to be relayed."""
+        """Bytes of a CopyData message that are still to come."""
+        self._passing_on = True
+        """They are relayed; else something is sent in their place."""
         self._out: list[bytes] = []
         self._records: list[Effect] = []
         self._refused_until_sync = False
         """A refusal is on its way in place of an extended query's message: the server will read over all up to Sync."""
+        self._asks = False
+        """What it waits for has to be asked for if nobody tells."""
         self._until: Callable[[], bool] | None = None
         """What the first message of the buffer waits for (`proxy.holding`)."""
 
@@ -115,21 +124,29 @@ class Request:
         if self._until is not None:
             if not self._until():
                 self._buffer.add(data)
-                return []
+                if self._asks:
+                    self._inquire()  # What was in flight when it was held has been answered, and that was not enough.
+                return self._effects()
             self._until = None
         if self._passing:
             passed, data = data[: self._passing], data[self._passing :]
             self._passing -= len(passed)
-            self._out.append(passed)
+            self._out.append(passed if self._passing_on else self._copied(passed))
         data = self._buffer.feed(data)
         size = len(data)
         position = mark = 0
-        asking = False
         while size - position >= HEADER_SIZE:
             kind = data[position]
             end = position + 1 + self._buffer.length(data, position)
             if end > size and kind == COPY_DATA:
-                self._passing = end - size
+                try:
+                    instead = self._message(kind, data, position, size)
+                except Held:
+                    break  # Once it is whole, it waits.
+                self._passing, self._passing_on = end - size, instead is None
+                if instead is not None:
+                    self._out += (data[mark:position], instead)
+                    mark = size
                 position = size
                 break
             if end > size:
@@ -137,7 +154,7 @@ class Request:
             try:
                 instead = self._message(kind, data, position, end)
             except Held as held:
-                self._until, asking = held.until, held.ask
+                self._until, self._asks = held.until, held.ask
                 break
             if instead is not None:
                 self._out.append(data[mark:position])
@@ -145,7 +162,7 @@ class Request:
                 mark = end
             position = end
         self._out.append(data[mark:position])
-        if asking:
+        if self._until is not None and self._asks:
             self._inquire()
         self._buffer.keep(data[position:])
         return self._effects()
@@ -168,6 +185,12 @@ class Request:
         """What to send instead of this message; None: the message itself."""
         if kind in _DISCARDED and (self._state.inflight.skipping or self._refused_until_sync):
             return b""  # The server discards it unread; so does the queue. It may hold what was refused.
+        copy = self._state.copy_in
+        if copy is not None:
+            if copy is Sink.RELAYED and kind == COPY_DATA:
+                return None
+            if kind in _NO_COPY:
+                self._state.copy_in = None
         read = _READERS.get(kind)
         return read(self, data[position + HEADER_SIZE : end]) if read is not None else None
 
@@ -312,6 +335,9 @@ class Request:
                 return self._refuse(prepared, another)
         if prepared is None or prepared.plan is None or prepared.plan.action is Action.FORWARD:
             portal = Portal(prepared, portal_name, bind_result_formats(body))
+            if prepared is None:
+                # Its Parse was refused, perhaps: the server has no such statement either, and need not see the values.
+                instead = write_bind(Bind(*bind_names(body), (), (), portal.result_formats))
         else:
             self._settled(Changes.SETTINGS)
             bind = read_bind(body)
@@ -426,9 +452,21 @@ class Request:
         self._state.inflight.push(Owed(Kind.FUNCTION))
         return None
 
-    def copy_end(self, body: bytes) -> bytes | None:
-        self._state.inflight.push(Owed(Kind.COPY_END))
-        return None
+    def copy_data(self, body: bytes) -> bytes | None:
+        return copy_data(self._state, body)
+
+    def copy_done(self, body: bytes) -> bytes | None:
+        return copy_done(self._state)
+
+    def copy_fail(self, body: bytes) -> bytes | None:
+        return copy_fail(self._state)
+
+    def _copied(self, part: bytes) -> bytes:
+        """More of a CopyData that is not relayed as it is."""
+        try:
+            return copy_data(self._state, part) or b""
+        except Held:
+            return b""  # The copy it was for is over.
 
     # Refusals and executions.
 
@@ -484,6 +522,7 @@ _READERS: Final[dict[int, Callable[[Request, bytes], bytes | None]]] = {
     CLOSE: Request.close,
     SYNC: Request.sync,
     FUNCTION_CALL: Request.function_call,
-    COPY_DONE: Request.copy_end,
-    COPY_FAIL: Request.copy_end,
+    COPY_DATA: Request.copy_data,
+    COPY_DONE: Request.copy_done,
+    COPY_FAIL: Request.copy_fail,
 }

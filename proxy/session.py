@@ -165,7 +165,7 @@ class Session:
         if self._response is not None and self._request is not None:
             effects = self._response.receive(data)
             if self._request.holding and not (effects and isinstance(effects[-1], Close)):
-                effects += self._request.resume()
+                effects += self._resumed(self._request)
             return effects
         if self._handshake.phase is Phase.DONE:
             return [ToClient(data)]
@@ -175,7 +175,11 @@ class Session:
     def _after_refresh(self) -> list[Effect]:
         if self._response is None or self._request is None:
             return []
-        return self._response.catalog_refreshed() + self._request.resume()
+        return self._response.catalog_refreshed() + self._resumed(self._request)
+
+    def _resumed(self, request: Request) -> list[Effect]:
+        """What the client sent goes on being read. If that fails, it fails for the client: what the server has said stands."""
+        return self._react("client", request.resume)
 
     def _with_roles(self, roles: frozenset[str]) -> list[Effect]:
         effects = self._handshake.roles_known(roles)
@@ -193,6 +197,7 @@ class Session:
             origin=handshake.origin,
             authority=Authority(self._source.current, handshake.roles),
             settings=startup_settings(handshake.startup.parameters),
+            message_limit=self._max_message,
         )
         state.inflight.push(Owed(Kind.SYNC))  # The startup packet's answer ends like a Sync's.
         self._state = state
@@ -223,7 +228,7 @@ class Session:
 
     def _ended_by(self, effects: list[Effect]) -> list[Effect]:
         """If the last of the effects is the end, the access log says so before it."""
-        if effects and isinstance(effects[-1], Close):
+        if not self._over and effects and isinstance(effects[-1], Close):
             effects[-1:] = self._end(effects[-1].reason)
         return effects
 
