@@ -101,6 +101,15 @@ class Server:
         kept = [line for line in lines if not line.strip().startswith(("Output:", "->"))]
         return "\n".join([*[line for line in lines if "Output:" in line][:1], *kept])
 
+    def renamed(self, table: str, column: str, name: str, query: str) -> str | None:
+        """`conditions` while a column has another name; None for a query that uses the name."""
+        idle = self._connection.info.transaction_status == pq.TransactionStatus.IDLE
+        self._run("BEGIN" if idle else "SAVEPOINT renamed")
+        self._run(f'ALTER TABLE {table} RENAME COLUMN "{column}" TO "{name}"')
+        found = self.conditions(query)
+        self._run("ROLLBACK" if idle else "ROLLBACK TO renamed; RELEASE renamed")
+        return found
+
     def search_path(self) -> tuple[str, ...] | None:
         """None in a transaction that failed."""
         row = self._row("SELECT pg_catalog.current_schemas(false)::text[]")
