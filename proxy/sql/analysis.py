@@ -66,7 +66,7 @@ def analyse(
     catalog: Catalog, search_path: tuple[str, ...] | None, tokens: Sequence[Token]
 ) -> Analysis:
     """Raises Refused; UnparsedSql where sqlglot gives up."""
-    tokens = without_overriding(tokens)
+    tokens = without_current_of(without_overriding(tokens))
     draft = Draft(catalog, search_path, tokens)
     try:
         return _analysed(draft, parse(tokens))
@@ -92,6 +92,14 @@ def _analysed(draft: Draft, tree: exp.Expr) -> Analysis:
             "SELECT INTO", "Create the table first and declare the column as sealed."
         )
     return Analysis(draft, tree, shape, creates)
+
+
+def without_current_of(tokens: Sequence[Token]) -> Sequence[Token]:
+    """Without WHERE CURRENT OF cursor, which sqlglot cannot read: it names no column and holds no value."""
+    for at in range(len(tokens) - 3):
+        if [word(tokens, at + i) for i in range(3)] == ["where", "current", "of"]:
+            return [*tokens[:at], *tokens[at + 4 :]]
+    return tokens
 
 
 def without_overriding(tokens: Sequence[Token]) -> Sequence[Token]:
