@@ -26,6 +26,7 @@ from proxy.sql.lexer import (
     strip_literals,
 )
 from proxy.sql.message import Message, refused_message, untouched
+from proxy.sql.named import MAY_EXECUTE
 from proxy.sql.plan import Action, ConstantSite, LiteralSite, Piece, Plan, Refusal, Text
 from proxy.sql.rows import shorten
 
@@ -105,13 +106,15 @@ class Planner:
         return entry
 
     def _unreadable(self, sql: str, error: UnreadableSql) -> Plan:
-        """What PostgreSQL's scanner would refuse is left to it, unless it may name a sealed table:
-        then the text must not get into the server's log."""
+        """What PostgreSQL's scanner would refuse is left to it, unless it may name a sealed table, or a
+        statement that does: then the text must not get into the server's log."""
         try:
             harmless = not names(sql) & self._catalog.interesting
         except UnreadableSql:
             found = self._interesting is not None and self._interesting.search(sql)
             harmless = not found and 'u&"' not in sql.lower()
+        if self._interesting is not None and MAY_EXECUTE.search(sql):
+            harmless = False
         if harmless:
             return untouched("")
         return refused_message(Refusal(error.sqlstate, error.message, error.hint))
