@@ -74,6 +74,26 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """One column of a function's result. `sealed` and `carries_sealed` as for an Attribute."""
+
+    name: str
+    sealed: str | None = None
+    carries_sealed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function or procedure whose result holds sealed values: SETOF a table, RETURNS TABLE, OUT, or the domain itself."""
+
+    schema: str
+    name: str
+    outputs: tuple[Output, ...]
+    scalar: bool
+    """One column that goes by the name of the function."""
+
+
+@dataclass(frozen=True, slots=True)
 class SealedColumn:
     """A column that the configuration declares. It may not be sealed in the database yet: `sealgate check` says."""
 
@@ -102,6 +122,7 @@ class Catalog:
     relations: tuple[Relation, ...]
     sealed: Mapping[str, SealedColumn] = field(hash=False)
     dependencies: tuple[Dependency, ...] = ()
+    functions: tuple[Function, ...] = ()
 
     interesting: frozenset[str] = field(init=False, repr=False, compare=False)
     version: str = field(init=False, compare=False)
@@ -116,7 +137,8 @@ class Catalog:
         types = dict(_domain_types(self.relations)) | {at: c.type for at, c in columns.items()}
         derived = {
             "sealed": MappingProxyType(dict(self.sealed)),
-            "interesting": _interesting(self.relations, self.sealed, self.dependencies),
+            "interesting": _interesting(self.relations, self.sealed, self.dependencies)
+            | {function.name for function in self.functions},
             "version": _version(self),
             "names": frozenset(_names(self.relations)),
             "_by_name": _by_name(self.relations),
@@ -129,6 +151,12 @@ class Catalog:
     def named(self, name: str) -> tuple[Relation, ...]:
         """Every relation with this bare name, in any schema."""
         return self._by_name.get(name, ())
+
+    def returned_by(self, schema: str | None, name: str) -> Function | None:
+        """What a function by this name returns: one of several by that name, if they all return the same."""
+        found = [f for f in self.functions if f.name == name and schema in (None, f.schema)]
+        alike = {(f.outputs, f.scalar) for f in found}
+        return found[0] if len(alike) == 1 else None
 
     def relation(self, schema: str, name: str) -> Relation | None:
         return next((r for r in self.named(name) if r.schema == schema), None)
@@ -270,6 +298,8 @@ def _version(catalog: Catalog) -> str:
         digest.update(f"{relation.oid} {relation.kind} {relation.label} {attributes}\n".encode())
     for edge in sorted((d.dependent, d.referenced, d.inheritance) for d in catalog.dependencies):
         digest.update(f"{edge}\n".encode())
+    for function in sorted(catalog.functions, key=repr):
+        digest.update(f"{function}\n".encode())
     for name, column in sorted(catalog.sealed.items()):
         described = (name, column.type.name, column.type.modifier, sorted(column.search))
         digest.update(f"{described}\n".encode())

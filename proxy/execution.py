@@ -50,17 +50,20 @@ def recorded(plan: StatementPlan) -> bool:
 class Tally:
     """Cells by (column, outcome), their ids by column, and the key versions that opened them."""
 
-    __slots__ = ("cell_ids", "cells", "versions")
+    __slots__ = ("cell_ids", "cells", "untyped", "versions")
 
     def __init__(self) -> None:
         self.cells: Counter[tuple[str, UseName]] = Counter()
         self.cell_ids: defaultdict[str, list[bytes]] = defaultdict(list)
         self.versions: set[tuple[str, int]] = set()
+        self.untyped: set[tuple[str, UseName]] = set()
+        """What was shown as bytea, because nothing told its type."""
 
     def clear(self) -> None:
         self.cells.clear()
         self.cell_ids.clear()
         self.versions.clear()
+        self.untyped.clear()
 
 
 class Execution:
@@ -107,11 +110,11 @@ class Execution:
         self._told: dict[tuple[str, UseName], tuple[int, str]] = {}
         """What the last event said."""
 
-    def hold(self, row: bytes) -> bool:
-        """Keep one unsealed DataRow message back; True when what is held should be released as a part."""
+    def hold(self, row: bytes, rows: int = 1) -> bool:
+        """Keep one unsealed DataRow message back, or CopyData of so many rows; True when what is held should be released as a part."""
         self.held.append(row)
         self.held_size += len(row)
-        self.rows += 1
+        self.rows += rows
         return self.held_size >= HELD_BYTES
 
     def release(self) -> bytes:
@@ -146,7 +149,14 @@ class Execution:
         for (column, outcome), (cells, rule) in sorted(uses.items()):
             versions = tuple(sorted(v for c, v in self.tally.versions if c == column))
             by_table.setdefault(_table(column), []).append(
-                ColumnUse(column, outcome, cells, rule, versions)
+                ColumnUse(
+                    column,
+                    outcome,
+                    cells,
+                    rule,
+                    versions,
+                    "bytea" if (column, outcome) in self.tally.untyped else "",
+                )
             )
         for table, columns in by_table.items():
             yield executed(
@@ -244,6 +254,11 @@ class SimpleQuery:
     def plan(self) -> StatementPlan | None:
         """None for an empty query, and for replies that no statement announced (a rule's)."""
         return self.plans[self._next] if self._next < len(self.plans) else None
+
+    @property
+    def to_come(self) -> tuple[StatementPlan, ...]:
+        """The current statement and those behind it."""
+        return self.plans[self._next :]
 
     @property
     def current_sealed(self) -> dict[str, int]:

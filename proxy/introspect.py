@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import asyncpg
 
 from proxy.catalog import Catalog, Declaration, sealed_columns
-from proxy.picture import DEPENDENCIES, HEADER, RELATIONS, picture
+from proxy.picture import DEPENDENCIES, FUNCTIONS, HEADER, RELATIONS, picture
 
 # Membership counts, inherited or not: with SET ROLE it is the login's for the asking.
 _ROLES = """
@@ -30,7 +30,8 @@ async def introspect(connection: asyncpg.Connection, columns: Mapping[str, Decla
         header = await connection.fetchrow(HEADER)
         rows = await connection.fetch(RELATIONS)
         edges = await connection.fetch(DEPENDENCIES)
-    return picture(header["name"], header["version"], rows, edges, declared)
+        functions = await connection.fetch(FUNCTIONS)
+    return picture(header["name"], header["version"], rows, edges, declared, functions)
 
 
 async def roles_of(connection: asyncpg.Connection, login: str) -> frozenset[str] | None:

@@ -20,6 +20,8 @@ from proxy.catalog import (
     Attribute,
     Catalog,
     Dependency,
+    Function,
+    Output,
     Relation,
     SealedColumn,
 )
@@ -78,6 +80,43 @@ UNION ALL
 SELECT inhrelid, inhparent, true FROM pg_catalog.pg_inherits
 """
 
+# A function's result by its columns: OUT arguments (RETURNS TABLE's too), a table's columns, or the one value.
+FUNCTIONS: Final = (
+    _CARRIERS
+    + f"""
+SELECT p.oid, n.nspname, p.proname, out.name, out.scalar,
+       CASE WHEN t.typtype = 'd' AND tn.nspname = '{SCHEMA}' AND pg_catalog.starts_with(t.typname, '{DOMAIN_PREFIX}')
+            THEN pg_catalog.substr(t.typname, pg_catalog.length('{DOMAIN_PREFIX}') + 1) END AS sealed,
+       carriers.oid IS NOT NULL AS carries
+FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+LEFT JOIN pg_catalog.pg_class c ON c.reltype = p.prorettype
+CROSS JOIN LATERAL (
+    SELECT arg.place, arg.name, arg.type, false AS scalar
+    FROM ROWS FROM (
+        pg_catalog.unnest(p.proallargtypes), pg_catalog.unnest(p.proargmodes), pg_catalog.unnest(p.proargnames)
+    ) WITH ORDINALITY AS arg (type, mode, name, place)
+    WHERE arg.mode IN ('o', 'b', 't')
+  UNION ALL
+    SELECT a.attnum, a.attname, a.atttypid, false
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+      AND (p.proargmodes IS NULL OR NOT p.proargmodes && ARRAY['o', 'b', 't']::"char"[])
+  UNION ALL
+    SELECT 1, p.proname, p.prorettype, true
+    WHERE c.oid IS NULL AND (p.proargmodes IS NULL OR NOT p.proargmodes && ARRAY['o', 'b', 't']::"char"[])
+) AS out (place, name, type, scalar)
+LEFT JOIN pg_catalog.pg_type t ON t.oid = out.type
+LEFT JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
+LEFT JOIN carriers ON carriers.oid = out.type
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', '{SCHEMA}')
+  AND (p.prorettype IN (SELECT oid FROM carriers)
+       OR EXISTS (SELECT FROM pg_catalog.unnest(p.proallargtypes) AS arg (type)
+                  WHERE arg.type IN (SELECT oid FROM carriers)))
+ORDER BY p.oid, out.place
+"""
+)
+
 HEADER: Final = (
     "SELECT pg_catalog.current_database() AS name,"
     " pg_catalog.current_setting('server_version_num')::int4 AS version"
@@ -87,6 +126,7 @@ DOCUMENT: Final = f"""
 SELECT pg_catalog.convert_to(pg_catalog.json_build_object(
   'header', (SELECT pg_catalog.row_to_json(h) FROM ({HEADER}) h),
   'relations', (SELECT pg_catalog.json_agg(r) FROM ({RELATIONS}) r),
+  'functions', (SELECT pg_catalog.json_agg(f) FROM ({FUNCTIONS}) f),
   'dependencies', (SELECT pg_catalog.json_agg(d) FROM ({DEPENDENCIES}) d)
 )::text, 'UTF8')
 """
@@ -103,6 +143,7 @@ def read_document(document: bytes, declared: Mapping[str, SealedColumn]) -> Cata
         found["relations"] or (),
         found["dependencies"] or (),
         declared,
+        found["functions"] or (),
     )
 
 
@@ -112,6 +153,7 @@ def picture(
     rows: Iterable[Mapping[str, Any]],
     edges: Iterable[Mapping[str, Any]],
     declared: Mapping[str, SealedColumn],
+    functions: Iterable[Mapping[str, Any]] = (),
 ) -> Catalog:
     relations = tuple(_relation(list(group)) for _, group in groupby(rows, lambda r: r["oid"]))
     known = {relation.oid for relation in relations}
@@ -128,7 +170,26 @@ def picture(
             )
             if edge.dependent in known and edge.referenced in known
         ),
+        functions=tuple(
+            _function(list(group)) for _, group in groupby(functions, lambda r: r["oid"])
+        ),
     )
+
+
+def _function(rows: list[Mapping[str, Any]]) -> Function:
+    first = rows[0]
+    return Function(
+        schema=first["nspname"],
+        name=first["proname"],
+        outputs=tuple(
+            Output(r["name"] or "", _sealed_type(r["sealed"]), r["carries"]) for r in rows
+        ),
+        scalar=first["scalar"],
+    )
+
+
+def _sealed_type(name: str | None) -> str | None:
+    return name if name in SEALABLE_TYPES else None
 
 
 def _relation(rows: list[Mapping[str, Any]]) -> Relation:
@@ -144,7 +205,7 @@ def _relation(rows: list[Mapping[str, Any]]) -> Relation:
                 name=row["attname"],
                 type_oid=int(row["atttypid"]),
                 type_modifier=row["atttypmod"],
-                sealed=row["sealed"] if row["sealed"] in SEALABLE_TYPES else None,
+                sealed=_sealed_type(row["sealed"]),
                 carries_sealed=row["carries"],
                 generated=bool(row["generated"]),
             )

@@ -177,6 +177,7 @@ def _compile_key(
     counted: tuple[str, UseName] = (key.column, "clear" if mask is None else "masked")
     column_label = key.column
     version = (key.column, key.version)
+    untyped = column.logical is None
 
     def release(value: bytes, tally: Tally) -> bytes | None:
         try:
@@ -185,6 +186,8 @@ def _compile_key(
             raise BadCell(column, value, key, "the stored value failed authentication") from None
         tally.cells[counted] += 1
         tally.versions.add(version)
+        if untyped:
+            tally.untyped.add(counted)
         tally.cell_ids[column_label].append(cell_id(value))
         if mask is not None and plaintext is not None:
             plaintext = mask(plaintext)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from keystore import Keyset
 from policy import Access, Decision, Outcome, Policy, compile_mask, decide
-from proxy.catalog import Catalog
-from proxy.cells import LogicalType, Settings
+from proxy.catalog import SCHEMA, SEALABLE_TYPES, Catalog, domain_name, label
+from proxy.cells import LogicalType, Settings, logical_type
 from proxy.shape import Shape
 from proxy.sql.plan import Refusal, StatementPlan, Touch
 from proxy.sql.planner import Planner
@@ -22,6 +22,7 @@ Outputs = tuple[str | None, ...] | None
 ShapeKey = tuple[bytes, Outputs, tuple[tuple[int, str], ...]]
 Mask = Callable[[bytes], bytes | None]
 
+_DOMAINS = {label(SCHEMA, domain_name(name)): logical_type(name) for name in SEALABLE_TYPES}
 _REMEMBERED = 4096
 _SHAPES_BYTES = 4 << 20
 """RowDescriptions that are remembered, by their size on the wire; in memory each takes about ten times that."""
@@ -60,17 +61,17 @@ class Snapshot:
         self._shapes_bytes[0] += size
 
     def type_of(self, column: str) -> LogicalType | None:
-        """The logical type of a declared column, None for one that is not declared any more."""
+        """The logical type of a declared column, or of a domain's values; None for one that is not declared any more."""
         sealed = self.catalog.sealed.get(column)
-        return sealed.type if sealed is not None else None
+        return sealed.type if sealed is not None else _DOMAINS.get(column)
 
 
 def _masks(policy: Policy, catalog: Catalog) -> dict[str, Mask]:
     masks: dict[str, Mask] = {}
-    for label, rule in policy.columns.items():
-        if rule.mask is not None and label in catalog.sealed:
-            logical = catalog.sealed[label].type
-            masks[label] = compile_mask(rule.mask, rule.type, _constant_parser(logical))
+    for column, rule in policy.columns.items():
+        if rule.mask is not None and column in catalog.sealed:
+            logical = catalog.sealed[column].type
+            masks[column] = compile_mask(rule.mask, rule.type, _constant_parser(logical))
     return masks
 
 

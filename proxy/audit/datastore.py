@@ -174,6 +174,8 @@ def _used(use: ColumnUse) -> dict[str, Any]:
     }
     if use.key_versions:
         fields["key_versions"] = list(use.key_versions)
+    if use.shown_as:
+        fields["shown_as"] = use.shown_as
     return fields
 
 

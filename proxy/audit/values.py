@@ -43,6 +43,8 @@ class ColumnUse:
     cells: int
     rule: str
     key_versions: tuple[int, ...] = ()
+    shown_as: str = ""
+    """The type the client saw where nothing told the column's own: `bytea`."""
 
 
 @dataclass(frozen=True, slots=True)

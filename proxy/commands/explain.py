@@ -190,9 +190,14 @@ def _outputs(
     if plan.outputs is None:
         return None
     return tuple(
-        None if label is None else (label, authority.decide(label, Access.READ).outcome.value)
-        for label in plan.outputs
+        None if label is None else (label, _outcome(authority, label)) for label in plan.outputs
     )
+
+
+def _outcome(authority: Authority, label: str) -> str:
+    if label not in authority.snapshot.policy.columns:
+        return "decided by each value's own column"
+    return authority.decide(label, Access.READ).outcome.value
 
 
 def _shown(piece: Piece, stripped: Stripped) -> str:

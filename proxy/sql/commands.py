@@ -84,6 +84,9 @@ _CATALOG_OBJECTS: Final = frozenset(
         "foreign",
         "rule",
         "owned",
+        "function",
+        "procedure",
+        "routine",
     }
 )
 

@@ -12,13 +12,12 @@ to compare, sort or deduplicate them, the statement is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from sqlglot import exp
 
 from proxy.sql import assignment, expressions, functions, ordering, refusals, sources, writes
-from proxy.sql.columns import listed
+from proxy.sql.columns import listed, type_of, with_modifier, without_modifier
 from proxy.sql.draft import Draft
 from proxy.sql.parse import position
 from proxy.sql.scope import Cell, Field, Scope, SealedRef, Shape, Targets
@@ -310,18 +309,9 @@ def _side_by_side(draft: Draft, one: Field, other: Field) -> Field:
             assignment.beside(draft, side, ref)
         elif side.sealed is None or side.sealed.label != ref.label:
             raise refusals.mixed(ref.label)
-    return Field(one.name, _shown_as(one.sealed or ref, other.sealed or ref))
-
-
-def _shown_as(one: SealedRef, other: SealedRef) -> SealedRef:
-    """UNION of character types that differ is text."""
-    if one.shown == other.shown:
-        return one
-    return (
-        replace(one, shown="text")
-        if "text" in (one.shown, other.shown, one.type)
-        else replace(one, shown=one.shown or other.shown)
-    )
+    if one.sealed is None or other.sealed is None or type_of(one.sealed) != type_of(other.sealed):
+        return Field(one.name, without_modifier(one.sealed or ref))
+    return Field(one.name, with_modifier(ref))
 
 
 def _values(draft: Draft, parent: Scope | None, node: exp.Values, targets: Targets | None) -> Shape:

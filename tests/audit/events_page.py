@@ -36,6 +36,7 @@ FIELDS = {
     "key_count": "data keys in the key set",
     "keys_fingerprint": "names the key set; holds no key material",
     "lost": "events that are not in the log",
+    "shown_as": "in `columns`: the type the client saw, where neither the server nor the catalog told the column's own",
     "name": "in `columns`: `schema.table.column`",
     "offset": "where in the file the torn line begins, bytes",
     "outcome": "in `columns`: `clear`, `masked`, `withheld`, `written`, `compared`",

@@ -84,6 +84,14 @@ COMPARE = replace(
     cell_ids=(),
     execution="ses-4f1c22-10",
 )
+UNTYPED = replace(
+    READ,
+    columns=(ColumnUse("public.customers.email", "clear", 1, "roles.support.clear", (1,), "bytea"),),
+    statement="SELECT raw_mail_of($1)",
+    rows=1,
+    cell_ids=READ.cell_ids[:1],
+    execution="ses-4f1c22-12",
+)
 REFUSED = Refused(
     table="public.customers",
     attempts=(
@@ -140,6 +148,7 @@ def examples() -> dict[str, Event]:
         "Session opened": session_opened(SUPPORT),
         "Session passed through": session_opened(SUPPORT, "replication"),
         "Sealed columns read": executed(SUPPORT, READ),
+        "Read through a function that returns bytea": executed(SUPPORT, UNTYPED),
         "Sealed columns written": executed(SHOP, WRITE),
         "Sealed columns compared": executed(SHOP, COMPARE),
         "Statement failed by the server": executed(SHOP, FAILED),

@@ -2,6 +2,7 @@
 
 `customers` has sealed columns, two of them without equality. `partners` has one under another key.
 `history` and `customer_view` have attributes with sealgate's domains that are not declared.
+`find_customers()`, `email_of()` and `emails()` return sealed values, `either()` in one of its two forms.
 `archive.customers` is a plain table of the same name. `"Odd Table"` needs its quotes.
 """
 
@@ -9,7 +10,16 @@ from __future__ import annotations
 
 import re
 
-from proxy.catalog import Attribute, Catalog, Dependency, Relation, SealedColumn, label
+from proxy.catalog import (
+    Attribute,
+    Catalog,
+    Dependency,
+    Function,
+    Output,
+    Relation,
+    SealedColumn,
+    label,
+)
 from proxy.cells import logical_type
 from proxy.sql.plan import Form, Seal
 
@@ -70,6 +80,7 @@ _RELATIONS = tuple(
         (_TABLES | _UNDECLARED).items(), start=16384
     )
 )
+_FOUND = (Output("id"), Output("email", "text", carries_sealed=True))
 _OIDS = {relation.label: relation.oid for relation in _RELATIONS}
 
 CATALOG = Catalog(
@@ -80,6 +91,15 @@ CATALOG = Catalog(
     (
         Dependency(_OIDS["public.customer_view"], _OIDS["public.customers"]),
         Dependency(_OIDS["public.name_view"], _OIDS["public.customers"]),
+    ),
+    (
+        Function("public", "find_customers", _FOUND, scalar=False),
+        Function(
+            "public", "email_of", (Output("email_of", "text", carries_sealed=True),), scalar=True
+        ),
+        Function("public", "either", _FOUND, scalar=False),
+        Function("archive", "either", _FOUND[:1], scalar=False),
+        Function("public", "emails", (Output("emails", None, carries_sealed=True),), scalar=True),
     ),
 )
 PATH = ("public",)
