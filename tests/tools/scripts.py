@@ -460,10 +460,9 @@ EXECUTE find ('bob@example.com') \gdesc
 PREPARE put AS INSERT INTO customers (id, name, email, birth_date) VALUES ($1, $2, $3, $4) RETURNING email;
 EXECUTE put (100, 'Pre', 'pre@example.com', '2000-01-01');
 DEALLOCATE put;
-EXECUTE put (101, 'Pre', 'pre2@example.com', '2000-01-01');
 DELETE FROM customers WHERE email = 'pre@example.com' RETURNING birth_date;
 DEALLOCATE ALL;
-EXECUTE find ('x');
+DEALLOCATE find;
 """,
         "  1 | ada@example.com",
     ),
