@@ -26,6 +26,8 @@ from proxy.sql.columns import (
     sealed_column,
     shown_as,
     take_off,
+    with_modifier,
+    without_modifier,
 )
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Kind
@@ -243,7 +245,16 @@ def carried(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
         sealable(draft, scope, inner, ref, direct=False)
         if len(draft.marks) + len(draft.parameters) > before:
             draft.touch(ref, Access.COMPARE)
-    return ref
+        plain = _is_plain(draft, scope, inner)
+        return with_modifier(ref) if plain else without_modifier(ref)
+    return with_modifier(ref) if ref is not None and isinstance(inner, exp.Subquery) else ref
+
+
+def _is_plain(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+    """Nothing but columns, so that the result has the modifier that they have (exprTypmod)."""
+    if isinstance(node, exp.Case) and not node.args.get("default"):
+        return False
+    return all(sealed_column(draft, scope, branch) for branch in _branches(draft, node))
 
 
 def beside(draft: Draft, field: Field, ref: SealedRef) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from proxy.cells import TypeSpecError, logical_type
+from proxy.cells import TypeSpecError, logical_type, sql_name
 from proxy.sql import refusals
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Kind
@@ -152,6 +152,28 @@ def shown_as(ref: SealedRef, name: str) -> SealedRef | None:
     own = ref.column.type if ref.column is not None else None
     is_own = own is not None and (own.name, own.modifier) == (given.name, -1)
     return replace(ref, shown=None if is_own else given.name)
+
+
+# The server tells the origin of plain columns only; of others the plan says which type they have.
+
+
+def type_of(ref: SealedRef) -> str | None:
+    """The type that a client sees, with its modifier."""
+    if ref.shown is not None or ref.column is None:
+        return ref.shown or ref.type
+    return sql_name(ref.column.type)
+
+
+def with_modifier(ref: SealedRef) -> SealedRef:
+    """A result of this type, whose origin the server does not tell."""
+    shown = type_of(ref)
+    return replace(ref, shown=shown if shown is not None and "(" in shown else ref.shown)
+
+
+def without_modifier(ref: SealedRef) -> SealedRef:
+    """A result of several types of one kind: the first of them, of any length."""
+    shown = type_of(ref)
+    return replace(ref, shown=logical_type(shown).name) if shown is not None else ref
 
 
 def listed(draft: Draft, scope: Scope, node: exp.Expr) -> tuple[Cell, ...]:

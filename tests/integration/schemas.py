@@ -1,6 +1,6 @@
 """One shop in two schemas of a database, plain and sealed: the same text runs in both.
 
-`Schemas.compare` sends a statement to the server itself with search_path = plain, and through the
+`Schemas.run` sends a statement to the server itself with search_path = plain, and through the
 proxy with search_path = sealed, in the simple protocol or the extended one, with results in text or
 binary. What a client gets has to be the same, and so have the tables afterwards. Each statement runs
 in a transaction that is rolled back.
@@ -8,7 +8,7 @@ in a transaction that is rolled back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -93,27 +93,49 @@ class Schemas:
         self.plain.close()
         self.sealed.close()
 
-    def compare(
-        self, sql: str, values: Sequence[bytes | None] = (), *, way: str, after: str = _AFTER
-    ) -> Answer:
-        """The answer both give. With parameters the simple way is not there to try."""
+    def run(
+        self, sql: str, values: Sequence[bytes | None] | None = None, *, way: str
+    ) -> tuple[Outcome, Outcome]:
+        """(of the plain schema, of the sealed one)"""
         statement = Statement(sql)
-        if way != "simple" or values:
-            statement = Statement(sql, tuple(values), result=int(way == "binary"))
-        expected, got = (
-            _rolled_back(client, statement, after) for client in (self.plain, self.sealed)
-        )
-        assert got == expected, sql
-        return expected[0]
+        if values is not None or way != "simple":
+            statement = Statement(sql, tuple(values or ()), result=int(way == "binary"))
+        return _rolled_back(self.plain, statement), _rolled_back(self.sealed, statement)
+
+    def check(
+        self, statements: Iterable[str | tuple[str, tuple[bytes | None, ...]]], *, way: str
+    ) -> None:
+        """All of them have the same outcome in both schemas."""
+        differences = []
+        for given in statements:
+            sql, values = (given, None) if isinstance(given, str) else given
+            expected, got = self.run(sql, values, way=way)
+            if expected != got:
+                differences.append(f"{sql}\n  plain:  {expected}\n  sealed: {got}")
+        assert not differences, "\n".join(differences)
 
 
-def _rolled_back(client: Client, statement: Statement, after: str) -> tuple[Answer, Answer | None]:
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a client gets, and what is in the customers' table then."""
+
+    answer: Answer
+    after: Answer | None = None
+
+    def __str__(self) -> str:
+        columns = [(c.name, c.type, c.modifier) for c in self.answer.columns]
+        after = self.after.rows if self.after is not None else None
+        return f"{self.answer} {columns} {after}"
+
+
+def _rolled_back(client: Client, statement: Statement) -> Outcome:
     client.must("BEGIN")
     try:
         answer = client.run(statement, "")
         if answer.sqlstate is not None:
-            return answer, None
-        return replace(answer, rows=_in_some_order(answer)), client.run(Statement(after), "")
+            return Outcome(answer)
+        shown = replace(answer, rows=_in_some_order(answer))
+        return Outcome(shown, client.run(Statement(_AFTER), ""))
     finally:
         client.must("ROLLBACK")
 
