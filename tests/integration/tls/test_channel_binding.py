@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
-import socket
 import ssl
 import struct
-import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -179,7 +178,7 @@ def test_secrets_are_in_no_log(server: TlsPostgres, server_shop: TlsShop, papers
 
 
 class Middle:
-    """Accepts one TLS connection after another, reads along, and passes everything on over TLS."""
+    """Ends TLS with a certificate of his own, reads along, and passes everything on over TLS."""
 
     def __init__(self, certificates: Certificates, port: int) -> None:
         self._shown = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -188,83 +187,78 @@ class Middle:
         self._blind.check_hostname = False
         self._blind.verify_mode = ssl.CERT_NONE
         self._target = port
-        self._listening = socket.create_server((HOST, 0))
-        self.port: int = self._listening.getsockname()[1]
         self.read = b""
-        threading.Thread(target=self._accept, daemon=True).start()
 
-    def close(self) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
+    async def start(self) -> asyncio.Server:
+        return await asyncio.start_server(self._between, HOST, 0)
 
-    def _accept(self) -> None:
+    async def _between(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        target, onward = await asyncio.open_connection(HOST, self._target)
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readexactly(8)
+            writer.write(b"S")
+            await writer.start_tls(self._shown)
+            onward.write(SSL_REQUEST)
+            assert await target.readexactly(1) == b"S"
+            await onward.start_tls(self._blind, server_hostname=HOST)
+            await asyncio.gather(self._pump(reader, onward), self._pump(target, writer))
+        onward.close()
+        writer.close()
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            while True:
-                victim, _ = self._listening.accept()
-                with contextlib.suppress(OSError):
-                    self._between(victim)
-
-    def _between(self, victim: socket.socket) -> None:
-        assert victim.recv(8, socket.MSG_WAITALL) == SSL_REQUEST
-        victim.sendall(b"S")
-        one = self._shown.wrap_socket(victim, server_side=True)
-        target = socket.create_connection((HOST, self._target))
-        target.sendall(SSL_REQUEST)
-        assert target.recv(1) == b"S"
-        other = self._blind.wrap_socket(target)
-        threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
-        threading.Thread(target=self._pump, args=(other, one), daemon=True).start()
-
-    def _pump(self, source: ssl.SSLSocket, sink: ssl.SSLSocket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
+            while data := await source.read(65536):
                 self.read += data
-                sink.sendall(data)
-        for end in (source, sink):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+                sink.write(data)
+        sink.close()
 
 
-@contextlib.contextmanager
-def in_the_middle(papers: Papers, port: int) -> Iterator[Middle]:
+@contextlib.asynccontextmanager
+async def in_the_middle(papers: Papers, port: int) -> AsyncIterator[tuple[Middle, int]]:
     middle = Middle(papers.strangers.issue(HOST, HOST, file="middle"), port)
+    server = await middle.start()
     try:
-        yield middle
+        yield middle, server.sockets[0].getsockname()[1]
     finally:
-        middle.close()
+        server.close()
+
+
+async def attempt(url: str) -> None:
+    """Log in from a thread: the man in the middle needs the loop."""
+    await asyncio.to_thread(lambda: psycopg.connect(url).close())
 
 
 @pytest.mark.parametrize("how", ["shared", "terminate"])
-def test_a_man_between_client_and_proxy_is_found(
+async def test_a_man_between_client_and_proxy_is_found(
     server_shop: TlsShop, papers: Papers, how: str
 ) -> None:
     """The client verifies no certificate, and still nobody logs in through him; without binding he gets through."""
     legs(server_shop, papers, how)
-    with in_the_middle(papers, server_shop.port) as middle:
+    async with in_the_middle(papers, server_shop.port) as (middle, port):
         url = server_shop.url(sslmode="require", channel_binding="{}")
-        url = url.replace(f":{server_shop.port}/", f":{middle.port}/")
+        url = url.replace(f":{server_shop.port}/", f":{port}/")
         with pytest.raises(psycopg.OperationalError, match="channel binding check failed"):
-            psycopg.connect(url.format("require"))
-        psycopg.connect(url.format("disable")).close()
+            await attempt(url.format("require"))
+        await attempt(url.format("disable"))
         assert b"scram_login" in middle.read
 
 
 @pytest.mark.parametrize("how", ["relay", "terminate"])
-def test_a_man_between_proxy_and_server_is_found(
+async def test_a_man_between_proxy_and_server_is_found(
     server: TlsPostgres, server_shop: TlsShop, papers: Papers, how: str
 ) -> None:
     """With tls = "require" the proxy verifies no certificate; the terminated exchange finds him, a relayed one cannot."""
-    with in_the_middle(papers, server.port) as middle:
+    async with in_the_middle(papers, server.port) as (middle, port):
         upstream = 'tls = "require"\n' + ('scram = "terminate"\n' if how == "terminate" else "")
-        server_shop.upstream_port = middle.port
+        server_shop.upstream_port = port
         server_shop.use("", upstream)
         url = server_shop.url(sslmode="disable")
         try:
             if how == "relay":
-                psycopg.connect(url).close()
+                await attempt(url)
                 assert b"scram_login" in middle.read
                 return
             with pytest.raises(psycopg.OperationalError, match="channel binding check failed"):
-                psycopg.connect(url)
+                await attempt(url)
         finally:
             server_shop.upstream_port = 0
