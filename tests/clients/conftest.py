@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
+from tests.clients.migrating import NOTHING_SEALED
 from tests.clients.twins import CONFIGURATION, SCHEMA, Twins
 from tests.conftest import Database
 from tests.integration.shop import Shop
@@ -37,3 +38,18 @@ def twins(
     shop.stop()
     for database in (sealed, plain):
         database.postgres.drop_database(database.name)
+
+
+@pytest.fixture
+def site(
+    make_database: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    """An empty database behind a proxy that protects nothing yet."""
+    database = make_database()
+    database.psql(OWNER)
+    shop = Shop(database, tmp_path_factory.mktemp("migrations"), columns=NOTHING_SEALED)
+    shop.prepare()
+    shop.serve()
+    yield shop
+    shop.stop()
+    database.postgres.drop_database(database.name)

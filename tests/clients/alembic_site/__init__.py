@@ -1,0 +1,1 @@
+"""An Alembic environment whose migrations run through the proxy."""
