@@ -2,7 +2,7 @@
 
 A client is a program that walks one driver, in one of its modes, through a shop's statements. It prints a line of
 JSON for each step: {"step": ..., "ok": ..., "detail": ...}. The same programs pass on a database where nothing is
-sealed (but for the step that expects a refusal): what fails here fails because of the proxy.
+sealed (but for the steps that expect a refusal or a mask): what fails here fails because of the proxy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CACHE = HERE / ".cache"
 
 SHARED = (
     "insert", "read", "lookup", "upsert", "copy in", "copy out", "paginate", "transaction", "savepoint",
-    "error in a transaction", "cancel", "notifications", "values", "delete",
+    "error in a transaction", "cancel", "notifications", "values", "roles", "delete",
 )  # fmt: skip
 NODE = (*SHARED, "bulk load", "cursor", "stream", "pool", "many at once")
 STEPS: Mapping[str, tuple[str, ...]] = {

@@ -19,13 +19,14 @@ import (
 )
 
 var (
-	ctx      = context.Background()
-	base     int
-	mode     string
-	conn     *pgx.Conn
-	megabyte = strings.Repeat("Ω", 262144) + strings.Repeat("x", 524288)
-	unicode  = "Zoë Ελλάδα 😀 \u0001 \\ ' \" $1 ; -- \t\n"
-	born     = time.Date(1985, 12, 10, 0, 0, 0, 0, time.UTC)
+	ctx       = context.Background()
+	base      int
+	mode      string
+	conn      *pgx.Conn
+	megabyte  = strings.Repeat("Ω", 262144) + strings.Repeat("x", 524288)
+	unicode   = "Zoë Ελλάδα 😀 \u0001 \\ ' \" $1 ; -- \t\n"
+	nilString *string
+	born      = time.Date(1985, 12, 10, 0, 0, 0, 0, time.UTC)
 )
 
 type step struct {
@@ -368,6 +369,19 @@ var steps = []step{
 		equal(text("SELECT ssn FROM customers WHERE id = $1", base+63), "NULL")
 		equal(ids("SELECT id FROM customers WHERE email = $1", "0"+unicode[:40]), []int{60})
 		equal(exec("DELETE FROM customers WHERE id >= $1 AND id < $2", base+60, base+70), 4)
+	}},
+	{"roles", func() {
+		support, err := pgx.Connect(ctx, "user=support_login default_query_exec_mode="+mode)
+		check(err)
+		var email string
+		var birth time.Time
+		var ssn, balance *string
+		sql := "SELECT email, ssn, birth_date, balance FROM customers WHERE email = $1"
+		check(support.QueryRow(ctx, sql, mail(1000)).Scan(&email, &ssn, &birth, &balance))
+		equal([]any{email, ssn, birth, balance}, []any{mail(1000), nilString, time.Date(1985, 1, 1, 0, 0, 0, 0, time.UTC), nilString})
+		_, err = support.Exec(ctx, "UPDATE customers SET email = $1 WHERE id = $2", "x", base)
+		equal(sqlstate(err), "42501")
+		check(support.Close(ctx))
 	}},
 	{"pool", func() {
 		pool, err := pgxpool.New(ctx, "pool_max_conns=4 default_query_exec_mode="+mode)

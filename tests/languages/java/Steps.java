@@ -24,6 +24,7 @@ public class Steps {
   static String name;
   static boolean simple;
   static Connection connection;
+  static String[] support; // Arguments that log support_login in.
 
   interface Act {
     void run() throws Exception;
@@ -33,6 +34,8 @@ public class Steps {
     base = Integer.parseInt(arguments[0]);
     name = arguments[1];
     connection = connect(arguments);
+    support = Arrays.copyOf(arguments, arguments.length + 1);
+    support[arguments.length] = "user=support_login";
     for (var step : steps().entrySet()) {
       String detail = "";
       try {
@@ -151,6 +154,7 @@ public class Steps {
     steps.put("cancel", Steps::cancel);
     steps.put("notifications", Steps::notifications);
     steps.put("large objects", Steps::largeObjects);
+    steps.put("roles", Steps::roles);
     steps.put("values", Steps::values);
     steps.put("several statements", Steps::severalStatements);
     steps.put("delete", Steps::delete);
@@ -492,6 +496,19 @@ public class Steps {
     }
     objects.delete(oid);
     connection.commit();
+  }
+
+  static void roles() throws Exception {
+    var mine = connection;
+    connection = connect(support);
+    try {
+      var row = query("SELECT email, ssn, birth_date, balance FROM customers WHERE email = ?", mail(1000)).get(0);
+      equal(row, Arrays.asList(mail(1000), null, "1985-01-01", null));
+      equal(sqlstate("UPDATE customers SET email = ? WHERE id = ?", "x", base), "42501");
+    } finally {
+      connection.close();
+      connection = mine;
+    }
   }
 
   static void values() throws Exception {

@@ -191,6 +191,14 @@ await run({
     assert.equal((await query('SELECT id FROM customers WHERE email IS NULL AND id = $1', [base + 62])).rowCount, 1)
     await query('DELETE FROM customers WHERE id >= $1 AND id < $2', [base + 60, base + 70])
   },
+  roles: async () => {
+    const support = new pg.Client({ ...options, user: 'support_login' })
+    await support.connect()
+    const { rows } = await support.query('SELECT email, ssn, birth_date, balance FROM customers WHERE email = $1', [mail(1000)])
+    assert.deepEqual(rows, [{ email: mail(1000), ssn: null, birth_date: '2001-01-01', balance: null }])
+    assert.equal(await sqlstate(support.query('UPDATE customers SET email = $1 WHERE id = $2', ['x', base])), '42501')
+    await support.end()
+  },
   pool: async () => {
     const answers = await Promise.all(
       Array.from({ length: 40 }, (_, i) => pool.query('SELECT id, email FROM customers WHERE email = $1', [mail(1000 + i)])),

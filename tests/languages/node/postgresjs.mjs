@@ -162,6 +162,13 @@ await run({
     assert.equal((await sql`SELECT id FROM customers WHERE email = ${UNICODE}`)[0].id, base + 60)
     await sql`DELETE FROM customers WHERE id >= ${base + 60} AND id < ${base + 70}`
   },
+  roles: async () => {
+    const support = postgres({ ...options, max: 1, user: 'support_login' })
+    const rows = await support`SELECT email, ssn, birth_date, balance FROM customers WHERE email = ${mail(1000)}`
+    assert.deepEqual([...rows], [{ email: mail(1000), ssn: null, birth_date: '2001-01-01', balance: null }])
+    assert.equal(await sqlstate(support`UPDATE customers SET email = ${'x'} WHERE id = ${base}`), '42501')
+    await support.end()
+  },
   pool: async () => {
     const one = (i) => several`SELECT id, email FROM customers WHERE email = ${mail(1000 + i)}`
     const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => one(i)))
