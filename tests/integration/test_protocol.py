@@ -196,19 +196,21 @@ def test_formats_mix_per_parameter_and_per_column(client: WireClient) -> None:
     )
 
 
-def test_sql_execute_cannot_reach_a_statement_with_sealed_parameters(client: WireClient) -> None:
-    """Prepared by the protocol, executed by SQL: the value would be a plain literal in the server's log."""
-    assert kinds(client.query("EXECUTE nothing('x')")) == "EZ"  # the server's own error
+def test_sql_execute_of_a_statement_with_sealed_parameters(client: WireClient) -> None:
+    """Prepared by the protocol, executed by SQL: the value is sealed in the text, or the statement refused."""
+    assert kinds(client.query("EXECUTE nothing('x')")) == "EZ"
     insert = b"INSERT INTO customers (name, ssn) VALUES ('X', $1)"
     client.send(write_parse(Parse(b"s1", insert, ())), SYNC_MESSAGE)
     client.until("Z")
     for sql in (
-        "EXECUTE s1('secret')",
-        "/* x */ explain (costs off) execute s1('secret')",
-        "SELECT 1; EXECUTE s1('x')",
+        "EXECUTE s1(upper('secret'))",
+        "/* x */ explain (costs off) execute s1('secret' || '')",
+        "SELECT 1; EXECUTE s1('x' COLLATE \"C\")",
     ):
         (error,) = [body for kind, body in client.query(sql) if kind == "E"]
         assert sqlstate(error) == "0A000"
+    assert kinds(client.query("EXECUTE s1('secret')")) == "CZ"
+    assert kinds(client.query("/* x */ explain (costs off) execute s1('secret')")) == "TDDCZ"
     assert kinds(client.query("GRANT EXECUTE ON FUNCTION now() TO PUBLIC")) in ("CZ", "NCZ", "EZ")
     assert kinds(client.query("SELECT 'execute s1' /* execute s1 */")) == "TDCZ"
 

@@ -223,8 +223,8 @@ def test_the_functional_index_is_used(shop: Shop, condition: str) -> None:
         "CREATE TABLE copy_of AS SELECT * FROM customers",
         "SELECT * INTO copy_of FROM customers",
         "CREATE MATERIALIZED VIEW mv AS SELECT email FROM customers",
-        "DECLARE c CURSOR FOR SELECT email FROM customers",
-        "PREPARE p AS SELECT email FROM customers",
+        "DECLARE c CURSOR FOR SELECT lower(email) FROM customers",
+        "PREPARE p (point) AS SELECT id FROM customers WHERE email = $1",
         "MERGE INTO customers c USING orders o ON c.id = o.customer WHEN MATCHED THEN UPDATE SET email = 'x'",
     ],
 )

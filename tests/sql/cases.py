@@ -12,7 +12,8 @@ r"""Cases of the planner as text files: input, and what becomes of it.
 `=> forwarded` (touches nothing), `=> unchanged` (touches, but the text is the client's own) and
 `=> refused 0A000 message` stand for themselves. `{email:x}` is the literal x sealed for
 customers.email, `{email(varchar):x}` one with a cast, `{{...}}` an array of terms. `outputs: -` is
-a column that is not sealed, `outputs: ?` a shape that the planner leaves to the server. A blank
+a column that is not sealed, `outputs: ?` a shape that the planner leaves to the server. `prepares:`
+is the name and the declared types that PREPARE gives; what follows it is the statement's. A blank
 line ends a case. `-- path: a, b` (or `unknown`) sets the search_path of the case below it.
 """
 
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxy.sql.named import Prepares
 from proxy.sql.plan import Action, StatementPlan
 from proxy.sql.planner import Planner
 from proxy.sql.rewrite import render
@@ -84,6 +86,15 @@ def _described(statement: StatementPlan, alone: str | None, literals: tuple[str,
         assert not statement.parameters
         return f"forwarded {text}" if alone is None else "forwarded"
     lines = ["unchanged" if text == alone else text]
+    made = statement.named
+    if isinstance(made, Prepares):
+        lines += [f"prepares: {made.name} {made.declared}", *_told(made.statement)]
+        return "\n".join(lines)
+    return "\n".join([*lines, *_told(statement)])
+
+
+def _told(statement: StatementPlan) -> list[str]:
+    lines = []
     if statement.touches:
         touches = (f"{t.access.value} {shop.short(t.column)}" for t in statement.touches)
         lines.append(f"touches: {', '.join(touches)}")
@@ -99,4 +110,4 @@ def _described(statement: StatementPlan, alone: str | None, literals: tuple[str,
             for n, s in sorted(statement.parameters.items())
         )
         lines.append("parameters: " + ", ".join(parameters))
-    return "\n".join(lines)
+    return lines
