@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from sqlglot import exp
 
@@ -238,6 +239,8 @@ def carried(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
     inner = unbracketed(node)
     if ref is None:
         expressions.walk(draft, scope, node)
+    elif isinstance(inner, exp.Window):
+        return _windowed(draft, scope, inner, ref)
     elif isinstance(inner, (exp.Case, exp.Anonymous)):
         _check_unmixed(draft, scope, inner, ref)
         # Values next to the column's own are sealed by its keys, which is as good as comparing.
@@ -248,6 +251,25 @@ def carried(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
         plain = _is_plain(draft, scope, inner)
         return with_modifier(ref) if plain else without_modifier(ref)
     return with_modifier(ref) if ref is not None and isinstance(inner, exp.Subquery) else ref
+
+
+# Window functions that give the value of their first argument in another row of the partition.
+_IN_WINDOW: Final = frozenset({"first_value", "lag", "last_value", "lead", "nth_value"})
+
+
+def _windowed(draft: Draft, scope: Scope, node: exp.Window, ref: SealedRef) -> SealedRef:
+    """`lag(email, 1, 'none') OVER (...)`"""
+    call = node.this
+    expressions.function(draft, scope, call)
+    _, *others = call.expressions
+    expressions.walk_all(draft, scope, others[:1], f"as an argument of {call.name}()")
+    for default in others[1:]:
+        sealable(draft, scope, default, ref, direct=False)
+        draft.touch(ref, Access.COMPARE)
+    if isinstance(node.args.get("alias"), exp.Identifier):
+        draft.name(node.args["alias"])
+    expressions.window_definition(draft, scope, node)
+    return without_modifier(ref)
 
 
 def _is_plain(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
@@ -356,5 +378,9 @@ def _carrier(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
     node = unbracketed(node)
     if isinstance(node, exp.Subquery):
         return resolve.use_cells(draft, resolve.query(draft, scope, node)).sealed
+    if isinstance(node, exp.Window):
+        call = node.this
+        windowed = isinstance(call, exp.Anonymous) and call.name in _IN_WINDOW and call.expressions
+        return sealed_column(draft, scope, call.expressions[0]) if windowed else None
     found = (_carrier(draft, scope, branch) for branch in _branches(draft, node))
     return next((ref for ref in found if ref is not None), None)

@@ -12,7 +12,7 @@ from proxy.sql import refusals
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Kind
 from proxy.sql.parse import position
-from proxy.sql.scope import PLAIN, Cell, Field, Scope, SealedRef
+from proxy.sql.scope import PLAIN, Cell, Field, RowSource, Scope, SealedRef
 from proxy.sql.tree import text_at, unbracketed
 from proxy.sql.values import RESERVED, TypeName, word
 
@@ -152,6 +152,23 @@ def shown_as(ref: SealedRef, name: str) -> SealedRef | None:
     own = ref.column.type if ref.column is not None else None
     is_own = own is not None and (own.name, own.modifier) == (given.name, -1)
     return replace(ref, shown=None if is_own else given.name)
+
+
+def sealed_row(draft: Draft, scope: Scope, node: exp.Expr) -> RowSource | None:
+    """A row source with sealed columns that is referred to as a whole: `c`, `c.*`."""
+    inner = unbracketed(node)
+    if not isinstance(inner, exp.Column) or inner.args.get("catalog") is not None:
+        return None
+    if isinstance(inner.this, exp.Star):
+        source = scope.source(_part(draft, inner, "db"), draft.name(inner.args["table"]))
+    elif inner.args.get("table") is not None or draft.name(inner.this) in RESERVED:
+        return None
+    else:
+        found = scope.row(draft.name(inner.this))
+        if found is None:
+            return None
+        source = found
+    return source if source.shape.sealed is not None else None
 
 
 # The server tells the origin of plain columns only; of others the plan says which type they have.

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from policy import Access
 from proxy.sql import assignment, expressions, refusals, subqueries
-from proxy.sql.columns import bare, column_span, column_tokens, listed, sealed_column
+from proxy.sql.columns import bare, column_span, column_tokens, listed, sealed_column, sealed_row
 from proxy.sql.draft import Draft
 from proxy.sql.plan import Form, Use
 from proxy.sql.scope import Scope, SealedRef
@@ -260,6 +260,12 @@ def is_null(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
         value = locate(draft.tokens, found)
         if value is not None:
             draft.presence(value)
+        return True
+    row_source = sealed_row(draft, scope, node.this) if null else None
+    if row_source is not None:
+        for field in row_source.shape.fields:
+            if field.sealed is not None:
+                draft.touch(field.sealed, Access.PRESENCE)
         return True
     ref = sealed_column(draft, scope, node.this)
     if ref is None:

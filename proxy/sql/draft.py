@@ -16,7 +16,7 @@ from typing import Final
 from sqlglot import exp
 
 from policy import Access
-from proxy.catalog import Catalog, Relation, label
+from proxy.catalog import Catalog, Relation, SealedColumn, label
 from proxy.sql import refusals
 from proxy.sql.lexer import Kind, Token
 from proxy.sql.parse import position
@@ -126,11 +126,32 @@ class Draft:
     def _sealed(self, relation: Relation, index: int) -> SealedRef | None:
         attribute = relation.attributes[index]
         full = label(relation.schema, relation.name, attribute.name)
-        declared = self.catalog.sealed.get(full)
-        if declared is None and not attribute.sealed and not attribute.carries_sealed:
+        declared = self.catalog.sealed.get(full) or self._inherited(relation, attribute.name)
+        if declared is not None:
+            return SealedRef(declared.label, declared.table, declared, declared.type.name)
+        if not attribute.sealed and not attribute.carries_sealed:
             return None
-        logical = declared.type.name if declared is not None else attribute.sealed
-        return SealedRef(full, relation.label, declared, logical)
+        return SealedRef(full, relation.label, None, attribute.sealed)
+
+    def _inherited(self, relation: Relation, name: str) -> SealedColumn | None:
+        """The column that a parent declares: its values and those of its children are one set, and
+        a row of a partitioned table is its partition's. None too if parents differ about it."""
+        found: dict[str, SealedColumn] = {}
+        pending, seen = [relation.oid], {relation.oid}
+        while pending:
+            child = pending.pop()
+            for edge in self.catalog.dependencies:
+                parent = edge.referenced
+                if edge.inheritance and edge.dependent == child and parent not in seen:
+                    seen.add(parent)
+                    pending.append(parent)
+        for parent_relation in self.catalog.relations if len(seen) > 1 else ():
+            if parent_relation.oid in seen:
+                full = label(parent_relation.schema, parent_relation.name, name)
+                column = self.catalog.sealed.get(full)
+                if column is not None:
+                    found[full] = column
+        return next(iter(found.values())) if len(found) == 1 else None
 
     # What happens to sealed columns.
 

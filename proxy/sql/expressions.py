@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from policy import Access
 from proxy.sql import comparisons, refusals, resolve
-from proxy.sql.columns import column, sealed_column
+from proxy.sql.columns import column, sealed_column, sealed_row
 from proxy.sql.draft import Draft
 from proxy.sql.parse import position
 from proxy.sql.scope import Scope
@@ -115,6 +115,8 @@ def function(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
         walk_all(draft, scope, node.expressions, "in NULLIF")
         return True
     if name == "count" and len(node.expressions) == 1:
+        if sealed_row(draft, scope, node.expressions[0]) is not None:
+            return True  # A row as such is never NULL, whatever is in it.
         ref = sealed_column(draft, scope, node.expressions[0])
         # count(DISTINCT ROW?) and the like are no bare columns in the tree.
         if ref is not None:
@@ -158,6 +160,11 @@ def _window(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
             draft.name(name)
     if isinstance(node.this, exp.Expr) and not isinstance(node.this, exp.Identifier):
         walk(draft, scope, node.this)
+    return window_definition(draft, scope, node)
+
+
+def window_definition(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+    """What stands behind OVER."""
     for key, argument in node.args.items():
         if key not in ("this", "alias"):
             parts = argument if isinstance(argument, list) else [argument]

@@ -165,6 +165,13 @@ class Scope:
             raise refusals.unknown_column()
         return PLAIN
 
+    def row(self, name: str) -> RowSource | None:
+        """The row source whose whole row `name` means for certain."""
+        for level in self.levels():
+            if level.open or any(f.name in (name, None) for f in level.visible):
+                return None
+        return self._source(name, None)
+
     def qualified(self, schema: str | None, qualifier: str, name: str) -> Field:
         """What `[schema.]qualifier.name` means."""
         source = self.source(schema, qualifier)
