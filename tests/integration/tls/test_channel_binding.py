@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncpg
 import psycopg
 import pytest
+from cryptography.hazmat.primitives import hashes
 
 from tests.integration.certificates import Certificates
 from tests.integration.tls.conftest import HOST, LOGINS, PASSWORD, Papers, TlsShop, pem
@@ -94,6 +95,31 @@ async def test_asyncpg_does_not_bind(
     connection = await asyncpg.connect(server_shop.url(), ssl=context, direct_tls=direct_tls)
     assert await connection.fetchval("SELECT current_user") == "scram_login"
     await connection.close()
+
+
+@pytest.mark.parametrize("algorithm", [hashes.SHA384(), hashes.SHA512()])
+def test_certificates_signed_with_other_hashes(
+    server: TlsPostgres, server_shop: TlsShop, papers: Papers, algorithm: hashes.HashAlgorithm
+) -> None:
+    """libpq and PostgreSQL hash the certificate as we do: both legs are bound."""
+    proxy, behind = (
+        papers.servers.issue(HOST, HOST, file=f"{algorithm.name}-{name}", hashed=algorithm)
+        for name in ("proxy", "server")
+    )
+    server.secure(behind)
+    try:
+        upstream = f'tls = "verify-full"\ntls_ca = "{papers.servers.ca}"\nscram = "terminate"\n'
+        server_shop.use(pem(proxy), upstream)
+        psycopg.connect(server_shop.url(sslmode="require", channel_binding="require")).close()
+    finally:
+        server.secure(papers.server)
+
+
+def test_check_has_nothing_against_the_function(server_shop: TlsShop) -> None:
+    """It belongs to the schema sealgate, which `apply` owns."""
+    assert "scram_secret" not in server_shop.sealgate("check").stdout
+    server_shop.sealgate("apply")
+    assert server_shop.database.psql("SELECT to_regproc('sealgate.scram_secret')") != "None"
 
 
 @pytest.mark.parametrize("user", LOGINS)

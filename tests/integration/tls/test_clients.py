@@ -163,6 +163,21 @@ def test_a_startup_packet_in_the_segment_that_ends_the_handshake(
             assert decrypted(plain, tls, incoming)[:1] == b"R"
 
 
+def test_strangers_who_begin_direct_tls_leave_nothing_behind(shop: TlsShop, papers: Papers) -> None:
+    """Half a ClientHello, nonsense, and going away in the middle do not use up max_connections."""
+    shop.use(pem(papers.proxy) + "max_connections = 3\n")
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+    for number in range(9):
+        with WireClient(shop.port) as client:
+            client.send((hello, b"\x16" + b"no TLS at all" * 10, hello * 20)[number % 3])
+            if number % 3:
+                with contextlib.suppress(OSError):
+                    while client.socket.recv(100):
+                        pass
+    with psycopg.connect(shop.url(sslmode="require")) as app:
+        assert app.execute("SELECT 1").fetchone() == (1,)
+
+
 def handshake(
     plain: socket.socket,
     tls: ssl.SSLObject,
