@@ -222,7 +222,7 @@ class Request:
         plan, stripped = authority.snapshot.planner.plan(
             text.sql, state.search_path, state.conforming_strings
         )
-        if plan.named or not text.sql.isascii():
+        if plan.named or not text.sql.isascii() or "\\" in text.sql:
             self._settled(Changes.SETTINGS)
         untouched = plan.untouched and not plan.by_name
         steps = [] if untouched else naming.steps(state, plan, stripped)
@@ -286,7 +286,7 @@ class Request:
         plan, stripped = authority.snapshot.planner.plan(
             text.sql, state.search_path, state.conforming_strings
         )
-        if plan.named or not text.sql.isascii():
+        if plan.named or not text.sql.isascii() or "\\" in text.sql:
             self._settled(Changes.SETTINGS)
         statement = plan.statements[0] if plan.statements else None
         prepared = Prepared(statement, stripped, parse.types)

@@ -19,7 +19,7 @@ from typing import Final
 from policy import Access
 from proxy.catalog import SCHEMA, Catalog
 from proxy.sql import refusals
-from proxy.sql.analysis import Analysis, analyse, check_copy
+from proxy.sql.analysis import Analysis, analyse
 from proxy.sql.commands import (
     Command,
     check_temporary,
@@ -28,7 +28,10 @@ from proxy.sql.commands import (
     main_command,
     read_command,
 )
+from proxy.sql.copy import TableCopy, plan_plain_copy, plan_query_copy, plan_table_copy
+from proxy.sql.copy_plan import CopyPlan
 from proxy.sql.crosscheck import Disagreement, Statement, crosscheck, raw_statements
+from proxy.sql.draft import Draft
 from proxy.sql.execute import Executes, find_execute, in_arguments, read_execute
 from proxy.sql.explain import explained_run
 from proxy.sql.lexer import Kind, Stripped, Token, UnreadableSql, split_statements, tokenize
@@ -106,7 +109,7 @@ _CONCERNS_SEALED: Final = re.compile(
 )
 _SEVERAL: Final = re.compile(r";\s*+[^\s;]")
 # Decided by what a literal holds, so no name need be in the text.
-_BY_LITERAL: Final = re.compile(rf"\bDO\b|\bset_config\b|{SCS}|u&\"", re.IGNORECASE)
+_BY_LITERAL_OR_COPY: Final = re.compile(rf"\bDO\b|u&\"|{_FIRST}COPY\b", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -126,6 +129,8 @@ class _Part:
     run: Run = Run.NOW
     prepares: PreparedText | None = None
     executes: Executes | None = None
+    table_copy: TableCopy | None = None
+    copy: CopyPlan | None = None
 
 
 class Message:
@@ -144,6 +149,8 @@ class Message:
         self._sql = sql
         self._stripped = stripped
         self._path = path
+        self._strings_uncertain = False
+        """Something before it in the message may have changed standard_conforming_strings."""
         self.literal_shaped = False
         """A literal decided something: the plan is good for this very text only."""
 
@@ -152,7 +159,7 @@ class Message:
         named = self._interesting is not None and self._interesting.search(text) is not None
         several = len(text) <= LONGEST_SPLIT and _SEVERAL.search(text) is not None
         by_name = MAY_BE_NAMED.search(text) is not None
-        if not named and not several and not by_name and not _BY_LITERAL.search(text):
+        if not named and not several and not by_name and not _BY_LITERAL_OR_COPY.search(text):
             return untouched(text)
         try:
             tokens = tokenize(self._sql)
@@ -192,6 +199,7 @@ class Message:
     # One statement.
 
     def _plan_part(self, part: _Part) -> None:
+        self.literal_shaped |= part.command.name == "COPY"  # Its options say how data is read.
         try:
             self._look_at_literals(part)
             found = find_execute(part.tokens)
@@ -231,28 +239,26 @@ class Message:
         return any(token.value in names and is_name(token) for token in tokens)
 
     def _look_at_literals(self, part: _Part) -> None:
-        """DO, set_config() and SET standard_conforming_strings: what matters is in a literal."""
+        """DO, and strings behind what may change how they are read."""
         words = {token.value for token in part.tokens if is_name(token)}
         if word(part.tokens, 0) == "do":
             self.literal_shaped = True
             found = self._interesting
             if found and any(t.kind is Kind.STRING and found.search(t.value) for t in part.tokens):
                 raise refusals.unsupported("a DO block that names a sealed table", _DO_HINT)
-        if "set_config" in words or SCS in words:
-            self.literal_shaped = True
-            setting = SCS in words and word(part.tokens, 0) in ("set", "alter")
-            by_call = "set_config" in words and any(t.value.lower() == SCS for t in part.tokens)
-            if (setting and part.tokens[-1].value.lower() not in _ON) or by_call:
-                raise refusals.Refused(
-                    refusals.FEATURE_NOT_SUPPORTED,
-                    f"{SCS} cannot be changed through Sealgate",
-                    _SCS_HINT,
-                )
+        if self._strings_uncertain and self._is_interesting(part.tokens) and _backslashes(part):
+            raise refusals.Refused(
+                refusals.FEATURE_NOT_SUPPORTED,
+                f"a backslash in a string literal behind a change of {SCS} in the same message is not supported",
+                _SCS_HINT,
+            )
+        self._strings_uncertain |= SCS in words or _may_change_path(part.tokens)
 
     def _plan_interesting(self, part: _Part, command: Command, tokens: Sequence[Token]) -> None:
         if command.inner is None:
             if command.name == "COPY":
-                check_copy(self._catalog, self._path, tokens)
+                text = self._text(part)
+                part.table_copy = plan_table_copy(self._catalog, self._path, tokens, text)
             else:
                 check_utility(self._catalog, tokens)
             return
@@ -277,10 +283,19 @@ class Message:
         part.analysis = analyse(self._catalog, self._path, inner)
         self.literal_shaped |= part.analysis.draft.literal_shaped
         _check_wrapper(part)
+        if part.wrapper == "COPY" and not part.analysis.touches_nothing:
+            closing_bracket, shape = command.inner[1], part.analysis.shape
+            refs = None if shape.open else [field.sealed for field in shape.fields]
+            part.copy = plan_query_copy(
+                self._catalog, tokens, closing_bracket, self._text(part), refs
+            )
         if part.wrapper == "PREPARE":
             part.prepares = read_prepare(part.tokens)
             if part.prepares is not None:
                 self.literal_shaped |= part.prepares.retype(part.analysis.draft)
+
+    def _text(self, part: _Part) -> str:
+        return self._sql[part.tokens[0].start : part.tokens[-1].end]
 
     # All of them.
 
@@ -323,12 +338,26 @@ class Message:
             return StatementPlan(
                 Action.REFUSE, self._pieces(part, None), name, refusal=part.refusal
             )
+        if part.table_copy is not None:
+            copy = part.table_copy
+            return StatementPlan(
+                Action.APPLY,
+                self._pieces(part, copy.draft),
+                name,
+                touches=copy.draft.touches,
+                copy=copy.plan,
+            )
         if analysis is None or analysis.touches_nothing or part.wrapper == "CREATE VIEW":
             known = analysis.outputs if analysis is not None and not part.wrapper else None
             changes = changes or (analysis is not None and analysis.creates)
             copied = self._pieces(part, None)
             return StatementPlan(
-                Action.FORWARD, copied, name, outputs=known, changes_catalog=changes
+                Action.FORWARD,
+                copied,
+                name,
+                outputs=known,
+                copy=self._plain_copy(part),
+                changes_catalog=changes,
             )
         touches = analysis.draft.touches
         if part.wrapper == "EXPLAIN" and part.run is Run.PLANNED:
@@ -337,8 +366,9 @@ class Message:
                 return StatementPlan(Action.FORWARD, self._pieces(part, None), name)
         return StatementPlan(
             Action.APPLY,
-            self._pieces(part, analysis),
+            self._pieces(part, analysis.draft),
             name,
+            copy=part.copy,
             parameters=analysis.draft.parameters,
             touches=touches,
             outputs=(None,) if part.wrapper not in _OPENED else analysis.outputs,
@@ -363,7 +393,7 @@ class Message:
         fresh: set[str] = set()
         for part in parts:
             named = {token.value for token in part.tokens if is_name(token)}
-            if part.refusal is None and part.command.name == "SELECT" and named & fresh:
+            if part.refusal is None and part.command.name in _PLANNED and named & fresh:
                 part.refusal = Refusal(
                     refusals.FEATURE_NOT_SUPPORTED,
                     "a statement behind DDL on a sealed table in the same message is not supported",
@@ -390,19 +420,28 @@ class Message:
             changes |= Changes.CATALOG
         return replace(plan, changes=changes) if changes else plan
 
-    def _pieces(self, part: _Part, analysis: Analysis | None) -> tuple[Piece, ...]:
-        draft = analysis.draft if analysis is not None else None
+    def _plain_copy(self, part: _Part) -> CopyPlan | None:
+        if part.command.name != "COPY":
+            return None
+        closing_bracket = part.command.inner[1] if part.command.inner is not None else None
+        return plan_plain_copy(self._catalog, part.tokens, closing_bracket)
+
+    def _pieces(self, part: _Part, draft: Draft | None) -> tuple[Piece, ...]:
         return pieces(self._sql, part.start, part.end, part.tokens, part.ordinal, draft)
 
 
+_PLANNED: Final = frozenset({"SELECT", "COPY"})
 _SETTING_WORDS: Final = frozenset({"set", "reset", "discard", "do", "call"})
 _ENDING_WORDS: Final = frozenset({"commit", "end", "rollback", "abort", "release"})
 _SEALED_DDL: Final = frozenset({SCHEMA, "schema", "extension"})
 _OPENED: Final = ("", "DECLARE CURSOR", "PREPARE")
 """Wrappers whose query's own columns are the result, then or later."""
-_ON: Final = frozenset({"on", "true", "yes", "1"})
 _DO_HINT: Final = "Send the statements themselves."
-_SCS_HINT: Final = "Write backslashes as they are, or use E'...' strings."
+_SCS_HINT: Final = "Send the statement as a message of its own, or the value as a parameter."
+
+
+def _backslashes(part: _Part) -> bool:
+    return any(t.kind is Kind.STRING and t.text[:1] == "'" and "\\" in t.text for t in part.tokens)
 
 
 def _may_change_path(tokens: Sequence[Token]) -> bool:
@@ -428,7 +467,7 @@ def _as_read(part: _Part) -> Statement:
 def _check_wrapper(part: _Part) -> None:
     """Raises Refused unless the query may stand in its wrapper."""
     analysis = part.analysis
-    if analysis is None or part.wrapper in ("EXPLAIN", *_OPENED):
+    if analysis is None or part.wrapper in ("COPY", "EXPLAIN", *_OPENED):
         return
     if part.wrapper == "CREATE VIEW":
         # Sealed values keep their authority under any name; a value in the view's text does not.
@@ -445,5 +484,4 @@ def _check_wrapper(part: _Part) -> None:
 _WRAPPER_HINTS: Final = {
     "CREATE TABLE AS": "Create the table first and declare its column as sealed, or leave the column out.",
     "CREATE MATERIALIZED VIEW": "Leave the sealed column out, or use a plain view.",
-    "COPY": "Leave the sealed column out, or use SELECT.",
 }

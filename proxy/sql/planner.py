@@ -54,8 +54,7 @@ class Planner:
         except UnreadableSql as error:
             return self._unreadable(sql, error), Stripped("", ())
         if not standard_conforming_strings and _has_backslash(sql, stripped):
-            # Where a literal ends is not certain: no part of the text may get into the access log.
-            return refused_message(_BACKSLASH), Stripped("", ())
+            return self._uncertain(sql), Stripped("", ())
         key: Hashable = (stripped.text, search_path, standard_conforming_strings)
         entry = self._cache.get(key)
         if entry is not None and entry.by_full_text:
@@ -105,6 +104,14 @@ class Planner:
         self._cache.put(key, entry, _weight(sql, plan))
         return entry
 
+    def _uncertain(self, sql: str) -> Plan:
+        """Where a literal ends is not certain: no part of the text may get into the access log, and names may be anywhere."""
+        named = self._interesting is not None and self._interesting.search(sql) is not None
+        if named or 'u&"' in sql.lower() or _DO.search(sql):
+            return refused_message(_BACKSLASH)
+        plan = untouched(sql)
+        return replace(plan, statements=(replace(plan.statements[0], pieces=()),))
+
     def _unreadable(self, sql: str, error: UnreadableSql) -> Plan:
         """What PostgreSQL's scanner would refuse is left to it, unless it may name a sealed table, or a
         statement that does: then the text must not get into the server's log."""
@@ -135,6 +142,7 @@ _TOO_DEEP: Final = Refusal(
 
 # standard_conforming_strings = off.
 
+_DO: Final = re.compile(r"\bDO\b", re.IGNORECASE)
 _BACKSLASH: Final = Refusal(
     refusals.FEATURE_NOT_SUPPORTED,
     "a backslash in a string literal is not supported while standard_conforming_strings is off",

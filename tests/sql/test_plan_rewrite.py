@@ -116,10 +116,12 @@ def test_ddl_asks_for_a_new_picture(sql: str, changes: bool) -> None:
 
 
 def test_strings_that_do_not_conform_are_refused_when_they_could_differ() -> None:
-    """With standard_conforming_strings off, a backslash in '...' is refused; a sealed literal too,
-    which could not be written as it is; the rest goes its way."""
+    """With standard_conforming_strings off, a backslash in '...' is refused where the name of a sealed table may be
+    meant; a sealed literal too, which could not be written as it is; the rest goes its way."""
     for sql, action in (
-        (r"SELECT 'a\' FROM orders", Action.REFUSE),
+        (r"SELECT 'a\' FROM customers", Action.REFUSE),
+        (r"SELECT 'a\' FROM orders", Action.FORWARD),
+        (r"SELECT 'a\'' , email FROM customers --'", Action.REFUSE),
         (r"SELECT E'a\'' FROM orders", Action.FORWARD),
         ("UPDATE customers SET email = 'x'", Action.REFUSE),
         ("UPDATE customers SET email = $1", Action.APPLY),
