@@ -29,7 +29,7 @@ from proxy.sql.plan import Action, Changes, Form, Refusal, StatementPlan
 from proxy.sql.rewrite import render
 from proxy.state import SqlText, State
 from proxy.statements import Change, Portal, Prepared
-from proxy.wire.framing import HEADER_SIZE, MessageBuffer
+from proxy.wire.framing import HEADER_SIZE, BadMessage, MessageBuffer
 from proxy.wire.messages import (
     BIND,
     CLOSE,
@@ -123,6 +123,7 @@ class Request:
         """Raises `BadMessage` when the bytes are not the protocol; the session then ends."""
         if self._until is not None:
             if not self._until():
+                self._check_copy()
                 self._buffer.add(data)
                 if self._asks:
                     self._inquire()  # What was in flight when it was held has been answered, and that was not enough.
@@ -154,6 +155,7 @@ class Request:
             try:
                 instead = self._message(kind, data, position, end)
             except Held as held:
+                self._check_copy()
                 self._until, self._asks = held.until, held.ask
                 break
             if instead is not None:
@@ -193,6 +195,11 @@ class Request:
                 self._state.copy_in = None
         read = _READERS.get(kind)
         return read(self, data[position + HEADER_SIZE : end]) if read is not None else None
+
+    def _check_copy(self) -> None:
+        """A message waits for the server: not while the server waits for the client's copy data, or both would for ever."""
+        if self._state.inflight.copy_in:
+            raise BadMessage("unexpected message type during COPY from stdin")
 
     def _settled(self, changes: Changes) -> None:
         """Raises `Held` while something under way may change what the next step depends on."""
