@@ -252,7 +252,7 @@ def _check_create(catalog: Catalog, tokens: Sequence[Token], sealed: frozenset[s
     mentioned = [i for i, token in enumerate(tokens) if is_name(token) and token.value in sealed]
     if not mentioned:
         return  # No expression in it can mean a sealed column; * in a policy or trigger is a row.
-    if kind == "index" and all(_in_term(tokens, i) for i in mentioned):
+    if kind == "index" and all(_in_term(tokens, i) or _tested(tokens, i) for i in mentioned):
         return
     if kind == "trigger" and "when" not in {word(tokens, i) for i in range(len(tokens))}:
         return  # UPDATE OF email
@@ -290,13 +290,24 @@ def check_temporary(catalog: Catalog, tokens: Sequence[Token]) -> None:
 
 
 def _in_term(tokens: Sequence[Token], at: int) -> bool:
-    """`sealgate.eq(column)`"""
-    around = [_text(tokens, i) for i in (at - 3, at - 1, at + 1)]
+    """`sealgate.eq(column)`, or `sealgate.eq((column)::bytea)` as PostgreSQL and pg_dump print it."""
+    start, end = at, at + 1
+    if (_text(tokens, at - 1), _text(tokens, at + 1), _text(tokens, at + 2)) == ("(", ")", "::"):
+        start, end = at - 1, at + 4
+        if word(tokens, at + 3) != "bytea":
+            return False
+    around = [_text(tokens, i) for i in (start - 3, start - 1, end)]
     return (
         around == [".", "(", ")"]
-        and word(tokens, at - 4) == "sealgate"
-        and word(tokens, at - 2) == "eq"
+        and word(tokens, start - 4) == "sealgate"
+        and word(tokens, start - 2) == "eq"
     )
+
+
+def _tested(tokens: Sequence[Token], at: int) -> bool:
+    """`column IS [NOT] NULL`, in the predicate of a partial index."""
+    behind = [word(tokens, i) for i in range(at + 1, at + 4)]
+    return behind[:2] == ["is", "null"] or behind == ["is", "not", "null"]
 
 
 # What may be done to a sealed column by ALTER TABLE: none of it evaluates or converts a value.
