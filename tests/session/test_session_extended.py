@@ -339,4 +339,4 @@ def test_wide_results_without_number_do_not_fill_the_memory() -> None:
         talk.client(query(f"SELECT {number}"))
         names = [f"c{number}_{i}" for i in range(800)]
         talk.server(fields(*names), done("SELECT 0"), ready())
-    assert sum(len(body) for body, _ in source.current.shapes) <= 4 << 20
+    assert sum(len(body) for body, *_ in source.current.shapes) <= 4 << 20
