@@ -35,12 +35,14 @@ from collections import deque
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
+from proxy.sql.plan import Action
 from proxy.wire.framing import BadMessage
 from proxy.wire.messages import (
     BIND_COMPLETE,
     CLOSE_COMPLETE,
     COMMAND_COMPLETE,
     COPY_IN_RESPONSE,
+    COPY_OUT_RESPONSE,
     DATA_ROW,
     EMPTY_QUERY_RESPONSE,
     FUNCTION_CALL_RESPONSE,
@@ -86,6 +88,7 @@ _ADMITTED: Final = {
     COMMAND_COMPLETE: _RUNS,
     EMPTY_QUERY_RESPONSE: _RUNS,
     COPY_IN_RESPONSE: _RUNS,
+    COPY_OUT_RESPONSE: _RUNS,
     PORTAL_SUSPENDED: frozenset({Kind.EXECUTE}),
     FUNCTION_CALL_RESPONSE: frozenset({Kind.FUNCTION}),
 }
@@ -147,6 +150,14 @@ class Owed:
     def _statement(self) -> Prepared | None:
         return self.portal.prepared if self.portal is not None else self.prepared
 
+    @property
+    def withholds_copy(self) -> bool:
+        """It has a COPY FROM before it whose data is not to reach the server as it is: into sealed columns, or refused."""
+        if self.query is not None:
+            return any(map(withholds_data, self.query.to_come))
+        plan = self.plan if self.kind is Kind.EXECUTE else None
+        return plan is not None and withholds_data(plan)
+
     def keep(self) -> None:
         """The server has acted on the message."""
         for change in self.changes:
@@ -159,6 +170,13 @@ class Owed:
         described = self.portal or self.prepared
         if described is not None and self.kind in _DESCRIPTIONS:
             described.described = described.shape is not None
+
+
+def withholds_data(plan: StatementPlan) -> bool:
+    """A COPY FROM whose data must not reach the server as it is: into sealed columns, or refused."""
+    if plan.command != "COPY" or plan.action is Action.FORWARD:
+        return False
+    return plan.copy is None or plan.copy.incoming
 
 
 class Inflight:
@@ -241,6 +259,16 @@ class Inflight:
             head.answered = True
             self._end_copy(failed=False)
         return head
+
+    @property
+    def awaits_copy(self) -> bool:
+        """A COPY FROM is under way whose data must not be relayed."""
+        return any(owed.withholds_copy for owed in self._queue)
+
+    @property
+    def executing(self) -> int:
+        """Messages under way that run statements."""
+        return sum(owed.kind in _RUNS for owed in self._queue)
 
     def pop(self) -> Owed | None:
         """The server has answered the head."""

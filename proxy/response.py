@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
+from proxy.copying.from_server import Copies, UnreadableCopy
 from proxy.effects import Close, Effect, Record, RefreshCatalog, ToClient
 from proxy.execution import Execution, SimpleQuery, recorded
 from proxy.inflight import Kind, Owed
@@ -30,7 +31,9 @@ from proxy.wire.messages import (
     CLOSE_COMPLETE,
     COMMAND_COMPLETE,
     COPY_DATA,
+    COPY_DONE,
     COPY_IN_RESPONSE,
+    COPY_OUT_RESPONSE,
     DATA_ROW,
     EMPTY_QUERY_RESPONSE,
     ERROR_RESPONSE,
@@ -71,6 +74,7 @@ class Response:
     __slots__ = (
         "_behind",
         "_buffer",
+        "_copies",
         "_effects",
         "_failed",
         "_inquiry",
@@ -91,6 +95,7 @@ class Response:
         """Bytes of an untouched DataRow or CopyData that are still to be relayed."""
         self._out: list[bytes] = []
         self._effects: list[Effect] = []
+        self._copies = Copies(state)
         self._opened = False
         """`_program` and `_running` are those of the result whose rows are arriving."""
         self._program: RowProgram | None = None
@@ -181,7 +186,7 @@ class Response:
                 if self._program is None and self._inquiry is None:
                     position = end
                     continue
-            elif kind == COPY_DATA:
+            elif kind == COPY_DATA and self._relays_copy(data, position, end):
                 position = end
                 continue
             if end > size:
@@ -344,7 +349,7 @@ class Response:
         self._out.append(running.release())
 
     def _row_refused(
-        self, running: Execution, bad: BadCell | Withheld | UnshowableCell
+        self, running: Execution, bad: BadCell | Withheld | UnshowableCell | UnreadableCopy
     ) -> SessionOver:
         """A cell that must not be shown ends the session: rows that were held with it are not released."""
         self._flush()
@@ -396,6 +401,7 @@ class Response:
         if head.refused:
             raise self._not_refused()
         plan = self._plan(head)
+        self._copies.ended()
         self._finish(head, plan, affected=affected)
         self._advance(head)
         if plan is not None and plan.changes_catalog and Changes.CATALOG not in plan.changes:
@@ -459,14 +465,19 @@ class Response:
         head = inflight.head
         fields = read_fields(data[position + HEADER_SIZE : end])
         self._inquiry = None
+        instead: bytes | None = None
         executing = head is not None and (head.query is not None or head.kind is Kind.EXECUTE)
         if head is not None and executing and not head.refused:
+            given = fields
+            fields = self._copies.failed(self._plan(head), given)
             sqlstate = fields.get("C", b"").decode("ascii", "replace")
+            if fields is not given:
+                instead = write_fields(ERROR_RESPONSE, fields)
             self._finish(head, self._plan(head), sqlstate=sqlstate)
             if head.portal is not None:
                 self._suspended.pop(head.portal, None)
         self._opened, self._running = False, None
-        instead = _plain_refusal(fields) or self._repositioned(head, fields)
+        instead = instead or _plain_refusal(fields) or self._repositioned(head, fields)
         if inflight.private:
             instead = (
                 b""  # Nothing of the client's has failed; its transaction has, as it will be told.
@@ -530,9 +541,57 @@ class Response:
         return None
 
     def copy_in(self, data: bytes, position: int, end: int) -> bytes | None:
-        self._state.inflight.expect(COPY_IN_RESPONSE)
+        head = self._state.inflight.expect(COPY_IN_RESPONSE)
+        if head.refused:
+            raise self._not_refused()
         self._state.inflight.begin_copy_in()
+        copy = self._copies.begin_in(head.plan)
+        if copy is not None:
+            self._running = self._execution_of(head)
+            self._running.sealed = copy.sealed
         return None
+
+    def copy_out(self, data: bytes, position: int, end: int) -> bytes | None:
+        head = self._state.inflight.expect(COPY_OUT_RESPONSE)
+        if head.refused:
+            raise self._not_refused()
+        try:
+            copy = self._copies.begin_out(head.plan, data[position:end])
+        except UnreadableCopy as bad:
+            raise self._row_refused(self._execution_of(head), bad) from None
+        if copy is not None and (copy.strict or (head.plan is not None and recorded(head.plan))):
+            self._running = self._execution_of(head)
+        return None
+
+    def _relays_copy(self, data: bytes, position: int, end: int) -> bool:
+        """Rows are held from the first one on that has to be."""
+        return self._running is None and self._copies.relays(data, position, end)
+
+    def copy_row(self, data: bytes, position: int, end: int) -> bytes | None:
+        head = self._state.inflight.expect(COPY_OUT_RESPONSE)
+        running = self._running or self._execution_of(head)
+        try:
+            shown, rows = self._copies.row(data[position + HEADER_SIZE : end], running.tally)
+        except (BadCell, Withheld, UnshowableCell, UnreadableCopy) as bad:
+            raise self._row_refused(running, bad) from None
+        if self._running is None and not running.tally.cells:
+            return None  # It only looked like a sealed value.
+        self._running = running
+        if shown and running.hold(shown, rows):
+            self._release(running, final=False)
+        return b""
+
+    def copy_done(self, data: bytes, position: int, end: int) -> bytes | None:
+        running = self._running
+        if running is None:
+            self._copies.ended()
+            return None
+        try:
+            shown, rows = self._copies.rest(running.tally)
+        except (BadCell, Withheld, UnshowableCell, UnreadableCopy) as bad:
+            raise self._row_refused(running, bad) from None
+        running.hold(shown + data[position:end], rows)
+        return b""
 
     def parameter_status(self, data: bytes, position: int, end: int) -> bytes | None:
         self._state.parameter_status(*read_parameter_status(data[position + HEADER_SIZE : end]))
@@ -619,7 +678,10 @@ _READERS: Final[dict[int, Callable[[Response, bytes, int, int], bytes | None]]] 
     BIND_COMPLETE: Response.confirmed,
     CLOSE_COMPLETE: Response.confirmed,
     COMMAND_COMPLETE: Response.command_complete,
+    COPY_DATA: Response.copy_row,
+    COPY_DONE: Response.copy_done,
     COPY_IN_RESPONSE: Response.copy_in,
+    COPY_OUT_RESPONSE: Response.copy_out,
     DATA_ROW: Response.row,
     EMPTY_QUERY_RESPONSE: Response.empty_query,
     ERROR_RESPONSE: Response.error,

@@ -10,6 +10,7 @@ from typing import Final
 from proxy.audit.event import Origin
 from proxy.cells import CellError, Settings
 from proxy.cells.encoding import from_utf8, to_utf8
+from proxy.copying.from_client import CopyTarget
 from proxy.cursors import Cursors
 from proxy.inflight import Inflight
 from proxy.inquiry import Inquiry
@@ -55,6 +56,10 @@ class State:
     """The shell is taking a new picture of the catalog; what the server said since is not released yet."""
     own_catalog: OwnCatalog | None = None
     """The catalog as the open transaction has changed it."""
+    copy_in: CopyTarget | None = None
+    """What the client's copy data goes to; None: it is in no COPY FROM, or has ended it."""
+    message_limit: int = 256 << 20
+    """Of one message of the client's, in bytes; of a row of COPY too."""
 
     def current_authority(self) -> Authority:
         """This principal under the current snapshot; where its transaction has changed the catalog, under its own."""

@@ -15,10 +15,10 @@ from sqlglot import exp
 from policy import Access
 from proxy.catalog import SCHEMA, Catalog, domain_name, label
 from proxy.sql import assignment, refusals, resolve, writes
-from proxy.sql.commands import closing
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Token
 from proxy.sql.parse import parse
+from proxy.sql.plan import Touch
 from proxy.sql.scope import SealedRef, Shape
 from proxy.sql.values import word
 
@@ -87,10 +87,6 @@ def _analysed(draft: Draft, tree: exp.Expr) -> Analysis:
         if field.sealed is not None:
             draft.touch(field.sealed, Access.READ)
     draft.settle()
-    if creates and shape.sealed is not None:
-        raise refusals.unsupported(
-            "SELECT INTO", "Create the table first and declare the column as sealed."
-        )
     return Analysis(draft, tree, shape, creates)
 
 
@@ -100,6 +96,26 @@ def without_current_of(tokens: Sequence[Token]) -> Sequence[Token]:
         if [word(tokens, at + i) for i in range(3)] == ["where", "current", "of"]:
             return [*tokens[:at], *tokens[at + 4 :]]
     return tokens
+
+
+def touches_of_copy(analysis: Analysis, into: str) -> tuple[Touch, ...]:
+    """What a statement touches whose result becomes a table, `into`.
+
+    The new table's columns are of the sealed domains where the query hands columns through, so it
+    refuses plaintext, and what it holds is read as its key allows. Nothing is read yet; but who has
+    the rows sees which values are equal, where the column has terms. Raises Refused where a column
+    would be a mere bytea, which takes plaintext.
+    """
+    touches = [touch for touch in analysis.draft.touches if touch.access is not Access.READ]
+    for field in analysis.shape.fields:
+        ref = field.sealed
+        if ref is not None and not field.domain:
+            raise refusals.type_lost(ref.label, into)
+        if ref is not None and ref.column is not None:
+            searchable = "equality" in ref.column.search
+            access = Access.COMPARE if searchable else Access.PRESENCE
+            touches.append(Touch(ref.table, ref.label, access))
+    return tuple(dict.fromkeys(touches))
 
 
 def without_overriding(tokens: Sequence[Token]) -> Sequence[Token]:
@@ -122,33 +138,3 @@ def _into(draft: Draft, tree: exp.Expr) -> bool:
             "SELECT INTO a table of that name", "Give the new table another name."
         )
     return True
-
-
-def check_copy(
-    catalog: Catalog, search_path: tuple[str, ...] | None, tokens: Sequence[Token]
-) -> None:
-    """COPY table [(columns)] FROM | TO: refused if one of the columns is sealed."""
-    draft = Draft(catalog, search_path, tokens)
-    at = 1 + (word(tokens, 1) == "binary")
-    schema = None
-    if at + 2 < len(tokens) and tokens[at + 1].text == ".":
-        schema, at = tokens[at].value, at + 2
-    if at >= len(tokens):
-        raise refusals.not_understood("COPY")
-    fields = draft.relation(schema, tokens[at].value).shape.fields
-    sealed = {f.name: f.sealed for f in fields if f.sealed is not None}
-    named: set[str | None] = set(sealed)
-    if at + 1 < len(tokens) and tokens[at + 1].text == "(":
-        end = closing(tokens, at + 1)
-        named &= {token.value for token in tokens[at + 2 : end]}
-        at = end
-    # COPY ... FROM ... WHERE
-    named |= {token.value for token in tokens[at + 1 :]} & set(sealed)
-    ref = next((ref for name, ref in sealed.items() if name in named), None)
-    if ref is not None:
-        hint = "Name the other columns in COPY, or use INSERT and SELECT."
-        raise refusals.Refused(
-            refusals.FEATURE_NOT_SUPPORTED,
-            f"COPY of sealed column {ref.label} is not supported",
-            hint,
-        )

@@ -403,14 +403,13 @@ def plan_table_copy(
     if statement is None:
         raise refusals.not_understood("COPY")
     schema = statement.name[-2] if len(statement.name) > 1 else None
-    refs = {
-        f.name: f.sealed
-        for f in draft.relation(schema, statement.name[-1]).shape.fields
-        if f.sealed is not None and f.name is not None
-    }
-    relation = draft._find(schema, statement.name[-1])
+    source = draft.relation(schema, statement.name[-1])
+    relation = catalog.relation(source.schema, statement.name[-1]) if source.schema else None
     if relation is None:
         return None
+    refs = {
+        f.name: f.sealed for f in source.shape.fields if f.sealed is not None and f.name is not None
+    }
     names = statement.columns or tuple(a.name for a in relation.attributes if not a.generated)
     sealed = [refs[name] for name in names if name in refs]
     _check_where(statement, tokens, relation, refs)
@@ -457,7 +456,7 @@ def plan_query_copy(
         raise _on_server(statement, next((ref for ref in outputs or () if ref), None))
     columns = None
     if outputs is not None:
-        columns = tuple(_result_column(catalog, ref) for ref in outputs)
+        columns = tuple(_result_column(ref) for ref in outputs)
     return CopyPlan(False, "", columns, read_options(statement.options), catalog.server_version)
 
 
@@ -498,11 +497,16 @@ def _is_plain(attribute: Attribute) -> bool:
     return oid != BYTEA_OID and oid < FIRST_USER_OID and not attribute.carries_sealed
 
 
-def _result_column(catalog: Catalog, ref: SealedRef | None) -> CopyColumn:
-    if ref is None or ref.column is None:
+def _result_column(ref: SealedRef | None) -> CopyColumn:
+    """As `shape` has it for a SELECT. A value beside the column's own, in COALESCE for instance, has not gone through
+    its modifier."""
+    if ref is None or (ref.column is None and ref.type is None):
         return CopyColumn(None)
-    # A value beside the column's own, in COALESCE for instance, has not gone through its modifier.
-    return CopyColumn(None, label=ref.label, logical=replace(ref.column.type, modifier=-1))
+    if ref.shown is not None:
+        logical = logical_type(ref.shown)
+    else:
+        logical = ref.column.type if ref.column is not None else logical_type(ref.type or "")
+    return CopyColumn(None, label=ref.label, logical=replace(logical, modifier=-1))
 
 
 def _check_where(

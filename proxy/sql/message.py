@@ -19,7 +19,7 @@ from typing import Final
 from policy import Access
 from proxy.catalog import SCHEMA, Catalog
 from proxy.sql import refusals
-from proxy.sql.analysis import Analysis, analyse
+from proxy.sql.analysis import Analysis, analyse, touches_of_copy
 from proxy.sql.commands import (
     Command,
     check_temporary,
@@ -37,7 +37,17 @@ from proxy.sql.explain import explained_run
 from proxy.sql.lexer import Kind, Stripped, Token, UnreadableSql, split_statements, tokenize
 from proxy.sql.named import MAY_BE_NAMED, MAY_EXECUTE, Declares, read_named
 from proxy.sql.parse import UnparsedSql
-from proxy.sql.plan import Action, Changes, LiteralSite, Piece, Plan, Refusal, Run, StatementPlan
+from proxy.sql.plan import (
+    Action,
+    Changes,
+    LiteralSite,
+    Piece,
+    Plan,
+    Refusal,
+    Run,
+    StatementPlan,
+    Touch,
+)
 from proxy.sql.prepare import PreparedText, read_prepare
 from proxy.sql.refusals import Refused
 from proxy.sql.rewrite import pieces
@@ -123,6 +133,8 @@ class _Part:
     """Of its first literal in the message."""
     command: Command
     analysis: Analysis | None = None
+    copied: tuple[Touch, ...] | None = None
+    """It makes a table of the query's result: what that touches."""
     wrapper: str = ""
     refusal: Refusal | None = None
     unparsed: bool = False
@@ -360,6 +372,8 @@ class Message:
                 changes_catalog=changes,
             )
         touches = analysis.draft.touches
+        if part.copied is not None:
+            touches, changes = part.copied, True
         if part.wrapper == "EXPLAIN" and part.run is Run.PLANNED:
             touches = tuple(touch for touch in touches if touch.access is not Access.READ)
             if not touches and not analysis.draft.changed:
@@ -373,6 +387,7 @@ class Message:
             touches=touches,
             outputs=(None,) if part.wrapper not in _OPENED else analysis.outputs,
             shown=() if part.wrapper not in _OPENED else analysis.shown,
+            changes_catalog=changes,
         )
 
     def _with_name(self, part: _Part, plan: StatementPlan) -> StatementPlan:
@@ -399,7 +414,8 @@ class Message:
                     "a statement behind DDL on a sealed table in the same message is not supported",
                     "Send the DDL as a message of its own.",
                 )
-            if self._changes_sealed(part, part.command.changes_catalog):
+            creates = part.analysis is not None and part.analysis.creates
+            if self._changes_sealed(part, part.command.changes_catalog or creates):
                 fresh |= named
 
     def _changes_sealed(self, part: _Part, changes_catalog: bool) -> bool:
@@ -467,6 +483,8 @@ def _as_read(part: _Part) -> Statement:
 def _check_wrapper(part: _Part) -> None:
     """Raises Refused unless the query may stand in its wrapper."""
     analysis = part.analysis
+    if analysis is not None and analysis.creates and not part.wrapper:
+        _check_copied(part, analysis)
     if analysis is None or part.wrapper in ("COPY", "EXPLAIN", *_OPENED):
         return
     if part.wrapper == "CREATE VIEW":
@@ -475,13 +493,27 @@ def _check_wrapper(part: _Part) -> None:
             raise refusals.unsupported(
                 "CREATE VIEW that compares", "Leave comparisons to queries on the view's tables."
             )
+    elif part.wrapper in _COPYING:
+        _check_copied(part, analysis)
     elif not analysis.touches_nothing:
+        raise refusals.unsupported(part.wrapper, "Send the query itself.")
+
+
+def _check_copied(part: _Part, analysis: Analysis) -> None:
+    """CREATE TABLE AS, SELECT INTO, CREATE MATERIALIZED VIEW."""
+    if part.wrapper == "CREATE MATERIALIZED VIEW" and (
+        analysis.draft.marks or analysis.draft.parameters
+    ):
         raise refusals.unsupported(
-            part.wrapper, _WRAPPER_HINTS.get(part.wrapper, "Send the query itself.")
+            "CREATE MATERIALIZED VIEW that compares",
+            "Leave comparisons to queries on the view, whose column is sealed as well.",
         )
+    sealed = analysis.shape.sealed
+    if sealed is not None and part.command.name == "EXPLAIN":
+        raise refusals.unsupported(f"EXPLAIN of {part.wrapper}", "Explain the query itself.")
+    if sealed is not None and part.wrapper and not part.command.changes_catalog:
+        raise refusals.temporary_copy(sealed.label)
+    part.copied = touches_of_copy(analysis, part.wrapper or "SELECT INTO")
 
 
-_WRAPPER_HINTS: Final = {
-    "CREATE TABLE AS": "Create the table first and declare its column as sealed, or leave the column out.",
-    "CREATE MATERIALIZED VIEW": "Leave the sealed column out, or use a plain view.",
-}
+_COPYING: Final = ("CREATE TABLE AS", "CREATE MATERIALIZED VIEW")

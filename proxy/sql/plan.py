@@ -24,6 +24,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from policy import Access
+from proxy.sql.copy_plan import CopyPlan
 
 if TYPE_CHECKING:
     from proxy.sql.named import Named
@@ -200,6 +201,8 @@ class StatementPlan:
     shown: tuple[tuple[int, str], ...] = ()
     """(result column, type name): sealed columns that the text casts to another type of their kind."""
     refusal: Refusal | None = None
+    copy: CopyPlan | None = None
+    """COPY FROM STDIN into sealed columns, or COPY TO STDOUT: how its data is read."""
     changes_catalog: bool = False
     """DDL: the catalog picture is out of date once this statement has completed."""
     changes: Changes = Changes.NOTHING
