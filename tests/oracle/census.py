@@ -91,10 +91,12 @@ class Judge:
         plan = plan_of(sql, path, sealing, relations)
         if first_word(sql) == "explain" and plan.untouched:
             # EXPLAIN shows no value, so reading is no touch; the query itself must be planned.
-            sql = explained(sql)
+            sql = wrapped(sql)
             plan = plan_of(sql, path, sealing, relations)
         found = verdict(plan, sealing.label, written=written)
-        if found in (Verdict.UNSEEN, Verdict.NO_TOUCH) and self._is_dead(sql, sealing):
+        if found in (Verdict.UNSEEN, Verdict.NO_TOUCH) and not self._server.uses_value(
+            sealing.relation.label, sealing.column, wrapped(sql)
+        ):
             self.census.dead += 1
             return
         self.census.verdicts[found] += 1
@@ -103,25 +105,12 @@ class Judge:
         elif found is not Verdict.PLANNED:
             self.census.missed.append((found.value, sealing.label, sql))
 
-    def _is_dead(self, sql: str, sealing: Sealing) -> bool:
-        """Is the column in no result and no condition of PostgreSQL's plan?
 
-        Best asked under a name that nothing else has; a statement that uses the column's own name
-        is asked with that."""
-        name, table = "only_this_one", sealing.relation.label
-        conditions = self._server.renamed(table, sealing.column, name, sql)
-        if conditions is None:
-            name = sealing.column
-            conditions = self._server.conditions(sql)
-        word = rf'(?<![\w$])"?{re.escape(name)}"?(?![\w$])'
-        return conditions is not None and not re.search(word, conditions)
-
-
-def explained(sql: str) -> str:
-    """The statement that EXPLAIN is about."""
+def wrapped(sql: str) -> str:
+    """The query inside EXPLAIN, DECLARE, PREPARE, COPY or CREATE; a query itself."""
     tokens = tokenize(sql)
     inner = read_command(tokens).inner
-    return sql if inner is None else sql[tokens[inner[0]].start :]
+    return sql if inner is None else sql[tokens[inner[0]].start : tokens[inner[1] - 1].end]
 
 
 def _refusal(plan: Plan) -> str | None:

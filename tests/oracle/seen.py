@@ -91,24 +91,33 @@ class Server:
         self._relations.clear()
         return self._run(sql)
 
-    def conditions(self, query: str) -> str | None:
-        """What EXPLAIN says of a query but the columns that its inner nodes hand on: its result, and
-        every filter, key and condition. None where it cannot be planned."""
-        result = self._connection.pgconn.exec_(f"EXPLAIN (VERBOSE, COSTS OFF) {query}".encode())
-        if result.status != pq.ExecStatus.TUPLES_OK:
-            return None
-        lines = [(result.get_value(row, 0) or b"").decode() for row in range(result.ntuples)]
-        kept = [line for line in lines if not line.strip().startswith(("Output:", "->"))]
-        return "\n".join([*[line for line in lines if "Output:" in line][:1], *kept])
+    def uses_value(self, table: str, column: str, query: str) -> bool:
+        """Does PostgreSQL's plan of a query have the column in its result or in any condition?
 
-    def renamed(self, table: str, column: str, name: str, query: str) -> str | None:
-        """`conditions` while a column has another name; None for a query that uses the name."""
+        What a scan hands on and nobody takes is no use. Best asked under a name that nothing else
+        has; a query that uses the column's own name is asked for what its plan calls `alias.name`.
+        True where it cannot be planned."""
+        name = "only_this_one"
         idle = self._connection.info.transaction_status == pq.TransactionStatus.IDLE
         self._run("BEGIN" if idle else "SAVEPOINT renamed")
-        self._run(f'ALTER TABLE {table} RENAME COLUMN "{column}" TO "{name}"')
-        found = self.conditions(query)
+        self._run(f'ALTER TABLE {table} RENAME COLUMN "{column}" TO {name}')
+        plan = self._explain(query)
         self._run("ROLLBACK" if idle else "ROLLBACK TO renamed; RELEASE renamed")
-        return found
+        if plan:
+            return name in _used_lines(plan, frozenset())
+        plan = self._explain(query)
+        aliases = _aliases(plan, table)
+        if not aliases:
+            return True
+        lines = _used_lines(plan, aliases)
+        quoted = "|".join(re.escape(alias) for alias in aliases)
+        return bool(re.search(rf'(?:{quoted})\.("?){re.escape(column)}\1(?![\w$])', lines))
+
+    def _explain(self, query: str) -> list[str]:
+        result = self._connection.pgconn.exec_(
+            f"EXPLAIN (VERBOSE, COSTS OFF, GENERIC_PLAN) {query}".encode()
+        )
+        return [(result.get_value(row, 0) or b"").decode() for row in range(result.ntuples)]
 
     def search_path(self) -> tuple[str, ...] | None:
         """None in a transaction that failed."""
@@ -150,6 +159,39 @@ class Server:
                 pass
             return True
         return result.status in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
+
+
+_NODE: Final = re.compile(
+    r"\s*(?:-> +)?(?:[A-Z][A-Za-z ]*) on (\S+|\S*\"[^\"]*\")(?: (\S+|\".*\"))?$"
+)
+
+
+def _aliases(plan: list[str], table: str) -> frozenset[str]:
+    """Names that the plan has for a table. One with children is not scanned itself: they are called
+    alias_1, alias_2 ..., and what is above them speaks of alias."""
+    nodes = [match for line in plan if (match := _NODE.match(line)) is not None]
+    own = {_alias(node) for node in nodes if node[1] == table}
+    numbered = {_alias(node) for node in nodes if re.search(r"_[0-9]+$", _alias(node))}
+    return frozenset(own or numbered | {re.sub(r"_[0-9]+$", "", name) for name in numbered})
+
+
+def _alias(node: re.Match[str]) -> str:
+    return node[2] or node[1].rpartition(".")[2]
+
+
+def _used_lines(plan: list[str], aliases: frozenset[str]) -> str:
+    """The plan without what scans of these aliases (of anything, if none is given) put out; the
+    topmost node's output is the result."""
+    kept: list[str] = []
+    scan = False
+    for number, line in enumerate(plan):
+        if (node := _NODE.match(line)) is not None:
+            scan = not aliases or _alias(node) in aliases
+        elif "->" in line:
+            scan = not aliases
+        if number == 1 or not (scan and line.lstrip().startswith("Output:")):
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def first_word(sql: str) -> str:

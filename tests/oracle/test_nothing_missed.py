@@ -10,8 +10,11 @@ import pytest
 
 from proxy.embedded import EmbeddedPostgres
 from tests.conftest import Database
-from tests.oracle.census import Census, run
+from tests.oracle.attacks import PATHS, SCHEMA, Attack
+from tests.oracle.census import Census, Judge, run
 from tests.oracle.corpora import Sample
+from tests.oracle.missed import Verdict
+from tests.oracle.seen import Server
 
 
 def check(census: Census, seed: int) -> None:
@@ -57,9 +60,42 @@ def test_system_views_and_clients(installed: Sequence[Sample], copied: Database)
         if _QUERY.match(sql := re.sub(r"\bpg_catalog\.(?=pg_)", "sample.", sample.sql))
     ]
     path = Sample("installed", "SET search_path = sample, pg_catalog, public")
-    census = run(copied.dsn(), [path, *samples, *samples], random.Random(seed))
+    census = run(copied.dsn(), [path, *samples], random.Random(seed))
     check(census, seed)
-    assert census.statements >= 300
+    assert census.statements >= 150
+
+
+def attacked(database: Database, count: int) -> None:
+    """Random statements that hide a column, under search paths that change."""
+    seed = random.randrange(1 << 32)
+    generator = random.Random(seed)
+    database.psql(SCHEMA)
+    server = Server(database.dsn())
+    census = Census()
+    judge, attack = Judge(server, generator, census), Attack(generator)
+    for number in range(count):
+        if number % 20 == 0:
+            server.execute(f"SET search_path = {generator.choice(PATHS)}")
+        server.execute("BEGIN")
+        judge.judge(attack.statement())
+        server.execute("ROLLBACK")
+    server.close()
+    check(census, seed)
+    assert census.statements > count // 3, seed
+    assert min(census.verdicts[Verdict.PLANNED], census.verdicts[Verdict.REFUSED]) > count // 20, (
+        seed
+    )
+
+
+def test_attacks(database: Database) -> None:
+    """Every spelling of a name, in every clause, behind aliases, CTEs and wrappers."""
+    attacked(database, 300)
+
+
+@pytest.mark.long
+def test_many_attacks(database: Database) -> None:
+    """Ten thousand of them."""
+    attacked(database, 10_000)
 
 
 @pytest.mark.long
