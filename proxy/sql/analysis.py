@@ -35,6 +35,8 @@ class Analysis:
 
     @property
     def outputs(self) -> tuple[str | None, ...] | None:
+        if self.creates:
+            return ()
         fields = self.shape.fields
         refs = [field.sealed for field in fields]
         if self.shape.open or any(

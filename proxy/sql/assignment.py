@@ -47,6 +47,7 @@ def sealable(
     *,
     direct: bool,
     use: Use = Use.STORED,
+    default: str | None = None,
 ) -> None:
     """Make an expression into something that the sealed column `target` can hold.
 
@@ -58,7 +59,8 @@ def sealable(
         return
     found = chain(node)
     if found is not None:
-        seal_value(draft, target, locate(draft.tokens, found), direct=direct, use=use)
+        value = locate(draft.tokens, found)
+        seal_value(draft, target, value, direct=direct, use=use, default=default)
     elif isinstance(node_in, exp.Case):
         comparisons.case_conditions(draft, scope, node_in)
         for branch in case_branches(node_in):
@@ -68,7 +70,7 @@ def sealable(
         for argument in node_in.expressions:
             sealable(draft, scope, argument, target, direct=False, use=use)
     elif isinstance(node_in, exp.Subquery):
-        shape = resolve.query(draft, scope, node_in, Targets((target,), use))
+        shape = resolve.query(draft, scope, node_in, Targets((target,), use, "text"))
         flow(shape.fields, (target,), use)
     elif (array := unnested(node_in)) is not None:
         _seal_array(draft, target, array, use)

@@ -107,7 +107,10 @@ class Draft:
                 raise refusals.unknown_relation(name)
             return RowSource(name, Shape(open=True), schema, relation=True)
         shape = Shape(
-            tuple(Field(a.name, self._sealed(found, i)) for i, a in enumerate(found.attributes))
+            tuple(
+                Field(a.name, self._sealed(found, i), domain=True)
+                for i, a in enumerate(found.attributes)
+            )
         )
         self._names |= {f.name for f in shape.fields if f.sealed is not None and f.name is not None}
         return RowSource(name, shape, found.schema, relation=True)

@@ -511,7 +511,10 @@ def _check_copied(part: _Part, analysis: Analysis) -> None:
     sealed = analysis.shape.sealed
     if sealed is not None and part.command.name == "EXPLAIN":
         raise refusals.unsupported(f"EXPLAIN of {part.wrapper}", "Explain the query itself.")
-    if sealed is not None and part.wrapper and not part.command.changes_catalog:
+    temporary = any(is_name(t) and t.value.startswith("pg_temp") for t in part.tokens)
+    if part.wrapper and not part.command.changes_catalog:
+        temporary = True
+    if sealed is not None and temporary:
         raise refusals.temporary_copy(sealed.label)
     part.copied = touches_of_copy(analysis, part.wrapper or "SELECT INTO")
 

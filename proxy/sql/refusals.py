@@ -172,6 +172,22 @@ def mixed(label: str) -> Refused:
     )
 
 
+def type_lost(label: str, into: str) -> Refused:
+    return Refused(
+        FEATURE_NOT_SUPPORTED,
+        f"{into} would hold values of sealed column {label} in a column that is not sealed",
+        "Select the column by itself, without a function or other values beside it.",
+    )
+
+
+def temporary_copy(label: str) -> Refused:
+    return Refused(
+        FEATURE_NOT_SUPPORTED,
+        f"a temporary table cannot hold values of sealed column {label}: Sealgate does not see it",
+        "Create a table that is not temporary (UNLOGGED is as fast), or use WITH.",
+    )
+
+
 def listed_twice(label: str) -> Refused:
     return Refused(
         FEATURE_NOT_SUPPORTED,

@@ -17,7 +17,7 @@ from typing import Final
 from sqlglot import exp
 
 from proxy.sql import assignment, expressions, functions, ordering, refusals, sources, writes
-from proxy.sql.columns import listed, type_of, with_modifier, without_modifier
+from proxy.sql.columns import bare, field_of, listed, type_of, with_modifier, without_modifier
 from proxy.sql.draft import Draft
 from proxy.sql.parse import position
 from proxy.sql.scope import Cell, Field, Scope, SealedRef, Shape, Targets
@@ -213,7 +213,9 @@ def _projection(
     if targets is not None and target is not None:
         if result.open:
             raise refusals.not_understood("* in a query that fills sealed columns")
-        assignment.sealable(draft, scope, expression, target, direct=False, use=targets.use)
+        assignment.sealable(
+            draft, scope, expression, target, direct=False, use=targets.use, default=targets.default
+        )
         return Field(name, target)
     if targets is None:
         cells = _cells(draft, scope, expression)
@@ -222,7 +224,17 @@ def _projection(
     ref = assignment.carried(draft, scope, expression) or functions.scalar_ref(draft, expression)
     if targets is not None:
         assignment.flow((Field(name, ref),), (None,), targets.use)
-    return Field(name, ref)
+    return Field(name, ref, domain=ref is not None and _keeps_domain(draft, scope, expression))
+
+
+def _keeps_domain(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+    """A column, or a subquery of one: anything else is bytea to the server."""
+    inner = bare(node)
+    if isinstance(inner, exp.Column) and not isinstance(inner.this, exp.Star):
+        return field_of(draft, scope, inner).domain
+    if isinstance(inner, exp.Subquery):
+        return all(field.domain for field in query(draft, scope, inner).fields)
+    return False
 
 
 def _cells(draft: Draft, scope: Scope, node: exp.Expr) -> tuple[Cell, ...]:
@@ -311,7 +323,7 @@ def _side_by_side(draft: Draft, one: Field, other: Field) -> Field:
             raise refusals.mixed(ref.label)
     if one.sealed is None or other.sealed is None or type_of(one.sealed) != type_of(other.sealed):
         return Field(one.name, without_modifier(one.sealed or ref))
-    return Field(one.name, with_modifier(ref))
+    return Field(one.name, with_modifier(ref), domain=one.domain and other.domain)
 
 
 def _values(draft: Draft, parent: Scope | None, node: exp.Values, targets: Targets | None) -> Shape:
@@ -323,7 +335,8 @@ def _values(draft: Draft, parent: Scope | None, node: exp.Values, targets: Targe
     columns = [()] * max(map(len, rows)) if targets is not None else _value_cells(rows)
     shape = Shape(
         tuple(
-            Field(f"column{n + 1}", _target(targets, n), cells) for n, cells in enumerate(columns)
+            Field(f"column{n + 1}", _target(targets, n), cells=cells)
+            for n, cells in enumerate(columns)
         )
     )
     ordering.order_by_output(draft, node, shape)
@@ -354,7 +367,9 @@ def value_row(
     for place, cell in enumerate(cells):
         target = _target(targets, place)
         if targets is not None and target is not None:
-            assignment.sealable(draft, scope, cell, target, direct=direct, use=targets.use)
+            assignment.sealable(
+                draft, scope, cell, target, direct=direct, use=targets.use, default=targets.default
+            )
         elif not assignment.is_default(draft, cell):
             ref = assignment.carried(draft, scope, cell)
             if ref is not None:

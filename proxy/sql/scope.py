@@ -58,6 +58,8 @@ class Field:
 
     name: str | None
     sealed: SealedRef | None = None
+    domain: bool = field(default=False, compare=False)
+    """It is a relation's column handed through, so that the server knows its type: the sealed domain."""
     cells: tuple[Cell, ...] = field(default=(), compare=False)
     """All that the column's values come from, if these are constants and parameters of the text:
     they may be sealed where they stand."""
@@ -73,12 +75,14 @@ class Targets:
     refs: tuple[SealedRef | None, ...]
     use: Use = Use.STORED
     """COMPARED: nowhere, they are compared with these columns."""
+    default: str | None = None
+    """The type of values that nothing gives one: text in a subquery, None where the column's own."""
 
     def at(self, place: int) -> SealedRef | None:
         return self.refs[place] if place < len(self.refs) else None
 
     def behind(self, place: int) -> Targets:
-        return Targets(self.refs[place:], self.use)
+        return replace(self, refs=self.refs[place:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def compared(
             expressions.walk(draft, scope, field, "in a row comparison")
         else:
             comparisons.term(draft, scope, ref, field)
-    shape = resolve.query(draft, scope, query, Targets(tuple(refs), Use.COMPARED))
+    shape = resolve.query(draft, scope, query, Targets(tuple(refs), Use.COMPARED, "text"))
     if shape.open or len(shape.fields) != len(refs):
         raise refusals.misuse(label, "in a row comparison with something else than rows")
     _as_terms(draft, query, refs, operators)

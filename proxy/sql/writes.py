@@ -205,7 +205,7 @@ def _assign_row(
     inner = unbracketed(node)
     if not isinstance(inner, exp.Subquery):
         raise refusals.not_understood()
-    shape = resolve.query(draft, scope, inner, Targets(tuple(targets)))
+    shape = resolve.query(draft, scope, inner, Targets(tuple(targets), default="text"))
     if shape.open and any(targets):
         raise refusals.not_understood("* in a query that fills sealed columns")
 
