@@ -29,13 +29,15 @@ def twins(
         database.psql(OWNER + SCHEMA)
     shop = Shop(sealed, tmp_path_factory.mktemp("clients"), columns=CONFIGURATION)
     shop.prepare()
-    shop.serve()
-    with (
-        psycopg.connect(sealed.dsn(), autocommit=True) as one,
-        psycopg.connect(plain.dsn(), autocommit=True) as other,
-    ):
-        yield Twins(shop, plain, (one, other))
-    shop.stop()
+    try:
+        shop.serve()
+        with (
+            psycopg.connect(sealed.dsn(), autocommit=True) as one,
+            psycopg.connect(plain.dsn(), autocommit=True) as other,
+        ):
+            yield Twins(shop, plain, (one, other))
+    finally:
+        shop.stop()
     for database in (sealed, plain):
         database.postgres.drop_database(database.name)
 
@@ -49,7 +51,9 @@ def site(
     database.psql(OWNER)
     shop = Shop(database, tmp_path_factory.mktemp("migrations"), columns=NOTHING_SEALED)
     shop.prepare()
-    shop.serve()
-    yield shop
-    shop.stop()
+    try:
+        shop.serve()
+        yield shop
+    finally:
+        shop.stop()
     database.postgres.drop_database(database.name)

@@ -84,8 +84,8 @@ REFUSED: Final = (
     "ALTER TABLE member ALTER COLUMN email TYPE VARCHAR(200)",
     "ALTER TABLE member ALTER COLUMN ssn TYPE text",
     "ALTER TABLE member ALTER COLUMN ssn TYPE text USING ssn::text",
-    "ALTER TABLE member ALTER COLUMN email SET DEFAULT 'x@quux.example'",
-    "ALTER TABLE member ADD CHECK (email <> 'x@quux.example')",
+    "ALTER TABLE member ALTER COLUMN email SET DEFAULT 'retyped@quux.example'",
+    "ALTER TABLE member ADD CHECK (email <> 'retyped@quux.example')",
 )
 
 
@@ -102,7 +102,7 @@ def test_a_migration_that_fails_leaves_nothing(site: Shop) -> None:
         for statement in REFUSED:
             connection.execute(sa.text("ALTER TABLE member ADD COLUMN extra int"))
             connection.execute(
-                sa.text("UPDATE member SET extra = 1 WHERE email = 'x@quux.example'")
+                sa.text("UPDATE member SET extra = 1 WHERE email = 'retyped@quux.example'")
             )
             with pytest.raises(sa.exc.DBAPIError) as caught:
                 connection.execute(sa.text(statement))
@@ -113,7 +113,7 @@ def test_a_migration_that_fails_leaves_nothing(site: Shop) -> None:
             assert found.all() == [(1, "n", "e@quux.example", "s", None)]
             connection.rollback()
     engine.dispose()
-    assert "x@quux.example" not in site.database.postgres.log_text()
+    assert "retyped@quux.example" not in site.database.postgres.log_text()
 
 
 def test_reflected_tables(twins: Twins) -> None:
