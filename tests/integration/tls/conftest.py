@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,6 +98,11 @@ class TlsShop(Shop):
             for event in self.logins(since)
         ]
 
+    def events(self) -> list[dict[str, Any]]:
+        """Whole lines only: the proxy may be writing the next one."""
+        text = self.audit_path.read_text() if self.audit_path.exists() else ""
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
     def logins(self, since: int) -> list[dict[str, Any]]:
         """The events of logins; a session of the test before may only now be closed."""
         return [
@@ -108,6 +115,12 @@ class TlsShop(Shop):
 def pem(certificates: Certificates) -> str:
     """`tls_cert` and `tls_key`."""
     return f'tls_cert = "{certificates.cert}"\ntls_key = "{certificates.key}"\n'
+
+
+def startup(shop: TlsShop, user: str = "shop_app") -> bytes:
+    """A StartupMessage."""
+    fields = f"user\0{user}\0database\0{shop.database.name}\0\0".encode()
+    return struct.pack("!II", len(fields) + 8, 196608) + fields
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,13 @@ import ssl
 import struct
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import asyncpg
 import psycopg
 import pytest
 
 from tests.integration.certificates import Certificates
-from tests.integration.tls.conftest import HOST, LOGINS, PASSWORD, Papers, TlsShop, pem
+from tests.integration.tls.conftest import HOST, LOGINS, Papers, TlsShop, pem, startup
 from tests.integration.wire_client import WireClient, sqlstate
 
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
@@ -26,11 +25,6 @@ def shop(plain_shop: TlsShop, papers: Papers) -> TlsShop:
     """With a certificate, asking for none."""
     plain_shop.use(pem(papers.proxy))
     return plain_shop
-
-
-def startup(shop: TlsShop, user: str = "shop_app") -> bytes:
-    fields = f"user\0{user}\0database\0{shop.database.name}\0\0".encode()
-    return struct.pack("!II", len(fields) + 8, 196608) + fields
 
 
 def context(papers: Papers, alpn: tuple[str, ...] = ("postgresql",)) -> ssl.SSLContext:
@@ -170,12 +164,44 @@ def test_strangers_who_begin_direct_tls_leave_nothing_behind(shop: TlsShop, pape
     for number in range(9):
         with WireClient(shop.port) as client:
             client.send((hello, b"\x16" + b"no TLS at all" * 10, hello * 20)[number % 3])
-            if number % 3:
+            if number % 3 == 1:
                 with contextlib.suppress(OSError):
                     while client.socket.recv(100):
                         pass
     with psycopg.connect(shop.url(sslmode="require")) as app:
         assert app.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_strangers_who_ask_for_tls_leave_nothing_behind(shop: TlsShop, papers: Papers) -> None:
+    """The same behind an SSLRequest."""
+    shop.use(pem(papers.proxy) + "max_connections = 3\n")
+    for number in range(8):
+        with WireClient(shop.port) as client:
+            client.send(SSL_REQUEST)
+            assert client.socket.recv(1) == b"S"
+            if number % 2:
+                client.send(b"no TLS at all" * 10)
+                assert client.closed()
+    with psycopg.connect(shop.url(sslmode="require")) as app:
+        assert app.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_bytes_in_clear_behind_the_ssl_request_are_refused(shop: TlsShop) -> None:
+    """CVE-2021-23214: nothing sent in clear may become part of the encrypted session."""
+    with WireClient(shop.port) as client:
+        client.send(SSL_REQUEST + b"injected")
+        error = client.read()
+        assert error is not None
+        assert sqlstate(error[1]) == "08P01"
+        assert client.closed()
+
+
+def test_tls_can_be_required(shop: TlsShop, papers: Papers) -> None:
+    """A client in clear is told so before anything is sent to the server."""
+    shop.use(pem(papers.proxy) + "tls_required = true\n")
+    with pytest.raises(psycopg.OperationalError, match="requires TLS"):
+        psycopg.connect(shop.url(sslmode="disable"))
+    psycopg.connect(shop.url(sslmode="require")).close()
 
 
 def handshake(
@@ -367,78 +393,6 @@ def test_a_cancel_request_in_clear_is_relayed_where_tls_is_required(
         threading.Timer(0.3, connection.cancel).start()  # PQcancel
         with pytest.raises(psycopg.errors.QueryCanceled):
             connection.execute("SELECT pg_sleep(20)")
-
-
-# Passwords.
-
-
-def write(path: Path, text: str) -> Path:
-    path.write_text(text)
-    path.chmod(0o600)
-    return path
-
-
-@pytest.mark.parametrize("user", LOGINS)
-@pytest.mark.parametrize("sslmode", ["disable", "verify-full"])
-def test_pgpass_and_service(
-    shop: TlsShop,
-    papers: Papers,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    user: str,
-    sslmode: str,
-) -> None:
-    """.pgpass finds the password by the proxy's host and port, a service file names everything."""
-    name = shop.database.name
-    passfile = write(tmp_path / "pgpass", f"{HOST}:{shop.port}:{name}:{user}:{PASSWORD}\n")
-    monkeypatch.setenv("PGPASSFILE", str(passfile))
-    options = {"sslmode": sslmode, "sslrootcert": papers.servers.ca}
-    with psycopg.connect(shop.url(user, None, **options)) as connection:
-        assert connection.execute("SELECT current_user").fetchone() == (user,)
-    lines = [f"host={HOST}", f"port={shop.port}", f"dbname={name}", f"user={user}"]
-    lines += [f"{key}={value}" for key, value in options.items()]
-    service = write(tmp_path / "services", "\n".join(["[shop]", *lines]) + "\n")
-    monkeypatch.setenv("PGSERVICEFILE", str(service))
-    with psycopg.connect("service=shop") as connection:
-        assert connection.execute("SELECT current_user").fetchone() == (user,)
-
-
-async def test_asyncpg_with_pgpass(
-    shop: TlsShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its own reader of the same file."""
-    line = f"{HOST}:{shop.port}:*:scram_login:{PASSWORD}\n"
-    monkeypatch.setenv("PGPASSFILE", str(write(tmp_path / "pgpass", line)))
-    connection = await asyncpg.connect(shop.url(password=None), ssl="require")
-    assert await connection.fetchval("SELECT current_user") == "scram_login"
-    await connection.close()
-
-
-@pytest.mark.parametrize("user", LOGINS)
-@pytest.mark.parametrize("negotiation", ["", "postgres", "direct"])
-def test_a_wrong_password_ends_the_connection(shop: TlsShop, user: str, negotiation: str) -> None:
-    """28P01 in the server's words, one event, and nothing of the password anywhere."""
-    before = shop.clear_events()
-    options = {"sslmode": "require", "sslnegotiation": negotiation} if negotiation else {}
-    with pytest.raises(psycopg.OperationalError, match="password authentication failed for user"):
-        psycopg.connect(shop.url(user, "hunter2hunter2", **(options or {"sslmode": "disable"})))
-    assert shop.codes(before) == [("authentication.failed", "28P01")]
-    assert "hunter2" not in shop.audit_path.read_text() + shop.said()
-
-
-@pytest.mark.parametrize("user", ["md5_login", "clear_login"])
-def test_after_a_wrong_password_the_server_is_gone(shop: TlsShop, user: str) -> None:
-    """The error, then the end: what the client sends behind it reaches nobody."""
-    with WireClient(shop.port) as client:
-        client.send(startup(shop, user))
-        assert client.read() is not None
-        client.send(b"p" + struct.pack("!I", 10) + b"wrong\0")
-        error = client.read()
-        assert error is not None
-        assert sqlstate(error[1]) == "28P01"
-        with contextlib.suppress(OSError):
-            client.send(b"Q" + struct.pack("!I", 13) + b"SELECT 1\0")
-        assert client.closed()
 
 
 # Files.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -130,6 +132,70 @@ def test_a_server_without_tls(plain_shop: TlsShop, papers: Papers, negotiation: 
     refused(plain_shop, log)
     plain_shop.use(upstream=tls("prefer", papers))
     psycopg.connect(plain_shop.url("shop_app", None)).close()
+
+
+class TlsServer:
+    """Stands in for a PostgreSQL server with TLS (the embedded one is built without): answers SSLRequest, then relays."""
+
+    def __init__(self, certificates: Certificates, port: int) -> None:
+        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._context.load_cert_chain(certificates.cert, certificates.key)
+        self._upstream = port
+        self.encrypted = 0
+        self.port = 0
+
+    async def start(self) -> asyncio.Server:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        return server
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.readexactly(8) == struct.pack("!II", 8, 80877103)
+        writer.write(b"S")
+        with contextlib.suppress(OSError, ssl.SSLError):
+            await writer.start_tls(self._context)
+            self.encrypted += 1
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+            await asyncio.gather(_pump(reader, up_writer), _pump(up_reader, writer))
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError, ssl.SSLError):
+        while data := await reader.read(65536):
+            writer.write(data)
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("mode", "trusted"), [("require", False), ("verify-full", True), ("verify-full", False)]
+)
+async def test_tls_to_a_stand_in(
+    plain_shop: TlsShop, papers: Papers, mode: str, trusted: bool
+) -> None:
+    """The same where no PostgreSQL with TLS is installed."""
+    stand_in = TlsServer(papers.server, plain_shop.database.postgres.port)
+    server = await stand_in.start()
+    plain_shop.upstream_port = stand_in.port
+    ca = papers.servers.ca if trusted else papers.strangers.ca
+    upstream = f'tls = "{mode}"\n' + (f'tls_ca = "{ca}"\n' if mode == "verify-full" else "")
+    url = plain_shop.url("shop_app", None)
+    try:
+        await asyncio.to_thread(plain_shop.use, "", upstream)
+        if trusted or mode == "require":
+            connection = await asyncpg.connect(url, ssl=False)
+            assert await connection.fetchval("SELECT 1") == 1
+            await connection.close()
+            assert stand_in.encrypted
+        else:
+            with pytest.raises(asyncpg.ClientCannotConnectError, match=UNTRUSTED):
+                await asyncpg.connect(url, ssl=False)
+            assert "CERTIFICATE_VERIFY_FAILED" in plain_shop.said()
+            assert not stand_in.encrypted
+    finally:
+        server.close()
+        plain_shop.upstream_port = 0
+        plain_shop.upstream = ""
+        await asyncio.to_thread(plain_shop.use)
 
 
 async def test_direct_tls_to_something_else(plain_shop: TlsShop, papers: Papers) -> None:
