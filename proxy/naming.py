@@ -22,7 +22,7 @@ from proxy.holding import Held
 from proxy.seal import ValueRefused, check_parameters
 from proxy.sql.execute import Executed, Executes, executed, readable
 from proxy.sql.lexer import Stripped, UnreadableSql
-from proxy.sql.named import Closes, Deallocates, Declares, Fetches, Prepares
+from proxy.sql.named import Closes, Deallocates, Declares, Fetches, Prepares, RollsBackTo
 from proxy.sql.plan import Action, Plan, Refusal, StatementPlan
 from proxy.sql.refusals import Refused
 from proxy.state import State
@@ -162,8 +162,11 @@ def announce(
     return (state.prepared.set(named.name.encode(), made, state.inflight.unit),)
 
 
-def closed(state: State, plan: StatementPlan | None, text: str, tag: bytes) -> None:
-    """A statement is complete: what it opened and closed. `text` is its message's, without literals."""
+def closed(state: State, plan: StatementPlan | None, text: str, tag: bytes) -> bool:
+    """A statement is complete: what it opened and closed. `text` is its message's, without literals.
+
+    True: it has ended its transaction, and every portal of the protocol with it.
+    """
     named = plan.named if plan is not None else None
     state.cursors.completed(plan, text, tag)
     match named:
@@ -178,8 +181,10 @@ def closed(state: State, plan: StatementPlan | None, text: str, tag: bytes) -> N
         state.prepared.all_dropped()
     if tag == b"DISCARD ALL":
         state.portals.all_dropped()
+    return tag in _ENDS and not isinstance(named, RollsBackTo)
 
 
+_ENDS: Final = frozenset({b"COMMIT", b"ROLLBACK", b"PREPARE TRANSACTION"})
 _PARAMETER: Final = re.compile(r"(?<![\w$])\$([0-9]{1,5})(?![0-9])")
 
 

@@ -382,8 +382,7 @@ class Response:
         tag = one_cstring(data[position + HEADER_SIZE : end])
         plan, text = head.plan, _text(head)
         self._completed(COMMAND_COMPLETE, _affected(tag))
-        closed(self._state, plan, text, tag)
-        self._end_suspended()
+        self._end_suspended(every=closed(self._state, plan, text, tag))
         return None
 
     def _answered(self, inquiry: Inquiry) -> None:
@@ -486,7 +485,6 @@ class Response:
             head.query.abandon()
         inflight.fail()
         self._failed = True
-        self._end_suspended(every=True)  # It aborts the transaction, and portals with it.
         return instead
 
     def _repositioned(self, head: Owed | None, fields: dict[str, bytes]) -> bytes | None:

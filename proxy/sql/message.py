@@ -446,7 +446,7 @@ class Message:
         return pieces(self._sql, part.start, part.end, part.tokens, part.ordinal, draft)
 
 
-_PLANNED: Final = frozenset({"SELECT", "COPY"})
+_PLANNED: Final = frozenset({"SELECT", "COPY", "DECLARE", "PREPARE", "EXPLAIN"})
 _SETTING_WORDS: Final = frozenset({"set", "reset", "discard", "do", "call"})
 _ENDING_WORDS: Final = frozenset({"commit", "end", "rollback", "abort", "release"})
 _SEALED_DDL: Final = frozenset({SCHEMA, "schema", "extension"})
