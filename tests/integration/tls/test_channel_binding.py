@@ -9,6 +9,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import psycopg
@@ -288,3 +289,43 @@ async def test_a_man_between_proxy_and_server_is_found(
                 await attempt(url)
         finally:
             server_shop.upstream_port = 0
+
+
+@pytest.mark.parametrize("how", ["relay", "shared", "terminate"])
+def test_pg8000_binds(server_shop: TlsShop, papers: Papers, how: str) -> None:
+    """Another implementation (scramp), which binds wherever it can and cannot be told not to."""
+    pg8000 = pytest.importorskip("pg8000.dbapi", reason="pg8000 is not installed")
+    legs(server_shop, papers, how)
+    context = ssl.create_default_context(cafile=papers.servers.ca)
+
+    def connect() -> Any:
+        return pg8000.connect(
+            "scram_login",
+            host=HOST,
+            port=server_shop.port,
+            database=server_shop.database.name,
+            password=PASSWORD,
+            ssl_context=context,
+        )
+
+    if how == "relay":
+        with pytest.raises(pg8000.DatabaseError, match="channel binding"):
+            connect()
+        return
+    with contextlib.closing(connect()) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT current_user::text")
+        assert cursor.fetchone() == ["scram_login"]
+
+
+@pytest.mark.parametrize("binding", ["prefer", "require"])
+def test_psycopg2_binds(server_shop: TlsShop, papers: Papers, binding: str) -> None:
+    """An older libpq."""
+    psycopg2 = pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
+    legs(server_shop, papers, "terminate")
+    options = {"sslmode": "verify-full", "sslrootcert": papers.servers.ca}
+    url = server_shop.url(channel_binding=binding, **options)
+    with contextlib.closing(psycopg2.connect(url)) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT current_user::text")
+        assert cursor.fetchone() == ("scram_login",)
