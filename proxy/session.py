@@ -27,6 +27,8 @@ from proxy.state import State, startup_settings
 from proxy.wire.framing import BadMessage
 from proxy.wire.messages import error_response
 
+HELD_LIMIT = 256 * 1024
+"""Bytes of the client's that may wait for the server before its connection is read no more."""
 SERVER_MESSAGE_LIMIT = 0x3FFFFFFF
 """PostgreSQL's own bound on a message (MaxAllocSize), in bytes."""
 
@@ -70,8 +72,11 @@ class Session:
 
     @property
     def holding(self) -> bool:
-        """What the client sent waits for the server: no more of it need be read."""
-        return self._request is not None and self._request.holding
+        """What the client sent waits for the server, and no more of it need be read. Up to a bound it is: nobody learns
+        otherwise that the client has gone.
+        """
+        request = self._request
+        return request is not None and request.holding and request.held > HELD_LIMIT
 
     # What happens to it.
 
