@@ -112,8 +112,13 @@ class Request:
 
     @property
     def holding(self) -> bool:
-        """A message waits for the server: more need not be read."""
+        """A message waits for the server: `held` bytes with it."""
         return self._until is not None
+
+    @property
+    def held(self) -> int:
+        """Bytes that were received and wait."""
+        return len(self._buffer)
 
     def resume(self) -> list[Effect]:
         """The server has said something: go on with what waited for it, if it did."""
