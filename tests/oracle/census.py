@@ -13,9 +13,10 @@ from typing import Final
 from proxy.catalog import Relation
 from proxy.sql.commands import read_command
 from proxy.sql.lexer import tokenize
-from proxy.sql.plan import Plan
+from proxy.sql.plan import LiteralSite, Plan, Text
 from tests.oracle.corpora import Sample
 from tests.oracle.missed import Sealing, Verdict, plan_of, used, verdict
+from tests.oracle.rewritten import faults
 from tests.oracle.seen import PREPARED, Server, Use, first_word
 
 
@@ -30,10 +31,12 @@ class Census:
     refusals: Counter[str] = field(default_factory=Counter)
     dead: int = 0
     """Not touched, because PostgreSQL's plan has the column in no result and no condition."""
+    rewritten: int = 0
+    """Planned, and the text is not the client's: compared with it as trees."""
     unused: Counter[str] = field(default_factory=Counter)
     """The same statements, with a column sealed that they do not use."""
     missed: list[tuple[str, str, str]] = field(default_factory=list)
-    """(verdict, column, statement)"""
+    """(verdict or fault, column, statement)"""
 
 
 # Statements that are executed: the server analyses the query inside them.
@@ -76,7 +79,7 @@ class Judge:
         unused = sorted({a.number for a in relation.attributes} - read - written)
         if unused:
             sealing = Sealing(relation, self._random.choice(unused))
-            plan = plan_of(sql, path, sealing, relations)
+            plan, _ = plan_of(sql, path, sealing, relations)
             self.census.unused["forwarded" if plan.untouched else _refusal(plan) or "touched"] += 1
 
     def _judge_use(
@@ -88,11 +91,11 @@ class Judge:
         *,
         written: bool,
     ) -> None:
-        plan = plan_of(sql, path, sealing, relations)
+        plan, stripped = plan_of(sql, path, sealing, relations)
         if first_word(sql) == "explain" and plan.untouched:
             # EXPLAIN shows no value, so reading is no touch; the query itself must be planned.
             sql = wrapped(sql)
-            plan = plan_of(sql, path, sealing, relations)
+            plan, stripped = plan_of(sql, path, sealing, relations)
         found = verdict(plan, sealing.label, written=written)
         if found in (Verdict.UNSEEN, Verdict.NO_TOUCH) and not self._server.uses_value(
             sealing.relation.label, sealing.column, wrapped(sql)
@@ -100,6 +103,9 @@ class Judge:
             self.census.dead += 1
             return
         self.census.verdicts[found] += 1
+        for fault in faults(sql, plan, stripped):
+            self.census.missed.append((fault, sealing.label, sql))
+        self.census.rewritten += found is Verdict.PLANNED and _changes(plan)
         if found is Verdict.REFUSED:
             self.census.refusals[_shape(_refusal(plan) or "", sealing)] += 1
         elif found is not Verdict.PLANNED:
@@ -111,6 +117,14 @@ def wrapped(sql: str) -> str:
     tokens = tokenize(sql)
     inner = read_command(tokens).inner
     return sql if inner is None else sql[tokens[inner[0]].start : tokens[inner[1] - 1].end]
+
+
+def _changes(plan: Plan) -> bool:
+    return any(
+        isinstance(piece, Text) or (isinstance(piece, LiteralSite) and piece.seal is not None)
+        for statement in plan.statements
+        for piece in statement.pieces
+    )
 
 
 def _refusal(plan: Plan) -> str | None:

@@ -14,6 +14,7 @@ from enum import Enum
 from policy import Access
 from proxy.catalog import Catalog, Relation, SealedColumn, label
 from proxy.cells import logical_type
+from proxy.sql.lexer import Stripped
 from proxy.sql.plan import Action, Plan
 from proxy.sql.planner import Planner
 from tests.oracle.seen import WHOLE_ROW, Use
@@ -102,8 +103,8 @@ def used(uses: Iterable[Use], relation: Relation) -> tuple[frozenset[int], froze
 
 def plan_of(
     sql: str, path: tuple[str, ...] | None, sealing: Sealing, relations: Iterable[Relation]
-) -> Plan:
-    return Planner(sealing.catalog(relations)).plan(sql, path)[0]
+) -> tuple[Plan, Stripped]:
+    return Planner(sealing.catalog(relations)).plan(sql, path)
 
 
 def verdict(plan: Plan, column: str, *, written: bool) -> Verdict:

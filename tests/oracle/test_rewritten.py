@@ -1,0 +1,72 @@
+"""Oracle C: what is sent is the client's statement, but for what was sealed in it.
+
+`test_nothing_missed` asks the same of every plan that it makes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from proxy.sql.planner import Planner
+from tests.oracle.rewritten import faults
+from tests.oracle.trees import Comparison
+from tests.sql import shop
+from tests.sql.cases import cases
+from tests.sql.test_plan_random import Grammar
+
+PLANNER = Planner(shop.CATALOG)
+
+
+def test_planner_fixtures() -> None:
+    """Every case of the planner's own fixtures that is not refused."""
+    wrong = {}
+    for case in cases():
+        plan, stripped = PLANNER.plan(case.sql, case.path)
+        if found := list(faults(case.sql, plan, stripped)):
+            wrong[str(case)] = found
+    assert not wrong
+
+
+def test_random_statements() -> None:
+    """Statements with literals for sealed and plain columns in every place that the planner knows."""
+    seed = random.randrange(1 << 32)
+    grammar = Grammar(random.Random(seed))
+    for _ in range(1_000):
+        sql = grammar.statement()
+        plan, stripped = PLANNER.plan(sql, shop.PATH)
+        assert not list(faults(sql, plan, stripped)), (seed, sql)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("SELECT a FROM t", "SELECT b FROM t"),
+        ("SELECT a FROM t WHERE b", "SELECT a FROM t"),
+        ("SELECT a = 'x'", "SELECT a = '\\x00'::bytea OR true"),
+        ("SELECT a = b", "SELECT a = '\\x00'::bytea"),
+        ("SELECT a = f('x')", "SELECT a = '\\x00'::bytea"),
+        ("SELECT a = 'x'", "SELECT sealgate.eq(b) = 'x'"),
+        ("SELECT a IN (SELECT b FROM t)", "SELECT a IN (SELECT sealgate.eq(r.c) FROM (SELECT c FROM t) r(c))"),
+        ("INSERT INTO t VALUES (1) ON CONFLICT (a) DO NOTHING",
+         "INSERT INTO t VALUES (1) ON CONFLICT (sealgate.eq(b)) DO NOTHING"),
+        ("INSERT INTO t (a, b) VALUES (1, 2)", "INSERT INTO t (b, a) VALUES (1, 2)"),
+        ("SELECT 1", "SELECT 1; SELECT 2"),
+    ],
+)  # fmt: skip
+def test_other_changes_are_differences(before: str, after: str) -> None:
+    """The comparison allows nothing else."""
+    assert Comparison(before, after).differences
+
+
+def test_allowed_changes_are_counted() -> None:
+    """What it allows, it names."""
+    found = Comparison(
+        "SELECT a FROM t WHERE a = 'x' AND a IN (SELECT b FROM u)",
+        "SELECT a FROM t WHERE sealgate.eq(a) = sealgate.eq('\\x00'::bytea)"
+        " AND sealgate.eq(a) IN (SELECT sealgate.eq(r.c1) FROM (SELECT b FROM u) AS r(c1))",
+    )
+    assert not found.differences
+    assert found.edits == Counter({"term": 3, "sealed": 1, "terms of a query": 1})

@@ -1,0 +1,137 @@
+"""Two texts of one statement, before and after sealing, compared as PostgreSQL's parser reads them.
+
+The trees must be equal but for what a plan may do: a constant or parameter becomes a sealed one of
+type bytea, the cast of a sealed value goes or is to bytea, a value becomes its term
+`sealgate.eq(value)`, and the subquery that a term is compared
+with becomes one of terms, `SELECT sealgate.eq(r.c1) FROM (subquery) AS r(c1)`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pgparse
+
+Node = Any
+
+_PLACES: Final = frozenset(
+    {"location", "stmt_len", "stmt_location", "list_start", "list_end", "rexpr_list_start", "rexpr_list_end"}
+)  # fmt: skip
+_CONSTANT: Final = frozenset({"A_Const", "ParamRef", "TypeCast", "A_Expr", "A_ArrayExpr"})
+_VARIABLE: Final = ('"ColumnRef"', '"FuncCall"', '"SubLink"', '"RangeVar"', '"SQLValueFunction"')
+
+
+class Comparison:
+    """`differences` are paths to what no plan may do; `edits` counts what one did."""
+
+    def __init__(self, before: str, after: str) -> None:
+        self.edits: Counter[str] = Counter()
+        self.differences = list(self._compare(pgparse.parse(before), pgparse.parse(after), ""))
+
+    def _compare(self, old: Node, new: Node, path: str) -> Iterator[str]:
+        inner = _term(new)
+        if inner is not None and _term(old) is None:
+            self.edits["term"] += 1
+            yield from self._compare(old, inner, path)
+        elif _sealed(new) and not _sealed(old):
+            self.edits["sealed"] += 1
+            if not _is_constant(old):
+                yield path + " sealed"
+        elif _is_cast(old) and not _is_cast(new):
+            self.edits["cast"] += 1
+            yield from self._compare(old["TypeCast"]["arg"], new, path)
+        elif (terms := _terms_of(new)) is not None and _terms_of(old) is None:
+            self.edits["terms of a query"] += 1
+            yield from self._compare(old, terms, path)
+        elif isinstance(old, dict) and isinstance(new, dict):
+            yield from self._fields(old, new, path)
+        elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+            for at, (one, other) in enumerate(zip(old, new, strict=True)):
+                yield from self._compare(one, other, f"{path}[{at}]")
+        elif old != new:
+            yield path
+
+    def _fields(self, old: dict[str, Node], new: dict[str, Node], path: str) -> Iterator[str]:
+        for key in sorted((old.keys() | new.keys()) - _PLACES):
+            if key == "name" and "IndexElem" in path and key not in new:
+                # ON CONFLICT (email) is ON CONFLICT (sealgate.eq(email)) then.
+                column = _column(_term(new.get("expr")))
+                self.edits["conflict"] += 1
+                if column != old.get(key):
+                    yield f"{path}.{key}"
+            elif key == "expr" and "name" in old and "name" not in new:
+                continue
+            elif key == "argtypes":
+                yield from self._types(old.get(key, []), new.get(key, []), f"{path}.{key}")
+            elif key == "typeName" and _names(new.get(key, {}).get("names", ())) == ["bytea"]:
+                self.edits["type"] += key not in old or old[key] != new[key]
+            elif key not in old or key not in new:
+                yield f"{path}.{key}"
+            else:
+                yield from self._compare(old[key], new[key], f"{path}.{key}")
+
+    def _types(self, old: list[Node], new: list[Node], path: str) -> Iterator[str]:
+        """PREPARE's: a sealed parameter's becomes bytea, and a list that is too short is filled up."""
+        if len(new) < len(old):
+            yield path
+        for at, other in enumerate(new):
+            name = _names(other["TypeName"]["names"])[-1:]
+            if name == ["bytea"] or (at >= len(old) and name == ["unknown"]):
+                self.edits["type"] += 1
+            elif at >= len(old):
+                yield f"{path}[{at}]"
+            else:
+                yield from self._compare(old[at], other, f"{path}[{at}]")
+
+
+def _term(node: Node) -> Node | None:
+    """The value of `sealgate.eq(value)`."""
+    call = node.get("FuncCall") if isinstance(node, dict) else None
+    if call is None or _names(call["funcname"]) != ["sealgate", "eq"]:
+        return None
+    (argument,) = call["args"]
+    return argument
+
+
+def _sealed(node: Node) -> bool:
+    """A constant or parameter of type bytea or bytea[]."""
+    cast = node.get("TypeCast") if isinstance(node, dict) else None
+    return (
+        cast is not None
+        and _names(cast["typeName"].get("names", ())) == ["bytea"]
+        and bool({"A_Const", "ParamRef"} & cast["arg"].keys())
+    )
+
+
+def _terms_of(node: Node) -> Node | None:
+    """The query of `SELECT sealgate.eq(r.c1) FROM (query) AS r(c1)`."""
+    select = node.get("SelectStmt") if isinstance(node, dict) else None
+    targets, sources = (select or {}).get("targetList", ()), (select or {}).get("fromClause", ())
+    if len(sources) != 1 or "RangeSubselect" not in sources[0]:
+        return None
+    if not any(_term(target["ResTarget"].get("val")) is not None for target in targets):
+        return None
+    return sources[0]["RangeSubselect"]["subquery"]
+
+
+def _is_cast(node: Node) -> bool:
+    return isinstance(node, dict) and "TypeCast" in node
+
+
+def _is_constant(node: Node) -> bool:
+    return bool(_CONSTANT & node.keys()) and not any(name in _written(node) for name in _VARIABLE)
+
+
+def _written(node: Node) -> str:
+    return str(node).replace("'", '"')
+
+
+def _column(node: Node) -> str | None:
+    fields = node["ColumnRef"]["fields"] if node and "ColumnRef" in node else ()
+    return _names(fields)[-1] if fields else None
+
+
+def _names(nodes: Any) -> list[str]:
+    return [node["String"]["sval"] for node in nodes if "String" in node]
