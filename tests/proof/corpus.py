@@ -32,7 +32,7 @@ SESSIONS: dict[str, tuple[bytes, ...]] = {
         query(f"INSERT INTO customers (email, ssn) VALUES ('{CANARY}-a', '{CANARY}-b')"),
         query("SELECT email, ssn FROM customers"),
         query(
-            f"SELECT id FROM customers WHERE email = '{CANARY}-a'; SELECT note FROM plain; SELECT 1"
+            f"SELECT id FROM customers WHERE email = '{CANARY}-a'; SELECT n FROM plain; SELECT 1"
         ),
         query("SELECT lower(email) FROM customers; SELECT 1"),
         query(""),
@@ -124,12 +124,12 @@ SESSIONS: dict[str, tuple[bytes, ...]] = {
         SYNC,
     ),
     "copies": (
-        query("COPY plain FROM STDIN"),
+        query("COPY plain (id, email) FROM STDIN"),
         copy_data(b"1\tx\n" * 40),
         copy_data(b"2\ty\n"),
         COPIED,
         query("COPY plain TO STDOUT"),
-        parse("COPY plain FROM STDIN"),
+        parse("COPY plain (id, email) FROM STDIN"),
         bind(),
         execute(),
         SYNC,
@@ -172,14 +172,14 @@ SESSIONS: dict[str, tuple[bytes, ...]] = {
         query("LISTEN x"),
     ),
     "plain": (
-        query("SELECT id, note FROM plain; DO 'x'; SELECT 1/0; SELECT 2"),
+        query("SELECT id, n FROM plain; DO 'x'; SELECT 1/0; SELECT 2"),
         parse("SELECT $1, id FROM plain", "n", (23,)),
         bind(b"1", name="n"),
         execute(),
         close("n", "S"),
         describe("n", "S"),
         SYNC,
-        parse("INSERT INTO plain VALUES ($1, $2)"),
+        parse("INSERT INTO plain (n, email) VALUES ($1, $2)"),
         bind(b"1", b"x"),
         execute(),
         execute(),

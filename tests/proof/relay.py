@@ -9,9 +9,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
+
+Tamper = Callable[[bytes], "list[bytes] | None"]
+"""What goes on instead of what came, in which pieces; None: the connection is cut."""
 
 
 @dataclass(slots=True, eq=False)
@@ -24,10 +28,13 @@ class Tape:
 
 
 class RecordingRelay:
-    """Listens on a free port of the loopback and relays to `port`."""
+    """Listens on a free port of the loopback and relays to `port`. `tamper` makes one connection's liar: what the server says goes
+    through it.
+    """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tamper: Callable[[], Tamper] | None = None) -> None:
         self._upstream = port
+        self._tamper = tamper
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.tapes: list[Tape] = []
@@ -66,7 +73,9 @@ class RecordingRelay:
             threading.Thread(target=self._relay, args=(client, server, tape), daemon=True).start()
 
     def _relay(self, client: socket.socket, server: socket.socket, tape: Tape) -> None:
-        answers = threading.Thread(target=_pump, args=(server, client, tape.server), daemon=True)
+        lie = self._tamper() if self._tamper is not None else None
+        told = (server, client, tape.server, lie)
+        answers = threading.Thread(target=_pump, args=told, daemon=True)
         answers.start()
         _pump(client, server, tape.client)
         answers.join()
@@ -75,12 +84,18 @@ class RecordingRelay:
         tape.ended.set()
 
 
-def _pump(source: socket.socket, target: socket.socket, tape: bytearray) -> None:
+def _pump(
+    source: socket.socket, target: socket.socket, tape: bytearray, tamper: Tamper | None = None
+) -> None:
     """Until `source` ends; the end is passed on, also where `target` has gone already."""
     with contextlib.suppress(OSError):
         while data := source.recv(1 << 18):
             tape += data
-            target.sendall(data)
+            pieces = [data] if tamper is None else tamper(data)
+            if pieces is None:
+                break
+            for piece in pieces:
+                target.sendall(piece)
     with contextlib.suppress(OSError):
         target.shutdown(socket.SHUT_WR)
     with contextlib.suppress(OSError):

@@ -51,7 +51,7 @@ from tests.session.transcript import (
 CANARY = "canary-7d1f0c"
 """Stands in every sealed value, literal and parameter of the corpus."""
 PEOPLE = 3
-_TABLES = {"customers": (CUSTOMERS, ("id", "email", "ssn")), "plain": (PLAIN, ("id", "note"))}
+_TABLES = {"customers": (CUSTOMERS, ("id", "email", "ssn")), "plain": (PLAIN, ("id", "n"))}
 
 
 class Failed(Exception):

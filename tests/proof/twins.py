@@ -72,6 +72,7 @@ CREATE FUNCTION say(text) RETURNS text LANGUAGE plpgsql AS
     $$ BEGIN RAISE NOTICE 'said %', $1 USING HINT = 'listen', DETAIL = 'detail'; RETURN $1; END $$;
 CREATE FUNCTION fail(text) RETURNS void LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'failed %', $1 USING ERRCODE = 'P0042', TABLE = 'typed', COLUMN = 't'; END $$;
+ALTER TABLE customers ALTER name SET DEFAULT 'none';
 GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC;
 """
 
