@@ -64,7 +64,7 @@ class CopyOut:
         # The settings of the session shape binary text; text fields are converted when they are written.
         form = settings if self._binary else replace(settings, encoding="UTF8")
         self.cells = tuple(
-            (i, _cell(column, int(self._binary), authority, form))
+            (i, column, _cell(column, int(self._binary), authority, form))
             for i, column in enumerate(columns)
             if not column.plain
         )
@@ -114,8 +114,10 @@ class _LinesOut:
             self._source = CsvRows(copy.limit, dialect.quote, dialect.escape, b"\n")
         else:
             self._source = TextRows(copy.limit, b"\n", marker=False)
-        program = self._csv_program if self._csv else self._text_program
-        self._programs = tuple((i, program(cell)) for i, cell in copy.cells)
+        self._programs = tuple(
+            (i, self._csv_program(cell, column) if self._csv else self._text_program(cell))
+            for i, column, cell in copy.cells
+        )
 
     def feed(self, data: bytes, tally: Tally) -> tuple[bytes, int]:
         if self._armour is not None:
@@ -163,11 +165,12 @@ class _LinesOut:
 
         return program
 
-    def _csv_program(self, cell: CellProgram) -> FieldProgram:
+    def _csv_program(self, cell: CellProgram, column: CopyColumn) -> FieldProgram:
         dialect, alone = self._dialect, self._alone
         null, quote = dialect.null, dialect.quote
         convert = dialect.from_utf8
         read, write = dialect.csv.read, dialect.csv_out.write
+        forced = dialect.options.forces_quote(column.name)
 
         def program(field: bytes, tally: Tally) -> bytes:
             quoted = field[:1] == quote
@@ -179,8 +182,7 @@ class _LinesOut:
                 return field
             if shown is None:
                 return null
-            # The server quotes a sealed value only where FORCE_QUOTE says so.
-            written = write(shown, quoted=quoted, alone=alone)
+            written = write(shown, quoted=quoted if forced is None else forced, alone=alone)
             return written if convert is None else _encoded(convert, written)
 
         return program
@@ -196,7 +198,7 @@ def _encoded(convert: Callable[[bytes], bytes], written: bytes) -> bytes:
 class _BinaryOut:
     def __init__(self, copy: CopyOut) -> None:
         self._source = binary.BinaryRows(copy.limit, copy.fields)
-        self._programs = copy.cells
+        self._programs = tuple((i, cell) for i, _, cell in copy.cells)
         self._whole = copy.strict
         self._started = False
         self._trailer_sent = False

@@ -12,7 +12,7 @@ sealed column and writing it into its log.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from policy import Access
@@ -23,7 +23,7 @@ from proxy.sql.copy_plan import EVERY, CopyColumn, CopyFormat, CopyOptions, Copy
 from proxy.sql.crosscheck import Disagreement, raw_statements
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Kind, Token
-from proxy.sql.scope import SealedRef
+from proxy.sql.scope import Field, SealedRef
 from proxy.sql.values import word
 
 BYTEA_OID: Final = 17
@@ -320,7 +320,7 @@ def read_options(given: Sequence[tuple[str, Argument]]) -> CopyOptions | None:
         encoding=_text(known, "encoding", "") or None,
     )
     header = _header(known)
-    lists = [_columns(known, name) for name in ("force_not_null", "force_null")]
+    lists = [_columns(known, name) for name in ("force_not_null", "force_null", "force_quote")]
     skips = _text(known, "on_error", "stop").lower()
     single = (options.delimiter, options.quote, options.escape)
     if header is None or skips not in ("stop", "ignore") or not all(map(_is_one_byte, single)):
@@ -330,6 +330,7 @@ def read_options(given: Sequence[tuple[str, Argument]]) -> CopyOptions | None:
         header=header,
         force_not_null=lists[0],
         force_null=lists[1],
+        force_quote=lists[2],
         skips_errors=skips == "ignore",
     )
 
@@ -384,8 +385,6 @@ class TableCopy:
 
     plan: CopyPlan
     draft: Draft
-    applies: bool = field(default=False)
-    """Sealed columns are among its columns."""
 
 
 def plan_table_copy(
@@ -441,9 +440,9 @@ def plan_query_copy(
     tokens: Sequence[Token],
     query_end: int,
     text: str | None,
-    outputs: Sequence[SealedRef | None] | None,
+    outputs: Sequence[Field] | None,
 ) -> CopyPlan:
-    """COPY (query) TO STDOUT. `outputs`: what the result columns carry, None if that is not known.
+    """COPY (query) TO STDOUT. `outputs`: the result columns, None if they are not known.
 
     `text`: the statement with a query in it that PostgreSQL's parser reads, to be confirmed. Raises Refused.
     """
@@ -453,10 +452,11 @@ def plan_query_copy(
     if text is not None:
         confirm(text, statement)
     if statement.on_server:
-        raise _on_server(statement, next((ref for ref in outputs or () if ref), None))
+        sealed = next((f.sealed for f in outputs or () if f.sealed), None)
+        raise _on_server(statement, sealed)
     columns = None
     if outputs is not None:
-        columns = tuple(_result_column(ref) for ref in outputs)
+        columns = tuple(map(_result_column, outputs))
     return CopyPlan(False, "", columns, read_options(statement.options), catalog.server_version)
 
 
@@ -497,16 +497,17 @@ def _is_plain(attribute: Attribute) -> bool:
     return oid != BYTEA_OID and oid < FIRST_USER_OID and not attribute.carries_sealed
 
 
-def _result_column(ref: SealedRef | None) -> CopyColumn:
+def _result_column(output: Field) -> CopyColumn:
     """As `shape` has it for a SELECT. A value beside the column's own, in COALESCE for instance, has not gone through
     its modifier."""
+    ref = output.sealed
     if ref is None or (ref.column is None and ref.type is None):
-        return CopyColumn(None)
+        return CopyColumn(output.name)
     if ref.shown is not None:
         logical = logical_type(ref.shown)
     else:
         logical = ref.column.type if ref.column is not None else logical_type(ref.type or "")
-    return CopyColumn(None, label=ref.label, logical=replace(logical, modifier=-1))
+    return CopyColumn(output.name, label=ref.label, logical=replace(logical, modifier=-1))
 
 
 def _check_where(

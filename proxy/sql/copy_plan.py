@@ -41,6 +41,7 @@ class CopyOptions:
     force_not_null: frozenset[str] | None = frozenset()
     """Names of columns; EVERY for all."""
     force_null: frozenset[str] | None = frozenset()
+    force_quote: frozenset[str] | None = frozenset()
     encoding: str | None = None
     """ENCODING as it is written; None: the session's client_encoding."""
     skips_errors: bool = False
@@ -48,6 +49,12 @@ class CopyOptions:
 
     def forces_not_null(self, name: str) -> bool:
         return self.force_not_null is EVERY or name in self.force_not_null
+
+    def forces_quote(self, name: str | None) -> bool | None:
+        """None: for a column without a known name that cannot be said."""
+        if name is None and self.force_quote:
+            return None
+        return self.force_quote is EVERY or name in self.force_quote
 
     def forces_null(self, name: str) -> bool:
         return self.force_null is EVERY or name in self.force_null

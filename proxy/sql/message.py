@@ -297,9 +297,9 @@ class Message:
         _check_wrapper(part)
         if part.wrapper == "COPY" and not part.analysis.touches_nothing:
             closing_bracket, shape = command.inner[1], part.analysis.shape
-            refs = None if shape.open else [field.sealed for field in shape.fields]
+            outputs = None if shape.open else shape.fields
             part.copy = plan_query_copy(
-                self._catalog, tokens, closing_bracket, self._text(part), refs
+                self._catalog, tokens, closing_bracket, self._text(part), outputs
             )
         if part.wrapper == "PREPARE":
             part.prepares = read_prepare(part.tokens)
