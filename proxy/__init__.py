@@ -3,6 +3,7 @@
 Reading order
     effects, session      what a session is: bytes and events in, effects out; no I/O
     handshake             from the first byte to the first ReadyForQuery
+    authentication, scram                             what passes of a login, and SCRAM that ends here
     snapshot              policy, catalog and keys in one frozen value, and what they allow one principal
     request, response     a plan applied: client to server, server to client
     edited                where an error in the edited text stands in the client's own
@@ -11,7 +12,7 @@ Reading order
     state, inflight, statements, shape, execution     what a session remembers between messages
     refusal, refused, tampering                       what becomes of what is not allowed, or not true
     catalog, introspect   the database's tables, columns, views as one picture; introspect [io] takes it
-    connection, listener, upstream, control           [io] the thin shell: sockets, TLS, asyncio
+    connection, listener, upstream, tls, control      [io] the thin shell: sockets, TLS, asyncio
     upkeep                [io] keeps the snapshot current: DDL, changes past the proxy, SIGHUP
     config, tables        the configuration file into frozen values
     cli, commands         `sealgate COMMAND`; the composition root is commands/serve

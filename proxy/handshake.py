@@ -3,7 +3,7 @@
     FIRST       SSLRequest, GSSENCRequest, CancelRequest, StartupMessage or a TLS ClientHello (direct TLS) may come
     CONNECTING  the shell connects to the server
     RELAYING    the server authenticates; both directions are relayed. SCRAM is relayed without SCRAM-SHA-256-PLUS,
-                which binds to a TLS channel that ends here, or terminated: see `scram`
+                which binds to a TLS channel that ends here, or terminated: see `authentication`
     ACCEPTED    AuthenticationOk has arrived; the shell asks the catalog for the login's roles. What the server sends
                 up to its first ReadyForQuery is kept: it may still refuse the login (no such role or database)
     DONE        the session may begin (or, for other databases and replication, a relay without unsealing)
@@ -20,6 +20,7 @@ from enum import Enum, auto
 from typing import Final, Literal
 
 from proxy.audit.event import Origin, authentication, protocol_violation, session_opened
+from proxy.authentication import Authentication
 from proxy.effects import (
     Close,
     ConnectServer,
@@ -32,7 +33,7 @@ from proxy.effects import (
     ToClient,
     ToServer,
 )
-from proxy.scram import PLAIN, PLUS, Exchange, ScramRefused, Verifier, binds_in_vain, offer, offered
+from proxy.scram import ScramRefused, Verifier
 from proxy.wire.framing import HEADER_SIZE, INT32, BadMessage, MessageBuffer, StartupBuffer
 from proxy.wire.messages import (
     AUTHENTICATION,
@@ -45,7 +46,6 @@ from proxy.wire.messages import (
     TERMINATE,
     Startup,
     error_response,
-    message,
     read_fields,
     read_startup,
     startup_code,
@@ -57,8 +57,6 @@ _TLS_HANDSHAKE: Final = 0x16
 NAME_BYTES: Final = 63
 """NAMEDATALEN - 1: PostgreSQL cuts a longer login."""
 AUTHENTICATION_OK: Final = 0
-AUTHENTICATION_SASL: Final = 10
-_METHODS: Final = {0: "trust", 3: "password", 5: "md5", 7: "gssapi", 9: "sspi", 10: "scram-sha-256"}
 
 
 _REPLICATION: Final = re.compile("database|t(r(u(e)?)?)?|y(e(s)?)?|on|1")
@@ -109,21 +107,17 @@ class Handshake:
 
     __slots__ = (
         "_answers",
+        "_authentication",
         "_begun",
         "_client",
         "_common_name",
         "_direct",
-        "_exchange",
-        "_mechanisms",
-        "_method",
         "_negotiated",
         "_packet",
         "_ready",
         "_roles_known",
         "_server",
-        "_server_end_point",
         "_terms",
-        "_unbound",
         "_welcome",
         "origin",
         "phase",
@@ -142,14 +136,8 @@ class Handshake:
         self._direct = False
         self._negotiated = False
         self._common_name: str | None = None
-        self._server_end_point = b""
-        self._mechanisms: tuple[bytes, ...] = ()
-        self._exchange: Exchange | None = None
-        """SCRAM, while it is terminated here."""
+        self._authentication = Authentication()
         self._packet = b""
-        self._method = "trust"
-        self._unbound = False
-        """The server offered channel binding, and the client was not told."""
         self._ready = False
         self._roles_known = False
         self._welcome = b""
@@ -206,33 +194,20 @@ class Handshake:
             if end > len(data):
                 break
             try:
-                out.append(self._answer(data[position:end]))
+                out.append(self._authentication.answered(data[position:end]))
             except ScramRefused as refused:
                 return self._not_let_in(refused.sqlstate, refused.text, refused.hint)
             position = end
         self._answers.keep(data[position:])
         return [ToServer(b"".join(out))] if out else []
 
-    def _answer(self, whole: bytes) -> bytes:
-        """One message of the client's to what the server asked."""
-        if whole[0] != PASSWORD:
-            return whole
-        if self._exchange is not None:
-            return message(PASSWORD, self._exchange.from_client(whole[HEADER_SIZE:]))
-        if self._mechanisms:
-            raise BadMessage("data before the server has asked for it")
-        if self._unbound and binds_in_vain(whole[HEADER_SIZE:]):
-            # The server would call it a downgrade attack: it offered what the client was not shown.
-            text = "SCRAM channel binding is not possible through Sealgate: TLS ends here"
-            hint = 'Connect with channel_binding=disable, or set [upstream] scram = "terminate".'
-            raise ScramRefused("28000", text, hint)
-        return whole
-
     def _not_let_in(
         self, sqlstate: str, text: str, hint: str = "", method: str = ""
     ) -> list[Effect]:
         return [
-            Record(authentication(self.origin, False, sqlstate, method or self._method)),
+            Record(
+                authentication(self.origin, False, sqlstate, method or self._authentication.method)
+            ),
             *_fatal(sqlstate, text, hint),
         ]
 
@@ -312,7 +287,8 @@ class Handshake:
 
         end_point: tls-server-end-point of the server's certificate; b"" without TLS.
         """
-        self._server_end_point = end_point
+        own = self._terms.end_point if self.origin.tls else b""
+        self._authentication = Authentication(own, end_point, terminate=self._terms.terminate_scram)
         self.phase = Phase.RELAYING
         return [ToServer(self._packet)]
 
@@ -365,7 +341,9 @@ class Handshake:
             out += [self._welcome, whole]
             self._welcome = b""
             sqlstate = read_fields(body).get("C", b"").decode("ascii", "replace")
-            return [Record(authentication(self.origin, False, sqlstate, self._method))]
+            return [
+                Record(authentication(self.origin, False, sqlstate, self._authentication.method))
+            ]
         if self.phase is Phase.ACCEPTED:
             self._welcome += whole
             self._ready = kind == READY_FOR_QUERY
@@ -375,13 +353,12 @@ class Handshake:
             return []
         (code,) = INT32.unpack_from(body)
         if code != AUTHENTICATION_OK:
-            self._method = _METHODS.get(code, self._method)
-            return self._asked(code, body, out)
-        if (self._mechanisms or self._exchange) and not (
-            self._exchange and self._exchange.finished
-        ):
-            raise BadMessage("AuthenticationOk before the end of the SASL exchange")
-        self._mechanisms, self._exchange = (), None
+            question = self._authentication.asked(code, body)
+            if question is None:
+                return [LookUpVerifier(self.origin.login)]
+            out.append(question)
+            return []
+        self._authentication.accepted()
         self.phase = Phase.ACCEPTED
         self._welcome = whole
         if self.protected:
@@ -389,34 +366,9 @@ class Handshake:
         self._roles_known = True
         return []
 
-    def _asked(self, code: int, body: bytes, out: list[bytes]) -> list[Effect]:
-        """The server wants something of the client."""
-        if self._mechanisms and self._exchange is None:
-            raise BadMessage("the server asks twice")
-        if self._exchange is not None:
-            answer = self._exchange.from_server(code, body[4:])
-            out.append(message(AUTHENTICATION, body[:4] + answer))
-            return []
-        if code == AUTHENTICATION_SASL:
-            mechanisms = offered(body[4:])
-            if self._terms.terminate_scram and PLAIN in mechanisms:
-                self._mechanisms = mechanisms
-                return [LookUpVerifier(self.origin.login)]
-            body = self._relayed_offer(body, mechanisms)
-        out.append(message(AUTHENTICATION, body))
-        return []
-
-    def _relayed_offer(self, body: bytes, mechanisms: tuple[bytes, ...]) -> bytes:
-        """PLUS stays where the client sees the very certificate that the server will compare with."""
-        own = self._terms.end_point if self.origin.tls else b""
-        self._unbound = PLUS in mechanisms and not (own and own == self._server_end_point)
-        return offer([m for m in mechanisms if m != PLUS]) if self._unbound else body
-
     def verifier_known(self, verifier: Verifier | None) -> list[Effect]:
         """The login's SCRAM secret; None: it has none, and the server will say so in its own way."""
-        own = self._terms.end_point if self.origin.tls else b""
-        self._exchange = Exchange(self._mechanisms, verifier, own, self._server_end_point)
-        return [ToClient(message(AUTHENTICATION, self._exchange.offer()))]
+        return [ToClient(self._authentication.begin(verifier))]
 
     def verifier_unknown(self) -> list[Effect]:
         """The server could not be asked."""
@@ -441,7 +393,7 @@ class Handshake:
         self.phase = Phase.DONE
         self.server_rest, self._welcome = self._welcome, b""
         return [
-            Record(authentication(self.origin, True, None, self._method)),
+            Record(authentication(self.origin, True, None, self._authentication.method)),
             Record(
                 session_opened(self.origin, "" if self.protected else "not the protected database")
             ),
