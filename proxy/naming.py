@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from proxy.cursors import fetching, moving
 from proxy.holding import Held
-from proxy.seal import ValueRefused, check_parameters
-from proxy.sql.execute import Executed, Executes, executed, readable
+from proxy.seal import ValueRefused, check_null_argument, check_parameters
+from proxy.sql.execute import Executed, Executes, executed, nulls, readable
 from proxy.sql.lexer import Stripped, UnreadableSql
 from proxy.sql.named import Closes, Deallocates, Declares, Fetches, Prepares, RollsBackTo
 from proxy.sql.plan import Action, Plan, Refusal, StatementPlan
@@ -89,6 +89,8 @@ def resolved(
     try:
         plan = executed(statement, named, target)
         readable(plan, literals)
+        for seal in nulls(named, target):
+            check_null_argument(state.current_authority().snapshot, seal)
     except Refused as refused:
         raise ValueRefused(refused.refusal) from None
     except UnreadableSql as error:

@@ -75,23 +75,20 @@ class Sealer:
         """EXECUTE's argument becomes what Bind's value would be: EvaluateParams in src/backend/commands/prepare.c."""
         parameter = replace(seal, constant=None, argument=None)
         expected = given_type(self._snapshot, parameter, argument.declared)
+        given = coercion.natural(seal.constant, text) if seal.constant else None
         cast = _cast_of(replace(seal, cast=argument.cast))
-        if cast is None and seal.constant is None:
+        if (cast is None and given is None) or seal.form is not Form.VALUE:
+            _check_argument(seal, argument, cast or given, expected)
             return self._seal(parameter, expected, 0, text.encode(), settings)
-        if seal.form is not Form.VALUE:
-            array = argument.cast is not None and argument.cast.endswith("[]")
-            if seal.constant is not None or not array or not coercion.alike(cast, expected):
-                raise _not_expected(cast, expected, array=True)
-            return self._seal(parameter, expected, 0, text.encode(), settings)
-        given = coercion.natural(seal.constant, text) if seal.constant else cast
-        assert given is not None  # noqa: S101 - one of the two is there
-        canonical = given.from_text(text.encode(), settings)
+        # A quoted literal is read before its type is looked at; a cast is evaluated after that.
+        source = replace(given or cast or expected, modifier=-1)
+        canonical = source.from_text(text.encode(), settings)
         if cast is not None:
-            canonical = coercion.cast(replace(given, modifier=-1), cast, canonical, settings)
-            given = cast
-        if not can_convert(given, expected):
-            raise _not_expected(given, expected, array=False)
-        canonical = convert(given, expected, canonical, settings)
+            coercion.check_cast(source, cast)
+        _check_argument(seal, argument, cast or given, expected)
+        if cast is not None:
+            canonical, source = coercion.cast(source, cast, canonical, settings), cast
+        canonical = convert(source, expected, canonical, settings)
         return self._seal(parameter, expected, 1, canonical, settings)
 
     def parameter(self, seal: Seal, declared: int, format_code: int, value: bytes) -> bytes:
@@ -298,6 +295,30 @@ def _unfit(column: str, target: LogicalType, source: LogicalType) -> ValueRefuse
     return ValueRefused(
         Refusal("42804", message, "You will need to rewrite or cast the expression.")
     )
+
+
+def check_null_argument(snapshot: Snapshot, seal: Seal) -> None:
+    """Raises ValueRefused for a NULL, an argument of EXECUTE, under a cast to what its parameter cannot be."""
+    argument = seal.argument
+    if argument is None or argument.cast is None:
+        return
+    with _refusing(seal.column):
+        parameter = replace(seal, constant=None, argument=None)
+        expected = given_type(snapshot, parameter, argument.declared)
+        _check_argument(parameter, argument, _cast_of(replace(seal, cast=argument.cast)), expected)
+
+
+def _check_argument(
+    seal: Seal, argument: Argument, given: LogicalType | None, expected: LogicalType
+) -> None:
+    """EvaluateParams: coerced as by an assignment. `given`: None for a quoted literal, which has no type."""
+    array = argument.cast is not None and argument.cast.endswith("[]")
+    if seal.form is Form.VALUE:
+        fits = given is None or (not array and can_convert(given, expected))
+    else:
+        fits = given is None or (array and coercion.alike(given, expected))
+    if not fits:
+        raise _not_expected(given, expected, array=seal.form is not Form.VALUE)
 
 
 def _not_expected(given: LogicalType | None, expected: LogicalType, *, array: bool) -> CellError:

@@ -49,11 +49,19 @@ class Given:
     negative: bool
     cast: str | None
 
+    @property
+    def null(self) -> bool:
+        return self.keyword.lower() == "null"
+
+    def seal(self, seal: Seal, declared: int) -> Seal:
+        """How the constant is sealed as the value of a parameter."""
+        return replace(seal, constant=self.constant, argument=Argument(declared, self.cast))
+
     def sealed(self, seal: Seal, declared: int) -> tuple[Piece, ...]:
         """The same constant, sealed as the value of a parameter."""
-        if self.keyword.lower() == "null":
+        if self.null:
             return (Text("", self.before), self.keyword, Text("", self.after))
-        by_argument = replace(seal, constant=self.constant, argument=Argument(declared, self.cast))
+        by_argument = self.seal(seal, declared)
         site: Piece = (
             ConstantSite(self.keyword, by_argument)
             if self.ordinal is None
@@ -100,6 +108,9 @@ class Executed:
     """Parameter type OIDs as declared; 0 or absent: left to the server."""
     parameters: int
     """How many it has, at most."""
+
+    def type_of(self, number: int) -> int:
+        return self.declared[number - 1] if number <= len(self.declared) else 0
 
 
 # From text.
@@ -241,6 +252,15 @@ def executed(plan: StatementPlan, executes: Executes, found: Executed) -> Statem
     )
 
 
+def nulls(executes: Executes, found: Executed) -> tuple[Seal, ...]:
+    """How the NULLs among the arguments would be sealed: the server looks at their types too."""
+    return tuple(
+        argument.given.seal(seal, found.type_of(number))
+        for number, argument in enumerate(executes.arguments, 1)
+        if (seal := found.plan.parameters.get(number)) and argument.given and argument.given.null
+    )
+
+
 def _pieces(executes: Executes, found: Executed) -> tuple[Piece, ...]:
     parameters = found.plan.parameters
     if parameters and len(executes.arguments) > found.parameters:
@@ -262,8 +282,7 @@ def _pieces(executes: Executes, found: Executed) -> tuple[Piece, ...]:
                 f"argument {number} of EXECUTE is for sealed column {seal.column} and is not a constant",
                 _CONSTANT_HINT,
             )
-        declared = found.declared[number - 1] if number <= len(found.declared) else 0
-        instead.append(argument.given.sealed(seal, declared))
+        instead.append(argument.given.sealed(seal, found.type_of(number)))
     return executes.pieces(instead)
 
 
