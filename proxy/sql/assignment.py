@@ -36,7 +36,7 @@ from proxy.sql.parse import position
 from proxy.sql.plan import Form, Use
 from proxy.sql.scope import Cell, Field, Scope, SealedRef, Shape, Targets
 from proxy.sql.tree import case_branches, keyword, unbracketed
-from proxy.sql.values import Value, chain, locate, same_type, word
+from proxy.sql.values import Value, chain, locate, one_cast, word
 
 
 def sealable(
@@ -182,9 +182,10 @@ def seal_cells(
         found = chain(one.node)
         value = locate(draft.tokens, found) if found is not None else None
         if value is not None and cast is not None:
-            if value.cast is not None and not same_type(value.cast, cast):
+            both = one_cast(value.cast, cast)
+            if both is None:
                 raise refusals.odd_cast(target.label)
-            value = replace(value, cast=value.cast or cast)
+            value = replace(value, cast=both)
         seal_value(draft, target, value, direct=False, use=use, default=one.type)
 
 
@@ -192,8 +193,7 @@ def _without_cast(draft: Draft, node: exp.Expr) -> str:
     """Takes the cast from around a reference; returns its type."""
     inner = Span(*column_tokens(draft, node))
     span, found = cast_around(draft, inner)
-    if found.modified:
-        raise refusals.not_understood("a cast")
+    draft.literal_shaped |= found.modified
     take_off(draft, inner, span)
     return found.name
 

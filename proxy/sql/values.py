@@ -14,6 +14,7 @@ from typing import Final
 
 from sqlglot import exp
 
+from proxy.cells import LogicalType, TypeSpecError, logical_type
 from proxy.sql.lexer import Kind, Token
 from proxy.sql.parse import position
 
@@ -33,7 +34,7 @@ class Value:
     signs: int = 0
     negative: bool = False
     cast: str | None = None
-    """The cast's type, as `proxy.cells.logical_type` reads it; several casts are all to this type."""
+    """The cast's type, as `proxy.cells.logical_type` reads it; several casts do what this one does."""
     modified: bool = False
     """The type has a modifier, so its number is part of what the statement means."""
 
@@ -143,20 +144,42 @@ def _cast(tokens: Sequence[Token], inner: Value, at: int, *, closing: int) -> Va
     found = read_type(tokens, at)
     if found is None or (closing and _text(tokens, found.end) != ")"):
         return None
-    if inner.cast is not None and not same_type(inner.cast, found.name):
+    cast = one_cast(inner.cast, found.name)
+    if cast is None:
         return None
     return replace(
         inner,
         end=found.end + closing,
         casts=inner.casts + 1,
-        cast=inner.cast or found.name,
+        cast=cast,
         modified=inner.modified or found.modified,
     )
 
 
-def same_type(one: str, other: str) -> bool:
-    """A second cast, to `other`, changes nothing."""
-    return one == other or {one, other} <= {"text", "varchar", "character varying"}
+def one_cast(inner: str | None, outer: str) -> str | None:
+    """The one cast that does what a cast to `inner` and then one to `outer` do; None: there is none.
+
+    `'{1}'::int4[]::integer[]`, `'a'::text::varchar`, `1.5::numeric::numeric(12,2)`.
+    """
+    if inner is None or inner == outer:
+        return outer
+    if {inner, outer} <= {"text", "varchar", "character varying"}:
+        return inner
+    one, two = (_logical(name) for name in (inner, outer))
+    if one is None or two is None or one.name != two.name:
+        return None
+    if inner.endswith("[]") != outer.endswith("[]"):
+        return None
+    if one.modifier == two.modifier or two.modifier == -1:
+        return inner
+    return outer if one.modifier == -1 else None
+
+
+def _logical(name: str) -> LogicalType | None:
+    try:
+        return logical_type(name.removesuffix("[]"))
+    except TypeSpecError:
+        return None
 
 
 def _is_constant(tokens: Sequence[Token], at: int) -> bool:
