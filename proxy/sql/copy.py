@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from policy import Access
-from proxy.catalog import Attribute, Catalog, Relation, label
+from proxy.catalog import Attribute, Catalog, Relation
 from proxy.cells import LogicalType, logical_type
 from proxy.sql import refusals
 from proxy.sql.copy_plan import EVERY, CopyColumn, CopyFormat, CopyOptions, CopyPlan, Header
@@ -424,7 +424,7 @@ def plan_table_copy(
     if statement.incoming and statement.columns is None:
         at = tokens[statement.name_at].end
         draft.edit(at, at, " (" + ", ".join(map(_quoted, names)) + ")")
-    columns = tuple(copy_column(catalog, relation, name) for name in names)
+    columns = tuple(copy_column(catalog, relation, name, refs.get(name)) for name in names)
     plan = CopyPlan(
         statement.incoming,
         relation.name,
@@ -471,16 +471,18 @@ def plan_plain_copy(
     return CopyPlan(False, "", None, options, catalog.server_version) if options else None
 
 
-def copy_column(catalog: Catalog, relation: Relation, name: str) -> CopyColumn:
-    """What COPY relation (name) has in this field."""
+def copy_column(
+    catalog: Catalog, relation: Relation, name: str, ref: SealedRef | None
+) -> CopyColumn:
+    """What COPY relation (name) has in this field. `ref`: the column that it is, also a parent's for a partition."""
     attribute = relation.attribute(name)
     if attribute is None:
         return CopyColumn(name)  # The server says that it does not exist.
-    declared = catalog.sealed.get(label(relation.schema, relation.name, name))
+    declared = ref.column if ref is not None else None
     return CopyColumn(
         name,
         label=declared.label if declared is not None else None,
-        declared=declared is not None,
+        declared=declared is not None and declared.table == relation.label,
         logical=declared.type if declared is not None else _domain_type(attribute),
         plain=_is_plain(attribute),
         table=relation.oid,
