@@ -78,7 +78,7 @@ class _Rows:
         name = error.column if isinstance(error, CopyError) else ""
         if column is not None and column.label is not None:
             text = f"{text.replace(' in bind parameter', '')} (sealed column {column.label})"
-            name = column.name or ""
+            name = "" if error.sqlstate == _INVALID_ENCODING else column.name or ""
         self.failure = Failure(error.sqlstate, text, hint, self.line, name)
 
 
