@@ -321,9 +321,10 @@ def _side_by_side(draft: Draft, one: Field, other: Field) -> Field:
             assignment.beside(draft, side, ref)
         elif side.sealed is None or side.sealed.label != ref.label:
             raise refusals.mixed(ref.label)
+    domain = one.domain and other.domain
     if one.sealed is None or other.sealed is None or type_of(one.sealed) != type_of(other.sealed):
-        return Field(one.name, without_modifier(one.sealed or ref))
-    return Field(one.name, with_modifier(ref), domain=one.domain and other.domain)
+        return Field(one.name, without_modifier(one.sealed or ref), domain=domain)
+    return Field(one.name, with_modifier(ref), domain=domain)
 
 
 def _values(draft: Draft, parent: Scope | None, node: exp.Values, targets: Targets | None) -> Shape:

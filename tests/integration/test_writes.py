@@ -5,9 +5,15 @@ A write on the sealed schema gives the same answer as on the plain one and leave
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
 import pytest
 
 from tests.integration.schemas import WAYS, Schemas
+from tests.integration.shop import Shop
+from tests.integration.types.twins import Statement
 
 WRITES = """
 MERGE INTO customers c USING (VALUES (1, 'new@x'), (9, 'nin@x')) AS s(id, email) ON c.id = s.id WHEN MATCHED THEN UPDATE SET email = s.email WHEN NOT MATCHED THEN INSERT (id, email) VALUES (s.id, s.email)
@@ -131,3 +137,107 @@ def test_a_write_with_parameters_does_what_it_does_on_plain_tables(
 ) -> None:
     """The same with values that are bound."""
     schemas.check(WITH_PARAMETERS, way=way)
+
+
+@pytest.fixture
+def app(schemas_shop: Shop) -> Iterator[psycopg.Connection[Any]]:
+    with schemas_shop.connect() as connection:
+        connection.execute("SET search_path = sealed")
+        yield connection
+        connection.execute("DROP TABLE IF EXISTS copied")
+        connection.execute("DROP MATERIALIZED VIEW IF EXISTS kept")
+
+
+def domain_of(shop: Shop, table: str, column: str) -> str:
+    with shop.direct() as direct:
+        row = direct.execute(
+            "SELECT atttypid::regtype::text FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s",
+            (f"sealed.{table}", column),
+        ).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+CREATED = (
+    "CREATE TABLE copied AS SELECT id, email, ssn FROM customers WHERE id < 4",
+    "SELECT id, c.email, s.ssn INTO copied FROM customers c JOIN (SELECT id, ssn FROM customers) s USING (id) WHERE id < 4",
+    "CREATE UNLOGGED TABLE copied (id, email, ssn) AS SELECT id, email::varchar, ssn FROM customers WHERE email = 'ann@x'"
+    " UNION ALL SELECT id, email, ssn FROM customers WHERE id IN (2, 3) WITH DATA",
+)
+
+
+@pytest.mark.parametrize("create", CREATED)
+def test_a_table_made_of_a_query_is_sealed_as_well(
+    schemas_shop: Shop, app: psycopg.Connection[Any], create: str
+) -> None:
+    """The sealed type goes along: the new table is read by who may, and refuses plaintext."""
+    app.execute(create)
+    assert domain_of(schemas_shop, "copied", "email") == "sealgate.sealed_text"
+    assert domain_of(schemas_shop, "copied", "ssn") == "sealgate.sealed_varchar"
+    app.execute("GRANT SELECT ON copied TO PUBLIC")
+    cursor = app.execute("SELECT id, email, ssn FROM copied ORDER BY id")
+    assert cursor.fetchall() == [(1, "ann@x", "111"), (2, "bob@x", "222"), (3, None, None)]
+    with schemas_shop.connect("support_login") as masked:
+        shown = masked.execute("SELECT email, ssn FROM sealed.copied WHERE id = 1").fetchone()
+        assert shown == (None, "**1")
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match=r"copied\.email") as refused:
+        app.execute("INSERT INTO copied (id, email) VALUES (9, 'plain')")
+    assert "declare this column" in str(refused.value.diag.message_hint)
+    with (
+        schemas_shop.direct() as direct,
+        pytest.raises(psycopg.errors.CheckViolation),
+    ):
+        direct.execute("INSERT INTO sealed.copied (id, email) VALUES (9, 'plain')")
+    app.execute("INSERT INTO copied SELECT 7, email, ssn FROM customers WHERE id = 2")
+    assert app.execute("SELECT email FROM copied WHERE id = 7").fetchone() == ("bob@x",)
+
+
+def test_a_table_made_in_a_transaction_is_known_there(app: psycopg.Connection[Any]) -> None:
+    """Read as it will be, written no more than it will be, and gone with the transaction."""
+    with app.transaction(force_rollback=True):
+        app.execute("CREATE TABLE copied AS SELECT id, email FROM customers")
+        assert app.execute("SELECT email FROM copied WHERE id = 1").fetchone() == ("ann@x",)
+        with (
+            pytest.raises(psycopg.errors.FeatureNotSupported),
+            app.transaction(),
+        ):
+            app.execute("INSERT INTO copied (id, email) VALUES (9, 'plain')")
+        with (
+            pytest.raises(psycopg.errors.FeatureNotSupported),
+            app.transaction(),
+        ):
+            app.execute("SELECT substring(email, 9, 16) FROM copied")
+
+
+def test_a_materialized_view_is_sealed_and_refreshed(
+    schemas_shop: Shop, app: psycopg.Connection[Any]
+) -> None:
+    """Its rows are sealed values, unsealed for who may read them, before and after REFRESH."""
+    app.execute("CREATE MATERIALIZED VIEW kept AS SELECT id, email FROM customers WHERE id < 3")
+    assert domain_of(schemas_shop, "kept", "email") == "sealgate.sealed_text"
+    assert app.execute("SELECT email FROM kept ORDER BY id").fetchall() == [("ann@x",), ("bob@x",)]
+    with app.transaction(force_rollback=True):
+        app.execute("UPDATE customers SET email = 'new@x' WHERE id = 1")
+        app.execute("REFRESH MATERIALIZED VIEW kept")
+        found = app.execute("SELECT email FROM kept ORDER BY id").fetchall()
+        assert found == [("new@x",), ("bob@x",)]
+
+
+def test_what_cannot_be_sealed_on_the_way_is_refused(schemas: Schemas) -> None:
+    """A computed value, a plain column, another column's key: refused, and nothing is written."""
+    for sql in (
+        "INSERT INTO customers (id, email) SELECT id + 50, note FROM orders",
+        "INSERT INTO customers (id, email) SELECT 50, ssn FROM customers WHERE id = 1",
+        "INSERT INTO customers (id, email) VALUES (50, lower('X'))",
+        "INSERT INTO customers (id, email) SELECT 50, v.e || '' FROM (VALUES ('x')) AS v(e)",
+        "INSERT INTO customers (id, email) SELECT 50, e FROM regexp_split_to_table('a,b', ',') e",
+        "UPDATE customers SET email = name",
+        "UPDATE customers SET email = ssn",
+        "UPDATE customers SET (email, ssn) = (SELECT note, 'x' FROM orders LIMIT 1)",
+        "UPDATE orders SET note = (SELECT email FROM customers WHERE id = 1)",
+        "MERGE INTO customers c USING archive a ON c.id = a.id WHEN MATCHED THEN UPDATE SET email = a.email",
+        "MERGE INTO customers c USING orders o ON c.id = o.id WHEN MATCHED THEN UPDATE SET email = o.note",
+    ):
+        answer = schemas.sealed.run(Statement(sql), "")
+        assert answer.sqlstate == "0A000", sql
+        assert b"HINT" in schemas.sealed.messages[-1], sql
