@@ -229,7 +229,7 @@ class Request:
     def query(self, body: bytes) -> bytes | None:
         state = self._state
         self._settled(Changes.CATALOG)
-        if body.find(0) != len(body) - 1:
+        if body and body.find(0) != len(body) - 1:
             # A NUL in the text. The server takes no such message, whatever it says, and need not see this one.
             state.inflight.push(Owed(Kind.QUERY))
             return message(QUERY, b"\x00\x00" if 0 in body else b"")
