@@ -9,8 +9,6 @@ reader or a fast writer costs the buffers' bounds and no more.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import socket
 import ssl
 from collections.abc import Coroutine
@@ -38,7 +36,7 @@ from proxy.effects import (
 )
 from proxy.handshake import ClientTLS
 from proxy.session import Session
-from proxy.tls import ALPN, alert_of, common_name, end_point
+from proxy.tls import ALPN, common_name, end_point, serve_tls
 from proxy.upstream import UpstreamRefused, connect, send_once
 
 if TYPE_CHECKING:
@@ -280,25 +278,14 @@ class Client(asyncio.Protocol):
             transport.write(b"S")
         # A client may send its startup packet with the last of the handshake: it waits until the session knows.
         self._early = bytearray()
-        spare = os.dup(transport.get_extra_info("socket").fileno())
-        starting = asyncio.get_running_loop().create_task(self._tls(transport, context))
         try:
-            await asyncio.sleep(
-                0
-            )  # Now the transport's protocol is TLS, and nothing has been read since.
-            _feed(transport, received)
-            self._transport = await starting
-        except (OSError, ssl.SSLError) as failed:
+            self._transport = await serve_tls(transport, self, context, received)
+        except OSError as failed:  # ssl.SSLError is one
             reason = getattr(failed, "reason", "") or ""
             problem = f"{type(failed).__name__} {reason}".rstrip()
             log.info("client TLS failed", session=self._number, problem=problem)
-            with contextlib.suppress(OSError):
-                os.write(spare, alert_of(failed))  # The transport is closed already.
             self._abort()
             return
-        finally:
-            starting.cancel()
-            os.close(spare)
         if self._closing or self._lost or self._transport is None:
             self._abort()
             return
@@ -309,13 +296,6 @@ class Client(asyncio.Protocol):
         self._perform(self._core.client_tls_started(replace(self._core.origin, tls=True), found))
         if early and not self._closing:
             self._perform(self._core.client_data(early))
-
-    async def _tls(
-        self, transport: asyncio.Transport, context: ssl.SSLContext
-    ) -> asyncio.Transport | None:
-        return await asyncio.get_running_loop().start_tls(
-            transport, self, context, server_side=True, ssl_handshake_timeout=10.0
-        )
 
     async def _connect(self) -> None:
         listener = self._listener
@@ -430,17 +410,6 @@ class Server(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
-
-
-def _feed(transport: asyncio.Transport, received: bytes) -> None:
-    """Give TLS what was read before the transport was its own (asyncio's and uvloop's are BufferedProtocols)."""
-    protocol = cast("asyncio.BufferedProtocol", transport.get_protocol())
-    while received:
-        buffer = memoryview(protocol.get_buffer(len(received)))
-        size = min(len(buffer), len(received))
-        buffer[:size] = received[:size]
-        protocol.buffer_updated(size)
-        received = received[size:]
 
 
 def _told(failed: Exception) -> str:

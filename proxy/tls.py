@@ -17,9 +17,12 @@ Sources: PostgreSQL manual, "SSL Support" (libpq) and "Secure TCP/IP Connections
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
 import ssl
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -28,10 +31,11 @@ from cryptography.hazmat.primitives import hashes
 from proxy.config import Listen, Upstream
 
 ALPN: Final = "postgresql"
+_HANDSHAKE_SECONDS: Final = 10.0
 
 
 class ServingContext(ssl.SSLContext):
-    """The context towards clients. A handshake that fails carries its last word (`alert_of`).
+    """The context towards clients. A handshake that fails carries its last word, a TLS alert (`serve_tls`).
 
     asyncio and uvloop close the connection without sending it, and a client whose certificate has expired would hear
     of an end of file instead.
@@ -58,10 +62,51 @@ class _Serving(ssl.SSLObject):
             raise
 
 
-def alert_of(error: Exception) -> bytes:
-    """What the client should be told of a handshake that failed: a TLS alert, as it goes over the wire."""
-    alert: bytes = getattr(error, "alert", b"")
-    return alert
+async def serve_tls(
+    transport: asyncio.Transport,
+    protocol: asyncio.Protocol,
+    context: ssl.SSLContext,
+    received: bytes = b"",
+) -> asyncio.Transport | None:
+    """The TLS handshake on a connection that a protocol owns already: the transport to go on with; None: it is gone.
+
+    `received` is what was read of the client's hello before anybody knew that it is one. Raises OSError (ssl.SSLError
+    is one) when the handshake fails, and has told the client why.
+    """
+    spare = os.dup(transport.get_extra_info("socket").fileno())
+    starting = asyncio.get_running_loop().create_task(_started(transport, protocol, context))
+    try:
+        await asyncio.sleep(
+            0
+        )  # Now the transport's protocol is TLS, and nothing has been read since.
+        _feed(transport, received)
+        return await starting
+    except ssl.SSLError as failed:
+        with contextlib.suppress(OSError):
+            os.write(spare, getattr(failed, "alert", b""))  # The transport is closed already.
+        raise
+    finally:
+        starting.cancel()
+        os.close(spare)
+
+
+async def _started(
+    transport: asyncio.Transport, protocol: asyncio.Protocol, context: ssl.SSLContext
+) -> asyncio.Transport | None:
+    return await asyncio.get_running_loop().start_tls(
+        transport, protocol, context, server_side=True, ssl_handshake_timeout=_HANDSHAKE_SECONDS
+    )
+
+
+def _feed(transport: asyncio.Transport, received: bytes) -> None:
+    """Give TLS what was read before the transport was its own (asyncio's and uvloop's are BufferedProtocols)."""
+    protocol = cast("asyncio.BufferedProtocol", transport.get_protocol())
+    while received:
+        buffer = memoryview(protocol.get_buffer(len(received)))
+        size = min(len(buffer), len(received))
+        buffer[:size] = received[:size]
+        protocol.buffer_updated(size)
+        received = received[size:]
 
 
 class UnusableFile(OSError):
