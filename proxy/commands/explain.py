@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import asyncpg
 
@@ -20,9 +20,12 @@ from proxy.commands.errors import CommandRefused
 from proxy.commands.output import aligned, say_json
 from proxy.commands.resources import connected
 from proxy.config import Configuration, load
+from proxy.cursors import fetching
 from proxy.introspect import introspect, roles_of
 from proxy.snapshot import Authority, Snapshot
+from proxy.sql.execute import Executed, Executes, executed
 from proxy.sql.lexer import Stripped
+from proxy.sql.named import Declares, Fetches, Prepares
 from proxy.sql.plan import (
     Action,
     ConstantSite,
@@ -33,6 +36,8 @@ from proxy.sql.plan import (
     StatementPlan,
     Text,
 )
+from proxy.sql.prepare import MOST_PARAMETERS
+from proxy.sql.refusals import Refused
 from proxy.state import read_search_path
 
 SEALED = "'<sealed>'::bytea"
@@ -139,7 +144,46 @@ def explain(
     """What a session of a login with these roles would do with the message `sql`."""
     plan, stripped = snapshot.planner.plan(sql, search_path)
     authority = Authority(snapshot, roles)
-    return [_explanation(authority, statement, stripped) for statement in plan.statements]
+    names = _Names(stripped.text)
+    return [_explanation(authority, names.resolved(s), stripped) for s in plan.statements]
+
+
+class _Names:
+    """What the statements of one text prepare and declare, for those behind them that execute and fetch it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._prepared: dict[str, Executed] = {}
+        self._declared: dict[str, StatementPlan] = {}
+
+    def resolved(self, statement: StatementPlan) -> StatementPlan:
+        match statement.named:
+            case Prepares(name, prepared, declared):
+                self._prepared[name] = Executed(prepared, self._text, declared, MOST_PARAMETERS)
+            case Declares(name, _):
+                self._declared[name] = fetching(statement, self._text)
+            case Fetches(name) if name in self._declared:
+                return replace(
+                    self._declared[name], command=statement.command, pieces=statement.pieces
+                )
+            case Executes() as execute:
+                return self._executed(statement, execute)
+        return statement
+
+    def _executed(self, statement: StatementPlan, execute: Executes) -> StatementPlan:
+        found = self._prepared.get(execute.name)
+        if found is None:
+            refusal = Refusal(
+                "26000", f'prepared statement "{execute.name}" does not exist', _PREPARE
+            )
+            return replace(statement, action=Action.REFUSE, refusal=refusal)
+        try:
+            return executed(statement, execute, found)
+        except Refused as refused:
+            return replace(statement, action=Action.REFUSE, refusal=refused.refusal)
+
+
+_PREPARE = "Put its PREPARE in front of it, in the same text."
 
 
 def _explanation(authority: Authority, plan: StatementPlan, stripped: Stripped) -> Explanation:
@@ -176,7 +220,8 @@ def _sealed_inputs(plan: StatementPlan) -> list[SealedInput]:
                 found.append(_sealed_input(f"literal {number}", piece.seal))
         elif isinstance(piece, ConstantSite):
             found.append(_sealed_input(piece.text, piece.seal))
-    parameters = sorted(plan.parameters.items())
+    prepared = plan.named.statement if isinstance(plan.named, Prepares) else plan
+    parameters = sorted(prepared.parameters.items())
     return found + [_sealed_input(f"parameter ${n}", seal) for n, seal in parameters]
 
 

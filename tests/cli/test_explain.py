@@ -104,6 +104,31 @@ def test_several_statements_from_standard_input(
     assert verdicts == ["forwarded", "allowed", "refused", "forwarded"]
 
 
+def test_what_execute_runs_is_known_from_the_prepare_before_it(sealed: Project) -> None:
+    """PREPARE and EXECUTE, DECLARE and FETCH in one text; EXECUTE alone says what is missing."""
+    sql = (
+        "PREPARE p AS SELECT ssn FROM customers WHERE email = $1; EXECUTE p('secret@example.com');"
+        "DECLARE c CURSOR FOR SELECT email FROM customers; FETCH 5 FROM c"
+    )
+    assert sealed.run("explain", "--json", "--role", "cli_app", sql) == 0
+    assert "secret@" not in sealed.out
+    prepare, execute, _, fetch = json.loads(sealed.out)["statements"]
+    assert [s["what"] for s in prepare["sealed"]] == ["parameter $1"]
+    assert (
+        prepare["sql"]
+        == "PREPARE p (bytea) AS SELECT ssn FROM customers WHERE sealgate.eq(email) = sealgate.eq($1);"
+    )
+    assert (execute["verdict"], execute["sql"]) == ("allowed", "EXECUTE p('<sealed>'::bytea);")
+    assert {(u["column"], u["access"]) for u in execute["uses"]} == {
+        (EMAIL, "compare"),
+        (SSN, "read"),
+    }
+    assert [u["column"] for u in fetch["uses"]] == [EMAIL]
+    assert sealed.run("explain", "--role", "cli_app", "EXECUTE p('secret@example.com')") == 1
+    assert "26000" in sealed.out
+    assert "secret@" not in sealed.out
+
+
 def test_groups_count(sealed: Project) -> None:
     """A login's explanation is made with the grants of the groups it is a member of."""
     sealed.database.postgres.create_role("cli_member", member_of=("cli_support",))

@@ -279,6 +279,25 @@ def test_a_fetch_is_recorded_before_its_rows(filled: Shop, wire: WireClient) -> 
     assert reads(filled, before, "DECLARE") == []
 
 
+def test_a_long_fetch_is_released_in_parts(filled: Shop, app: psycopg.Connection[Any]) -> None:
+    """More than is held for one event: parts of one execution, the next FETCH is another."""
+    before = filled.clear_events()
+    with app.transaction():
+        app.execute(
+            "DECLARE c CURSOR FOR SELECT c.email, repeat('x', 5000) FROM customers c, generate_series(1, 10)"
+            " WHERE c.name < 'A'"
+        )
+        assert len(app.execute("FETCH 150 c").fetchall()) == 150
+        assert len(app.execute("FETCH ALL c").fetchall()) == 50
+    fetches = reads(filled, before)
+    uids = list(dict.fromkeys(e["execution"] for e in fetches))
+    assert len(uids) == 2
+    for uid, count in zip(uids, (150, 50), strict=True):
+        parts = [e for e in fetches if e["execution"] == uid]
+        assert sum(e["rows"] for e in parts) == count
+        assert [e["final"] for e in parts] == [*[False] * (len(parts) - 1), True]
+
+
 def test_a_refused_declare_in_a_pipeline(wire: WireClient) -> None:
     """What stands behind it up to Sync is not done; afterwards the transaction is the server's own."""
     wire.query("BEGIN")

@@ -351,6 +351,53 @@ def test_events_name_the_prepared_statement(shop: Shop, app: psycopg.Connection[
     }
 
 
+def test_names_and_values_in_another_encoding(app: psycopg.Connection[Any]) -> None:
+    """LATIN1: names are the same names, values the same values, in UTF8 afterwards too."""
+    app.execute("SET client_encoding = 'LATIN1'")
+    app.execute('PREPARE "käse" AS INSERT INTO customers (name, email) VALUES ($1, $2)')
+    app.execute(f"""EXECUTE "käse"('Jürgen', '{MARK}-jürgen')""")
+    app.execute('PREPARE "lös" AS SELECT name, email FROM customers WHERE email = $1')
+    found = [("Jürgen", f"{MARK}-jürgen")]
+    assert app.execute(f"""EXECUTE "lös"('{MARK}-jürgen')""").fetchall() == found
+    app.execute(
+        f"""DECLARE "crö" CURSOR WITH HOLD FOR SELECT name FROM customers WHERE email = '{MARK}-jürgen'"""
+    )
+    assert app.execute('FETCH "crö"').fetchall() == [("Jürgen",)]
+    app.execute("SET client_encoding = 'UTF8'")
+    assert app.execute(f"""EXECUTE "lös"('{MARK}-jürgen')""").fetchall() == found
+
+
+@pytest.mark.parametrize(
+    ("sql", "at"),
+    [
+        (
+            f"PREPARE z (nosuchtype, text) AS SELECT id FROM customers WHERE email = $2 OR email = '{MARK}'",
+            "nosuchtype",
+        ),
+        (
+            f"PREPARE z (int) AS SELECT id FROM customers WHERE email = '{MARK}' AND nosuch(id)",
+            "nosuch",
+        ),
+        (f"DECLARE c FOO CURSOR FOR SELECT id FROM customers WHERE email = '{MARK}'", "FOO"),
+        (
+            f"DECLARE c CURSOR FOR SELECT id FROM customers WHERE email = '{MARK}' AND nosuch(id)",
+            "nosuch",
+        ),
+        (f"EXPLAIN (FOO) SELECT id FROM customers WHERE email = '{MARK}'", "FOO"),
+        (f"EXECUTE pos(('{MARK}')::text, nosuch)", "nosuch"),
+        ("FETCH 5 FROM", ""),
+    ],
+)
+def test_errors_point_into_the_clients_text(
+    app: psycopg.Connection[Any], sql: str, at: str
+) -> None:
+    """The position of the server's error, in front of and behind what was sealed."""
+    app.execute("PREPARE pos AS SELECT id FROM customers WHERE email = $1 AND name = $2")
+    with pytest.raises(psycopg.Error) as raised:
+        app.execute(sql)
+    assert int(raised.value.diag.statement_position or 0) - 1 == (sql.index(at) if at else len(sql))
+
+
 def test_grants_hold_for_execute(shop: Shop) -> None:
     """Comparisons and writes are refused at PREPARE; rows of EXECUTE are masked like any."""
     with shop.connect("support_login") as support:
