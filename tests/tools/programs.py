@@ -11,14 +11,31 @@ from pathlib import Path
 from tests.conftest import Database
 from tests.integration.shop import COLUMNS, Shop
 
-DBA = """
+KIND_TYPES = {
+    '"The Text"': "text", "v": "varchar(10)", "c": "char(6)", "i2": "int2", "i4": "int4", "i8": "int8",
+    "n": "numeric", "f4": "float4", "f8": "float8", "b": "bool", "d": "date", "ts": "timestamp",
+    "tz": "timestamptz", "u": "uuid", "j": "json", "jb": "jsonb", "y": "bytea",
+}  # fmt: skip
+KINDS = "".join(
+    """[columns.'public.visits.ip']\ntype = "text"\n"""
+    if column == "ip"
+    else f"""[columns.'"Odd Place"."Kinds".{column}']\ntype = "{type_}"\n"""
+    for column, type_ in {**KIND_TYPES, "ip": "text"}.items()
+)
+"""Every type, and a partitioned table."""
+ALL = """['public.customers.*', 'public.visits.*', '"Odd Place"."Kinds".*']"""
+
+DBA = (
+    KINDS
+    + f"""
 [roles.backup]
-clear = ["public.customers.*"]
+clear = {ALL}
 
 [roles.shop_owner]
-clear = ["public.customers.*"]
-write = ["public.customers.*"]
+clear = {ALL}
+write = {ALL}
 """
+)
 """Grants of the logins that dump and restore."""
 
 

@@ -46,7 +46,7 @@ BEGIN;
 UPDATE customers SET note = 'none' WHERE email = 'bob@example.com';
 SAVEPOINT s;
 SELECT count(*) FROM customers WHERE birth_date = '1990-01-02';
-END;
+ROLLBACK;
 """
     )
     run = ("pgbench", "-n", "-M", mode, "-t", "10", "-c", "2", "-f", "script.sql")

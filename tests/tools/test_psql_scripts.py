@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.tools.programs import Said, Stage, Tools
-from tests.tools.scripts import CURSORS, PREPARED, QUERIES
+from tests.tools.scripts import COPY, CURSORS, PREPARED, QUERIES
 
-SCRIPTS = QUERIES | CURSORS | PREPARED
+SCRIPTS = QUERIES | COPY | CURSORS | PREPARED
 
 CHANGING = re.compile(r"(?m)^.{20,40} \(every 0.1s\)$|(?<=server process with PID )\d+")
 """\\watch's clock, and the process id of a notification."""
