@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from policy import Access
 from proxy.cells import TypeSpecError, logical_type
-from proxy.sql import comparisons, expressions, refusals, resolve
+from proxy.sql import cases, comparisons, expressions, refusals, resolve
 from proxy.sql.columns import (
     Span,
     bare,
@@ -48,11 +48,13 @@ def sealable(
     direct: bool,
     use: Use = Use.STORED,
     default: str | None = None,
+    cast: str | None = None,
 ) -> None:
     """Make an expression into something that the sealed column `target` can hold.
 
     `direct`: it stands where the server knows the column's type (VALUES, SET); elsewhere a
     parameter gets its type written behind it. `use`: stored there, or compared with what is.
+    `cast`: that of a CASE around it, which is the value's own from here on.
     """
     node_in = unbracketed(node)
     if is_default(draft, node_in):
@@ -60,15 +62,26 @@ def sealable(
     found = chain(node)
     if found is not None:
         value = locate(draft.tokens, found)
+        if value is not None and cast is not None and word(draft.tokens, value.leaf) != "null":
+            both = cases.branch_cast(draft, value, cast)
+            value = replace(value, cast=both) if both is not None else None
         seal_value(draft, target, value, direct=direct, use=use, default=default)
+    elif (inner := cases.cast_case(node_in)) is not None and cast is None:
+        sealable(
+            draft, scope, inner, target, direct=False, use=use, cast=cases.take_over(draft, inner)
+        )
     elif isinstance(node_in, exp.Case):
         comparisons.case_conditions(draft, scope, node_in)
         for branch in case_branches(node_in):
-            sealable(draft, scope, branch, target, direct=False, use=use)
+            sealable(draft, scope, branch, target, direct=False, use=use, cast=cast)
+    elif cast is not None and shown_as(target, cast) is None:
+        raise refusals.odd_cast(target.label)
     elif _is_coalesce(draft, node_in):
         expressions.function(draft, scope, node_in)
         for argument in node_in.expressions:
             sealable(draft, scope, argument, target, direct=False, use=use)
+    elif _is_nullif(draft, node_in):
+        flow((Field(None, _nullif(draft, scope, node_in, named=False)),), (target,), use)
     elif isinstance(node_in, exp.Subquery):
         shape = resolve.query(draft, scope, node_in, Targets((target,), use, "text"))
         flow(shape.fields, (target,), use)
@@ -211,6 +224,11 @@ def is_default(draft: Draft, node: exp.Expr) -> bool:
     return True
 
 
+def _is_nullif(draft: Draft, node: exp.Expr) -> bool:
+    found = isinstance(node, exp.Anonymous) and keyword(draft, node) == "nullif"
+    return found and len(node.expressions) == 2
+
+
 def _is_coalesce(draft: Draft, node: exp.Expr) -> bool:
     return isinstance(node, exp.Anonymous) and keyword(draft, node) == "coalesce"
 
@@ -235,12 +253,29 @@ def flow(
             raise refusals.other_key(field.sealed.label, target.label)
 
 
-def carried(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
+def _nullif(draft: Draft, scope: Scope, node: exp.Expr, *, named: bool) -> SealedRef | None:
+    ref = sealed_column(draft, scope, node.expressions[0])
+    if ref is None or not isinstance(node, exp.Anonymous):
+        expressions.walk(draft, scope, node)
+        return None
+    expressions.explain_function(draft, node)
+    comparisons.nullif(draft, scope, node, ref, named=named)
+    return ref
+
+
+def carried(
+    draft: Draft, scope: Scope, node: exp.Expr, *, named: bool = False
+) -> SealedRef | None:
     """The sealed column whose values a result column hands through, or None after a `expressions.walk`."""
     ref = _carrier(draft, scope, node)
     inner = unbracketed(node)
     if ref is None:
         expressions.walk(draft, scope, node)
+    elif _is_nullif(draft, inner):
+        if inner is not node and named:
+            raise refusals.misuse(ref.label, "in NULLIF")
+        _nullif(draft, scope, inner, named=named)
+        return with_modifier(ref)
     elif isinstance(inner, exp.Window):
         return _windowed(draft, scope, inner, ref)
     elif isinstance(inner, (exp.Case, exp.Anonymous)):
@@ -380,6 +415,8 @@ def _carrier(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
     node = unbracketed(node)
     if isinstance(node, exp.Subquery):
         return resolve.use_cells(draft, resolve.query(draft, scope, node)).sealed
+    if _is_nullif(draft, node):
+        return sealed_column(draft, scope, node.expressions[0])
     if isinstance(node, exp.Window):
         call = node.this
         windowed = isinstance(call, exp.Anonymous) and call.name in _IN_WINDOW and call.expressions
