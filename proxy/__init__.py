@@ -10,6 +10,7 @@ Reading order
     seal, rows            values sealed on the way in, rows unsealed on the way out
     coercion              what a value of another type is where a sealed column stands
     state, inflight, statements, shape, execution     what a session remembers between messages
+    naming, cursors       what the names of prepared statements and cursors stand for
     refusal, refused, tampering                       what becomes of what is not allowed, or not true
     catalog, introspect   the database's tables, columns, views as one picture; introspect [io] takes it
     connection, listener, upstream, tls, control      [io] the thin shell: sockets, TLS, asyncio
