@@ -12,6 +12,9 @@ What the server receives through the proxy must be what it receives from the cli
   (a view, a function may return sealed values) is known by its description only. Its answer does not reach the client.
 - What the client sends between an error and its Sync, once the proxy has seen the error: the server discards it
   unread, and the proxy does not send it.
+- CopyData that no copy takes (the copy has failed; the client has not read that yet): read over by the server too.
+- The values of a Bind for a statement that neither knows, and the text of a Query with a NUL in it: the server refuses
+  both without a look at them.
 - A question of the proxy's own under the name `sealgate_inquiry`, where a pipeline changes what the next statement
   depends on (`proxy.inquiry`).
 - The error of an added Describe (the portal does not exist, the transaction has failed) is the one Execute would draw,
@@ -103,10 +106,10 @@ def as_asked(asked: list[Message], passed: list[Message], errors: int) -> list[M
     at = 0
     for i, one in enumerate(asked):
         at = _behind_added(one, passed, at)
-        if at < len(passed) and passed[at] == one:
+        if at < len(passed) and (passed[at] == one or _without_values(one, passed[at])):
             found.append(one)
             at += 1
-        elif errors and one[0] in DISCARDED and _until_sync(asked, i):
+        elif one[0] == "d" or (errors and one[0] in DISCARDED and _until_sync(asked, i)):
             found.append(one)
         else:
             break
@@ -128,6 +131,20 @@ def _behind_added(wanted: Message, passed: list[Message], at: int) -> int:
     if wanted[0] == "E" and at < len(passed) and passed[at] == ("D", b"P" + wanted[1][:-4]):
         return at + 1
     return at
+
+
+def _without_values(one: Message, other: Message) -> bool:
+    """A Bind, and the same names without a value; a Query that the server cannot take, and one as bad."""
+    if one[0] == other[0] == "Q":
+        return (
+            other[1] == (b"\0\0" if b"\0" in one[1] else b"") and one[1].find(0) != len(one[1]) - 1
+        )
+    if one[0] != "B" or other[0] != "B":
+        return False
+    names = other[1].split(b"\0")[:2]
+    return other[1].startswith(b"\0".join((*names, b"\0\0\0\0"))) and one[1].startswith(
+        b"\0".join((*names, b""))
+    )
 
 
 def _until_sync(asked: list[Message], i: int) -> bool:

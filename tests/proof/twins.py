@@ -112,7 +112,7 @@ class Twins:
 
 
 def _ending(heard: Heard) -> str:
-    return "timeout" if heard.timed_out else "reset" if heard.reset else "end"
+    return "timeout" if heard.timed_out else "end"
 
 
 @contextmanager
