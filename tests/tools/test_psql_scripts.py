@@ -43,7 +43,7 @@ def test_a_script_prints_what_it_prints_on_plain_tables(
 WITH_ERRORS = frozenset(
     {
         "gset", "bind", "named statements", "pipeline", "fetch count", "rollback on error", "transactions",
-        "several statements", "errors", "large objects", "copy in, text",
+        "several statements", "errors", "large objects",
         "copy in a transaction, after an error", "cursors", "prepare",
     }
 )  # fmt: skip
