@@ -248,13 +248,13 @@ class _LinesIn(_Rows):
 
     def _text_program(self, seal: Program) -> Program:
         null, default = self._dialect.null, self._dialect.default
-        convert = self._dialect.to_utf8
+        convert = self._dialect.from_stream
 
         def program(field: bytes) -> bytes:
             if field in (null, default):
                 return field
             if convert is not None:
-                field = convert(take_off(field))
+                field = convert(field)
             if b"\\" in field:
                 field = unescape(field)
             value = seal(field)
@@ -267,7 +267,7 @@ class _LinesIn(_Rows):
         null, default, quote = dialect.null, dialect.default, dialect.quote
         forces_null = self._options.forces_null(name)
         forces_not_null = self._options.forces_not_null(name)
-        convert = dialect.to_utf8
+        convert = dialect.from_stream
         read, write = dialect.csv.read, dialect.csv.write
         plain = not any(c in _WRITTEN for c in (dialect.delimiter, quote))
 
@@ -281,7 +281,7 @@ class _LinesIn(_Rows):
             elif (field == null and not forces_not_null) or field == default:
                 return field
             if convert is not None:
-                value = convert(take_off(value))
+                value = convert(value)
             stored = seal(value)
             written = b"\\x" + hexlify(stored) if stored else self._bad
             if plain and not lines:
@@ -427,11 +427,11 @@ class _LinesIn(_Rows):
                 )
 
     def _value(self, field: bytes) -> bytes:
-        convert = self._dialect.to_utf8
+        convert = self._dialect.from_stream
         if self._csv and self._quote in field:
             field = self._dialect.csv.read(field)
         if convert is not None:
-            field = convert(take_off(field))
+            field = convert(field)
         return unescape(field) if not self._csv else field
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from proxy.cells import CellError
 from proxy.cells.encoding import from_utf8, to_utf8
 from proxy.cells.settings import Convert
-from proxy.copying.armour import Armour, needs_armour
+from proxy.copying.armour import Armour, needs_armour, take_off
 from proxy.copying.csv import CsvFields
 from proxy.copying.text import TextWriter
 from proxy.sql.copy_plan import CopyFormat, CopyOptions
@@ -40,6 +40,14 @@ class Dialect:
     def to_utf8(self) -> Convert | None:
         """From the data's bytes; None: they are UTF-8. Raises CellError for an encoding that is not supported."""
         return to_utf8(self.encoding) if from_utf8(self.encoding) is not None else None
+
+    @cached_property
+    def from_stream(self) -> Convert | None:
+        """The same from the bytes of a stream that is taken apart."""
+        convert = self.to_utf8
+        if convert is None or not self.armoured:
+            return convert
+        return lambda field: convert(take_off(field))
 
     @cached_property
     def from_utf8(self) -> Convert | None:

@@ -275,4 +275,224 @@ def as_good(plain: Copied, sealed: Copied) -> bool:
 
 def place(copied: Copied) -> bytes:
     """CONTEXT without the table's name and without the value: `line 3, column c_text`."""
-    return copied.context.partition(b", ")[2].partition(b": ")[0]
+    line = next((line for line in copied.context.split(b"\n") if line.startswith(b"COPY ")), b"")
+    return line.partition(b", ")[2].partition(b": ")[0]
+
+
+# Values.
+
+
+def csv_field(value: str) -> bytes:
+    return b'"' + value.encode().replace(b'"', b'""') + b'"'
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_every_value_the_server_takes_and_no_other(
+    pair: Pair, rng: random.Random, column: str
+) -> None:
+    """Right and wrong forms of each type: the same stored value, or the same SQLSTATE, line and column."""
+    candidates = [text for text in texts(column, rng, 6) if "\0" not in text]
+    rng.shuffle(candidates)
+    good = []
+    for number, text in enumerate(candidates[:60]):
+        row = b"%d," % number + csv_field(text) + b"\n"
+        plain, sealed = pair.in_(f"{{t}} (id, {column})", "(FORMAT csv)", [row])
+        assert as_good(plain, sealed), (text, plain, sealed)
+        if plain.sqlstate is None:
+            good.append(row)
+    query = f"SELECT id, {column} FROM {{t}} ORDER BY id"
+    stored = [run(c, query.replace("{t}", t)) for c, t in ((pair.plain, "plain"), (pair.sealed, "twin"))]
+    assert stored[0] == stored[1]
+    assert len(stored[0]) == len(good) > 0
+
+
+@pytest.mark.parametrize("verbosity", ["default", "verbose", "silent"])
+@pytest.mark.parametrize("format_", ["text", "csv", "csv, DELIMITER 'n'"])
+def test_rows_skipped_on_error(
+    pair: Pair, rng: random.Random, format_: str, verbosity: str
+) -> None:
+    """ON_ERROR ignore: the same rows skipped and counted; REJECT_LIMIT works by itself; the notices hold no value."""
+    separator = b"n" if "'n'" in format_ else b"\t" if format_ == "text" else b","
+    columns = "c_int4", "c_date", "c_varchar"
+    fields: list[tuple[bytes, ...]] = []
+    for number in range(200):
+        fields.append(
+            (
+                str(number).encode(),
+                rng.choice([b"17", b"18", b"x17", b"99999999999"]),
+                rng.choice([b"2020-01-01", b"2020-02-30", b"soo1"]),
+                rng.choice([b"short", b"very long value indeed!", b"y"]).replace(b"n", b"N"),
+            )
+        )
+    stream = b"".join(separator.join(row) + b"\n" for row in fields)
+    options = f"(FORMAT {format_}, ON_ERROR ignore, LOG_VERBOSITY {verbosity}"
+    what = f"{{t}} (id, {', '.join(columns)})"
+    plain, sealed = pair.in_(what, options + ")", [stream], cut(rng, stream, 50))
+    assert plain.sqlstate is None
+    assert sealed == plain
+    written, read = pair.rows()
+    assert read == written
+    pair.clear()
+    plain, sealed = pair.in_(what, options + ", REJECT_LIMIT 5)", [stream])
+    assert plain.sqlstate == "22P02"
+    assert sealed.outcome == plain.outcome
+    assert place(sealed) == place(plain)
+
+
+def test_bytes_that_are_no_characters_are_an_error_even_if_errors_are_skipped(pair: Pair) -> None:
+    """As on the server, which converts the stream before it looks at values."""
+    for row in (b"1\t\xff\n", b"1\t\\xff\n"):
+        plain, sealed = pair.in_("{t} (id, c_text)", "(ON_ERROR ignore)", [row])
+        assert sealed.outcome == plain.outcome == ("22021", None)
+
+
+# Encodings.
+
+KANJI = "表ソ能申暴ゾ|\\\t¥"
+"""Characters whose second byte in SJIS is a backslash, a delimiter, a letter."""
+
+
+@pytest.mark.parametrize(
+    ("encoding", "characters"),
+    [
+        ("LATIN1", "äöüÿ\\é|x"),
+        ("WIN1252", "€š\\Ÿ"),
+        ("EUC_JP", "表ソ能申|x"),
+        ("SJIS", "表ソ能申暴ゾ|x,ｱｲ"),
+        ("BIG5", "功許蓋|a,"),
+        ("GBK", "乗乕乣|a\\誠"),
+        ("UHC", "가각갂|똠x"),
+        ("GB18030", "㐀乗ꀀ0|1,é"),
+        ("SQL_ASCII", "äö"),
+    ],
+)
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "(DELIMITER '|')",
+        "(FORMAT csv, DELIMITER '|')",
+        "(FORMAT csv, QUOTE '\\', DELIMITER 'a')",
+        "(FORMAT csv, DELIMITER '0', QUOTE '|', FORCE_QUOTE *)",
+        "(FORMAT binary)",
+    ],
+)
+def test_encodings(
+    pair: Pair, rng: random.Random, encoding: str, characters: str, options: str
+) -> None:
+    """client_encoding and ENCODING, also those whose second bytes look like backslash, quote or delimiter."""
+    values = ["".join(rng.choices(characters, k=rng.randint(0, 8))) for _ in range(30)]
+    python = {"WIN1252": "cp1252", "UHC": "cp949", "GBK": "gbk", "BIG5": "big5", "SJIS": "cp932"}
+    codec = python.get(encoding, "utf-8" if encoding == "SQL_ASCII" else encoding)
+    for values_at in range(0, len(values), 2):
+        for connection, twin in ((pair.plain, "plain"), (pair.sealed, "twin")):
+            a, b = (v.replace("'", "''") for v in values[values_at : values_at + 2])
+            run(connection, f"INSERT INTO {twin} (id, c_text, c_varchar) VALUES ({values_at}, '{a}', '{b}')")
+    query = "(SELECT id, c_text, c_varchar, c_int4 FROM {t} ORDER BY id)"
+    own = options[:-1] + f", ENCODING '{encoding}')" if options else f"(ENCODING '{encoding}')"
+    plain, sealed = pair.out(query, own)
+    assert sealed == plain
+    pair.use(f"SET client_encoding = '{encoding}'")
+    plain, sealed = pair.out(query, options)
+    assert sealed == plain
+    assert plain.sqlstate is None, (plain, codec)
+    stream = b"".join(sealed.data)
+    again = options.replace(", FORCE_QUOTE *", "")
+    for size, given in ((3, again), (1000, again)):
+        pair.clear()
+        plain, got = pair.in_("{t} (id, c_text, c_varchar, c_int4)", given, [stream], cut(rng, stream, size))
+        assert got == plain
+        written, read = pair.rows()
+        assert read == written
+        assert plain.sqlstate is None
+    pair.clear()
+    if "binary" not in options:
+        pair.use("SET client_encoding = 'UTF8'")
+        given = own.replace(", FORCE_QUOTE *", "")
+        plain, got = pair.in_("{t} (id, c_text, c_varchar, c_int4)", given, [stream], cut(rng, stream, 7))
+        assert got == plain
+        written, read = pair.rows()
+        assert read == written
+
+
+# Binary.
+
+
+def test_broken_binary_streams(pair: Pair, rng: random.Random) -> None:
+    """Cut anywhere, one byte changed, too many fields: the server's own SQLSTATE, or the same rows."""
+    header = SIGNATURE + bytes(8)
+    row = b"\0\2" + b"\0\0\0\4\0\0\0\7" + b"\0\0\0\5hello"
+    whole = header + row + row[:9] + b"\x08" + row[10:] + b"\xff\xff"
+    streams = [whole[:size] for size in range(len(whole) + 1)]
+    for _ in range(60):
+        at = rng.randrange(len(whole))
+        streams.append(whole[:at] + rng.randbytes(1) + whole[at + 1 :])
+    streams += [
+        whole + b"x",
+        SIGNATURE + b"\0\0\0\0\0\0\0\3abc" + row + b"\xff\xff",
+        SIGNATURE + b"\0\1\0\0" + bytes(4),
+        header + b"\0\3" + row[2:] + b"\0\0\0\0\xff\xff",
+        header + b"\0\2" + b"\0\0\0\4\0\0\0\7" + b"\xff\xff\xff\xff" + b"\xff\xff",
+        header + b"\0\2" + b"\0\0\0\4\0\0\0\7" + b"\xff\xff\xff\xfe" + b"\xff\xff",
+    ]
+    different = []
+    for stream in streams:
+        pair.clear()
+        plain, sealed = pair.in_(
+            "{t} (id, c_text)", "(FORMAT binary)", [stream], cut(rng, stream, 9) if stream else []
+        )
+        written, read = pair.rows()
+        # A wrong length moves what follows: the server finds a field wrong, the proxy the row that is too long.
+        both = plain.sqlstate is not None and sealed.sqlstate in ("54000", "22P04")
+        if read != written or (sealed.outcome != plain.outcome and not both):
+            different.append(f"{stream!r}\n   {plain}\n   {sealed}")
+    assert not different, "\n".join(different)
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_wrong_binary_values(pair: Pair, rng: random.Random, column: str) -> None:
+    """Of random bytes, in every type: the same values taken, the same SQLSTATE for the others."""
+    for size in (0, 1, 2, 3, 4, 5, 8, 9, 12, 16, 17):
+        value = rng.randbytes(size)
+        stream = SIGNATURE + bytes(8) + b"\0\2\0\0\0\4\0\0\0\7" + size.to_bytes(4, "big") + value
+        plain, sealed = pair.in_(f"{{t}} (id, {column})", "(FORMAT binary)", [stream + b"\xff\xff"])
+        assert sealed.outcome == plain.outcome, (value, plain, sealed)
+        written, read = pair.rows()
+        assert read == written
+        pair.clear()
+
+
+# Sizes.
+
+
+@pytest.mark.parametrize("options", ["", "(FORMAT csv)", "(FORMAT binary)"])
+def test_large_values(pair: Pair, rng: random.Random, options: str) -> None:
+    """A value of a megabyte, with everything in it that is escaped, in chunks of any size."""
+    text = ("a\\\t\n\"'\r\u00e9," * 120_000)[:1_000_000]
+    for connection, twin in ((pair.plain, "plain"), (pair.sealed, "twin")):
+        connection.exec_params(
+            f"INSERT INTO {twin} (id, c_text, c_int4) VALUES (1, $1, 5)".encode(), [text.encode()]
+        )
+    plain, sealed = pair.out("{t} (id, c_text, c_int4)", options)
+    assert sealed == plain
+    stream = b"".join(sealed.data)
+    pair.clear()
+    plain, got = pair.in_("{t} (id, c_text, c_int4)", options, [stream], cut(rng, stream, 100_000))
+    assert got == plain
+    written, read = pair.rows()
+    assert read == written
+    assert read[0][1] == text.encode()  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["", *(pytest.param(o, marks=pytest.mark.long) for o in ("(FORMAT csv)", "(FORMAT binary)"))],
+)
+def test_a_hundred_thousand_rows(pair: Pair, rng: random.Random, options: str) -> None:
+    """In and out; the sealed rows are the plain ones."""
+    lines = b"".join(b"%d\tvalue %d\t%d\n" % (i, i % 1000, i * 7) for i in range(100_000))
+    plain, sealed = pair.in_("{t} (id, c_text, c_int8)", "", [lines], cut(rng, lines, 200_000))
+    assert plain.tag == sealed.tag == b"COPY 100000"
+    plain, sealed = pair.out("(SELECT id, c_text, c_int8 FROM {t} ORDER BY id)", options)
+    assert plain.tag == sealed.tag == b"COPY 100000"
+    assert plain.data == sealed.data
