@@ -258,7 +258,7 @@ def _nullif(draft: Draft, scope: Scope, node: exp.Expr, *, named: bool) -> Seale
     if ref is None or not isinstance(node, exp.Anonymous):
         expressions.walk(draft, scope, node)
         return None
-    expressions.explain_function(draft, node)
+    expressions.function_name(draft, node)
     comparisons.nullif(draft, scope, node, ref, named=named)
     return ref
 

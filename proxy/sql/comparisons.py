@@ -17,7 +17,7 @@ from proxy.sql.columns import bare, column_span, column_tokens, listed, sealed_c
 from proxy.sql.draft import Draft
 from proxy.sql.plan import Form, Use
 from proxy.sql.scope import Scope, SealedRef
-from proxy.sql.tree import row, text_at, unbracketed
+from proxy.sql.tree import place_of, row, text_at, unbracketed
 from proxy.sql.values import Value, chain, locate, word
 
 EQ: Final = "sealgate.eq("
@@ -110,6 +110,26 @@ def _as_term(draft: Draft, node: exp.Expr) -> None:
     start, end = column_tokens(draft, bare(node))
     draft.edit(tokens[start].start, tokens[start].start, EQ)
     draft.edit(tokens[end - 1].end, tokens[end - 1].end, ")")
+
+
+def nullif(draft: Draft, scope: Scope, node: exp.Anonymous, ref: SealedRef, *, named: bool) -> None:
+    """`NULLIF(email, 'x')` becomes a CASE that compares terms. `named`: it has the name of a result
+    column to give, which a CASE would take from its ELSE."""
+    tokens, place = draft.tokens, place_of(node)
+    column, other = node.expressions
+    _require_equality(draft, ref)
+    start, end = column_span(draft, column)
+    other_start, other_end = _term(draft, scope, ref, other)
+    around = [text_at(draft, at) for at in (start - 1, end, other_end)]
+    if start != place + 2 or other_start != end + 1 or around != ["(", ",", ")"]:
+        raise refusals.not_understood("NULLIF")
+    first, last = column_tokens(draft, bare(column))
+    spelled = "".join(token.text for token in tokens[first:last])
+    draft.edit(tokens[place].start, tokens[start].start, "(CASE WHEN ")
+    _as_term(draft, column)
+    draft.edit(tokens[end - 1].end, tokens[other_start].start, " = ")
+    result = f" THEN NULL ELSE {spelled} END)" + (' AS "nullif"' if named else "")
+    draft.edit(tokens[other_end - 1].end, tokens[other_end].end, result)
 
 
 def conflict_term(draft: Draft, ref: SealedRef, node: exp.Expr) -> None:

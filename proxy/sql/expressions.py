@@ -105,12 +105,9 @@ def _special(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
 
 
 def function(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
-    index = position(node)
-    if index is None:
+    name = function_name(draft, node)
+    if name is None:
         return False
-    name = draft.tokens[index].value
-    if name not in draft.catalog.interesting:
-        draft.explain(index)
     if name == "nullif":
         walk_all(draft, scope, node.expressions, "in NULLIF")
         return True
@@ -123,6 +120,17 @@ def function(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
             draft.touch(ref, Access.PRESENCE)
             return True
     return False
+
+
+def function_name(draft: Draft, node: exp.Expr) -> str | None:
+    """The name of a function that is called, which is thereby explained."""
+    index = position(node)
+    if index is None:
+        return None
+    name = draft.tokens[index].value
+    if name not in draft.catalog.interesting:
+        draft.explain(index)
+    return name
 
 
 def _dot(draft: Draft, scope: Scope, node: exp.Expr) -> bool:

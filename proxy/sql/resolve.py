@@ -221,7 +221,8 @@ def _projection(
         cells = _cells(draft, scope, expression)
         if cells:
             return Field(name, cells=cells)
-    ref = assignment.carried(draft, scope, expression) or functions.scalar_ref(draft, expression)
+    ref = assignment.carried(draft, scope, expression, named=expression is node)
+    ref = ref or functions.scalar_ref(draft, expression)
     if targets is not None:
         assignment.flow((Field(name, ref),), (None,), targets.use)
     return Field(name, ref, domain=ref is not None and _keeps_domain(draft, scope, expression))

@@ -45,6 +45,7 @@ SELECT CASE email WHEN 'ann@x' THEN 1 ELSE 0 END FROM customers
 SELECT CASE WHEN email = 'ann@x' THEN 1 END FROM customers
 SELECT email = 'ann@x' FROM customers
 SELECT COALESCE(email, 'ann@x') FROM customers
+SELECT NULLIF(email, 'ann@x') FROM customers
 SELECT CASE WHEN id = 1 THEN email ELSE 'ann@x' END FROM customers
 SELECT email FROM customers UNION ALL SELECT 'ann@x'
 SELECT lag(email, 1, 'ann@x') OVER (ORDER BY id) FROM customers
@@ -129,7 +130,6 @@ SELECT email LIKE 'a%' FROM customers
 SELECT email ~ '^a' FROM customers
 SELECT email < 'b' FROM customers
 SELECT email BETWEEN 'a' AND 'b' FROM customers
-SELECT NULLIF(email, 'ann@x') FROM customers
 SELECT GREATEST(email, 'ann@x') FROM customers
 SELECT min(email) FROM customers
 SELECT array_agg(email) FROM customers

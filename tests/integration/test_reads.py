@@ -24,6 +24,10 @@ SELECT (SELECT ssn FROM customers WHERE id = 1) AS s
 SELECT CASE WHEN id = 1 THEN ssn ELSE ssn END AS a, CASE WHEN id = 1 THEN ssn END AS b, COALESCE(ssn, ssn) AS c FROM customers
 SELECT COALESCE(ssn, '') AS a, CASE id WHEN 1 THEN ssn ELSE 'other' END AS b, COALESCE(email, NULL, 'none') AS c FROM customers
 SELECT COALESCE(born, '1999-12-31') AS b, COALESCE(age, 0) AS a, COALESCE(age, -1) AS c FROM customers
+SELECT NULLIF(email, 'ann@x'), NULLIF(c.email, $$x$$) AS s, id FROM customers c
+SELECT COALESCE(NULLIF(email, 'ann@x'), 'nobody') AS e, CASE WHEN id > 1 THEN NULLIF(age, 42) END AS a FROM customers
+SELECT NULLIF(born, '1990-01-01'::date) FROM customers
+SELECT s.e FROM (SELECT NULLIF(email::text, 'ann@x'::text) AS e FROM customers) s WHERE s.e = 'bob@x'
 TABLE customers
 SELECT * FROM ONLY customers AS c (a, b, c)
 SELECT * FROM customers c FETCH FIRST 2 ROWS WITH TIES
@@ -105,6 +109,7 @@ WITH_PARAMETERS: list[tuple[str, tuple[bytes | None, ...]]] = [
         "SELECT c.id, n FROM customers c JOIN unnest($1::date[]) WITH ORDINALITY t(d, n) ON c.born = d",
         (b"{1990-01-01}",),
     ),
+    ("SELECT NULLIF(email, $1) FROM customers", (b"ann@x",)),
     ("SELECT COALESCE(ssn, $1) FROM customers", (b"none",)),
 ]
 

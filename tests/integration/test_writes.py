@@ -54,6 +54,8 @@ UPDATE customers c SET email = u.email FROM unnest('{1,2}'::int[], '{a1,b2}'::te
 UPDATE customers SET (ssn, age) = (SELECT ssn, age FROM customers d WHERE d.id = 2) WHERE id = 1
 UPDATE customers SET (ssn, city) = ROW(DEFAULT, 'x'), age = CASE WHEN id = 1 THEN 7 WHEN age = 31 THEN age ELSE NULL END
 UPDATE customers SET ssn = COALESCE(ssn, 'none'), email = CASE email WHEN 'ann@x' THEN 'anna@x' ELSE email END
+UPDATE customers SET email = NULLIF(email, 'ann@x'), age = NULLIF(age, 42) RETURNING email
+INSERT INTO customers (id, age) SELECT id + 20, NULLIF(age, 42) FROM customers
 UPDATE customers SET email = email, ssn = (SELECT d.ssn FROM customers d WHERE d.id = customers.id)
 WITH gone AS (DELETE FROM customers WHERE email = 'bob@x' RETURNING id, email, ssn) SELECT email, ssn FROM gone WHERE email = 'bob@x'
 WITH gone AS (DELETE FROM customers WHERE id = 2 RETURNING *) INSERT INTO customers SELECT g.id + 10, g.email || '' FROM gone g
