@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from policy import Access
 from proxy.catalog import SCHEMA, Catalog, domain_name, label
-from proxy.sql import assignment, refusals, resolve, writes
+from proxy.sql import lists, refusals, resolve, writes
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Token
 from proxy.sql.parse import parse
@@ -83,7 +83,7 @@ def _analysed(draft: Draft, tree: exp.Expr) -> Analysis:
         shape = writes.write(draft, None, tree)
     else:
         shape = resolve.query(draft, None, tree)
-    fields = tuple(assignment.shown(draft, f) if f.cells else f for f in shape.fields)
+    fields = tuple(lists.shown(draft, f) if f.cells else f for f in shape.fields)
     shape = replace(shape, fields=fields)
     for field in shape.fields:
         if field.sealed is not None:

@@ -12,7 +12,7 @@ from typing import Final
 from sqlglot import exp
 
 from policy import Access
-from proxy.sql import assignment, expressions, refusals, subqueries
+from proxy.sql import assignment, expressions, lists, refusals, subqueries
 from proxy.sql.columns import bare, column_span, column_tokens, listed, sealed_column, sealed_row
 from proxy.sql.draft import Draft
 from proxy.sql.plan import Form, Use
@@ -153,7 +153,7 @@ def _term(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr) -> tuple[i
             raise refusals.odd_cast(ref.label)
         _seal_term(draft, ref, value)
         return value.start, value.end
-    span = assignment.seal_values_column(draft, scope, node, ref, use=Use.COMPARED)
+    span = lists.seal_values_column(draft, scope, node, ref, use=Use.COMPARED)
     if span is not None:
         _as_term(draft, node)
         return span

@@ -16,7 +16,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from proxy.sql import assignment, expressions, functions, ordering, refusals, sources, writes
+from proxy.sql import assignment, expressions, functions, lists, ordering, refusals, sources, writes
 from proxy.sql.columns import bare, field_of, listed, type_of, with_modifier, without_modifier
 from proxy.sql.draft import Draft
 from proxy.sql.parse import position
@@ -92,7 +92,7 @@ def with_queries(draft: Draft, parent: Scope | None, node: exp.Expr) -> Scope:
             shape = writes.write(draft, scope, body)
         else:
             shape = query(draft, scope, body)
-        known[name] = assignment.typed(draft, shape).renamed(aliases)
+        known[name] = lists.typed(draft, shape).renamed(aliases)
         if recursive and seed is not None and seed != known[name]:
             # The recursive term was read as if its own rows were the first term's.
             raise refusals.not_understood("WITH RECURSIVE")
@@ -176,7 +176,7 @@ def _store(draft: Draft, starred: Shape, targets: Targets) -> None:
     for place, column in enumerate(starred.fields):
         target = targets.at(place)
         if target is not None and column.cells:
-            assignment.seal_cells(draft, column, target, use=targets.use)
+            lists.seal_cells(draft, column, target, use=targets.use)
         else:
             draft.use_cells(column.cells)
             assignment.flow((column,), (target,), targets.use)
@@ -241,7 +241,7 @@ def _keeps_domain(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
 def _cells(draft: Draft, scope: Scope, node: exp.Expr) -> tuple[Cell, ...]:
     """The values of a result column, as long as nobody has used them."""
     cells = listed(draft, scope, node)
-    cell = assignment.cell(node)
+    cell = lists.cell(node)
     if cells or cell is None:
         return cells
     function = unbracketed(node)
@@ -319,7 +319,7 @@ def _side_by_side(draft: Draft, one: Field, other: Field) -> Field:
         return Field(one.name)
     for side in (one, other):
         if side.cells and side.sealed is None:
-            assignment.beside(draft, side, ref)
+            lists.beside(draft, side, ref)
         elif side.sealed is None or side.sealed.label != ref.label:
             raise refusals.mixed(ref.label)
     domain = one.domain and other.domain
@@ -350,7 +350,7 @@ def _value_cells(rows: Sequence[Sequence[exp.Expr]]) -> list[tuple[Cell, ...]]:
     """Of each column of a VALUES list what its values are, if every one is a plain value."""
     if len({len(row) for row in rows}) != 1:
         return [()] * max(map(len, rows))
-    columns = ([assignment.cell(cell) for cell in column] for column in zip(*rows, strict=True))
+    columns = ([lists.cell(cell) for cell in column] for column in zip(*rows, strict=True))
     return [
         () if None in column else tuple(cell for cell in column if cell is not None)
         for column in columns

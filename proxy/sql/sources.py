@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from proxy.sql import assignment, expressions, functions, refusals, resolve
+from proxy.sql import expressions, functions, lists, refusals, resolve
 from proxy.sql.draft import Draft
 from proxy.sql.scope import Cell, Field, RowSource, Scope, Shape
 from proxy.sql.tree import only
@@ -179,7 +179,7 @@ def _source(draft: Draft, scope: Scope, node: exp.Expr) -> RowSource:
 
 
 def _derived(draft: Draft, alias: exp.Expr | None, shape: Shape) -> RowSource:
-    name, shape = _aliased(draft, alias, None, assignment.typed(draft, shape))
+    name, shape = _aliased(draft, alias, None, lists.typed(draft, shape))
     return RowSource(name, shape)
 
 
@@ -278,7 +278,7 @@ def _unnested(draft: Draft, node: exp.Expr) -> Shape | None:
     call = node.this
     if node.args.get("rows_from") or not isinstance(call, exp.Anonymous) or call.name != "unnest":
         return None
-    if not call.expressions or not all(map(assignment.is_array, call.expressions)):
+    if not call.expressions or not all(map(lists.is_array, call.expressions)):
         return None
     columns = [Field("unnest", cells=(Cell(array, array=True),)) for array in call.expressions]
     if node.args.get("ordinality"):
