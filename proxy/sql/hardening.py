@@ -56,6 +56,77 @@ def _merge(parser: Any) -> exp.Expr:
     )
 
 
+JSON_FUNCTIONS: Final = frozenset(
+    [
+        "json",
+        "json_array",
+        "json_arrayagg",
+        "json_exists",
+        "json_object",
+        "json_objectagg",
+        "json_query",
+        "json_scalar",
+        "json_serialize",
+        "json_value",
+    ]
+)
+
+
+def _json_function(parser: Any) -> exp.Expr:
+    """A function of SQL/JSON: all its values are arguments, in order; its words say how.
+
+    Which words may follow which is libpg_query's to check, and that no value was taken for a word."""
+    call = parser._tokens[parser._index - 2]
+    values: list[exp.Expr] = []
+    wanted = True
+    while parser._curr and parser._curr.token_type is not TokenType.R_PAREN:
+        if not wanted and (parser._match_set(_JSON_MARKS) or parser._match_texts(_JSON_WORDS)):
+            wanted = True
+        elif not _json_clause(parser):
+            value = parser._parse_disjunction()
+            if value is None:
+                parser.raise_error("Expected a value")
+            values.append(parser._parse_order(value))
+            wanted = False
+    node = exp.Anonymous(this=call.text, expressions=values)
+    return parser.expression(node).update_positions(call)  # type: ignore[no-any-return]
+
+
+# In PostgreSQL's order of clauses; the longest of each kind first.
+_JSON_CLAUSES: Final = (
+    *(("FORMAT", "JSON", "ENCODING", "UTF8"), ("FORMAT", "JSON")),
+    *(("NULL", "ON", "NULL"), ("ABSENT", "ON", "NULL")),
+    *((w, "UNIQUE", "KEYS") for w in ("WITH", "WITHOUT")),
+    *((w, "UNIQUE") for w in ("WITH", "WITHOUT")),
+    *(("WITHOUT", "ARRAY", "WRAPPER"), ("WITHOUT", "WRAPPER")),
+    *(("WITH", w, "ARRAY", "WRAPPER") for w in ("CONDITIONAL", "UNCONDITIONAL")),
+    *(("WITH", w, "WRAPPER") for w in ("CONDITIONAL", "UNCONDITIONAL")),
+    *(("WITH", "ARRAY", "WRAPPER"), ("WITH", "WRAPPER")),
+    *((w, "QUOTES", "ON", "SCALAR", "STRING") for w in ("KEEP", "OMIT")),
+    *((w, "QUOTES") for w in ("KEEP", "OMIT")),
+    *(
+        (what, "ON", when)
+        for what in ("NULL", "ERROR", "EMPTY", "TRUE", "FALSE", "UNKNOWN")
+        for when in ("EMPTY", "ERROR")
+    ),
+    *(("EMPTY", w, "ON", when) for w in ("ARRAY", "OBJECT") for when in ("EMPTY", "ERROR")),
+    *(("ON", "EMPTY"), ("ON", "ERROR")),
+)
+_JSON_MARKS: Final = (TokenType.COMMA, TokenType.COLON)
+_JSON_WORDS: Final = ("VALUE", "PASSING", "DEFAULT")
+
+
+def _json_clause(parser: Any) -> bool:
+    """Takes the next words that say how, not what."""
+    if parser._match_text_seq("RETURNING"):
+        parser._parse_types()
+        return True
+    if parser._match(TokenType.ALIAS):
+        parser._advance()  # PASSING value AS name
+        return True
+    return any(parser._match_text_seq(*clause) for clause in _JSON_CLAUSES)
+
+
 def _constant(kind: type[exp.Expr], **args: Any) -> Any:
     """A parser for a constant's keyword that keeps its place: sealing TRUE replaces the word."""
     return lambda parser, token: parser.expression(kind(**args)).update_positions(token)
@@ -72,7 +143,8 @@ def _hardened() -> dict[str, Any]:
         "FUNCTIONS": {},
         "FUNCTION_PARSERS": _only(
             parser.FUNCTION_PARSERS, "CAST", "EXTRACT", "OVERLAY", "POSITION", "SUBSTRING", "TRIM"
-        ),
+        )
+        | dict.fromkeys(map(str.upper, JSON_FUNCTIONS), _json_function),
         "NO_PAREN_FUNCTION_PARSERS": {
             **_only(parser.NO_PAREN_FUNCTION_PARSERS, "ANY", "CASE", "VARIADIC"),
             "SOME": parser.NO_PAREN_FUNCTION_PARSERS["ANY"],

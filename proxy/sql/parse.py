@@ -27,7 +27,7 @@ from sqlglot.parsers.postgres import PostgresParser
 from sqlglot.tokenizer_core import Token as SqlglotToken
 from sqlglot.tokenizer_core import TokenType
 
-from proxy.sql.hardening import GENERIC_OPERATOR
+from proxy.sql.hardening import GENERIC_OPERATOR, JSON_FUNCTIONS
 from proxy.sql.lexer import Kind, Token
 
 # sqlglot logs the statement, literals and all, when it falls back to a Command.
@@ -180,12 +180,18 @@ def _sqlglot_tokens(tokens: Sequence[Token]) -> list[SqlglotToken]:
         kind = token.kind
         if words[index : index + 3] in _OVERRIDING:
             skip = index + 3  # INSERT ... OVERRIDING SYSTEM VALUE: sqlglot does not know it
+        elif words[index : index + 2] == ["current", "of"] and words[index - 1] == "where":
+            # WHERE CURRENT OF cursor: a condition that names nothing but the cursor.
+            skip = index + 3
+            out.append(SqlglotToken(_T.TRUE, "true", start=place, end=place))
         elif kind is Kind.IDENT:
             token_type = _word(index, token, words, tokens, casts)
             pair = (token.value, words[index + 1] if index + 1 < len(words) else "")
             if pair in _PAIRS or (pair in _TYPE_PAIRS and index in casts):
                 token_type = _PAIRS.get(pair) or _TYPE_PAIRS[pair]
                 skip = index + 2
+            if token.value in _PREDICATES and _after_is(index, words):
+                skip = index + _predicate_length(words, index)
             out.append(SqlglotToken(token_type, token.value, start=place, end=place))
         elif kind is Kind.PARAM:
             out.append(SqlglotToken(_T.PARAMETER, "$", start=place, end=place))
@@ -232,19 +238,22 @@ def _runs_away(tokens: Sequence[Token], words: list[str]) -> bool:
 
 
 def _casts(tokens: Sequence[Token], words: list[str]) -> set[int]:
-    """Indexes of the tokens where a type name begins: after `::`, in CAST(... AS, before a string."""
+    """Indexes of the tokens where a type name begins: after `::`, in CAST(... AS, before a string, and
+    in json_value(... RETURNING."""
     places: set[int] = set()
-    brackets: list[bool] = []
+    brackets: list[str] = []
     for index, token in enumerate(tokens):
         text = token.text
         if text == "::":
             places.add(index + 1)
         elif text in ("(", "["):
-            brackets.append(text == "(" and index > 0 and words[index - 1] == "cast")
+            brackets.append(words[index - 1] if text == "(" and index > 0 else "")
         elif text in (")", "]"):
             if brackets:
                 brackets.pop()
-        elif words[index] == "as" and brackets and brackets[-1]:
+        elif (words[index] == "as" and brackets and brackets[-1] == "cast") or (
+            words[index] == "returning" and brackets and brackets[-1] in JSON_FUNCTIONS
+        ):
             places.add(index + 1)
         elif token.kind is Kind.STRING and index > 0:
             if words[index - 1] in _TYPES:
@@ -278,8 +287,26 @@ def _word(
     return _KEYWORDS.get(word, _T.VAR)
 
 
-# IS UNKNOWN, IS JSON: no columns of these names.
-_PREDICATES: Final = {"unknown": _T.NULL, "json": _T.JSON}
+# IS UNKNOWN, IS JSON OBJECT WITH UNIQUE KEYS, IS NFC NORMALIZED: no columns of these names.
+_PREDICATES: Final = {
+    "unknown": _T.NULL,
+    "json": _T.JSON,
+    "document": _T.JSON,
+    "normalized": _T.JSON,
+    **dict.fromkeys(("nfc", "nfd", "nfkc", "nfkd"), _T.JSON),
+}
+_JSON_KINDS: Final = frozenset({"value", "object", "array", "scalar"})
+
+
+def _predicate_length(words: list[str], index: int) -> int:
+    """How many words of an IS predicate stand for the first of them."""
+    if words[index] != "json":
+        return 1 + (words[index + 1 : index + 2] == ["normalized"])
+    end = index + 1
+    end += words[end : end + 1] != [] and words[end] in _JSON_KINDS
+    if words[end : end + 2] in (["with", "unique"], ["without", "unique"]):
+        end += 2 + (words[end + 2 : end + 3] == ["keys"])
+    return end - index
 
 
 def _after_is(index: int, words: list[str]) -> bool:

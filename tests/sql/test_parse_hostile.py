@@ -38,6 +38,15 @@ NESTED: dict[str, Pattern] = {
     "subscripts": lambda n: "SELECT " + "a[" * n + "1" + "]" * n,
     "join brackets": lambda n: "SELECT * FROM " + "(" * n + "a" + " JOIN b ON true)" * n,
     "unions": lambda n: "(" * n + "SELECT 1" + " UNION SELECT 1)" * n,
+    "json calls": lambda n: "SELECT " + "json_object('k' : " * n + "1" + " ABSENT ON NULL)" * n,
+    "json values": lambda n: "SELECT " + "json_value(a, '$' DEFAULT " * n + "1" + " ON EMPTY)" * n,
+    "merges": lambda n: (
+        "MERGE INTO t USING "
+        + "(SELECT * FROM " * n
+        + "t"
+        + ") x" * n
+        + " ON true WHEN MATCHED THEN DELETE"
+    ),
     "kwargs": lambda n: "SELECT " + "f(a => " * n + "1" + ")" * n,
     "lists": lambda n: "SELECT f(" + "(a," * n + "a" + ")" * n + ")",
     "with": lambda n: "WITH x AS (" * n + "SELECT 1" + ") SELECT 1" * n,
@@ -74,6 +83,11 @@ LONG: dict[str, Pattern] = {
     "in list": lambda n: "SELECT 1 WHERE a IN (1" + ", 1" * n + ")",
     "operators": lambda n: "SELECT a" + " @> @ b" * n,
     "colons": lambda n: "SELECT a[" + "1:" * n + "1]",
+    "json pairs": lambda n: "SELECT json_object('k' : 1" + ", 'k' VALUE a FORMAT JSON" * n + ")",
+    "merge joins": lambda n: (
+        "MERGE INTO t USING a" + " JOIN b ON true" * n + " ON true WHEN MATCHED THEN DELETE"
+    ),
+    "merge whens": lambda n: "MERGE INTO t USING a ON true" + " WHEN MATCHED THEN DO NOTHING" * n,
     "with": lambda n: "WITH a AS (SELECT 1)" + ", a AS (SELECT 1)" * n + " SELECT 1",
 }
 DEPTH = 22
