@@ -213,7 +213,9 @@ path = "audit.jsonl"
     def events(self) -> list[dict[str, Any]]:
         if not self.audit_path.exists():
             return []
-        return [json.loads(line) for line in self.audit_path.read_text().splitlines()]
+        # The last line may be half written.
+        lines = self.audit_path.read_text().rpartition("\n")[0].splitlines()
+        return [json.loads(line) for line in lines]
 
     def clear_events(self) -> int:
         """How many events there are now; `events()[n:]` are the new ones."""
