@@ -74,7 +74,10 @@ def sealable(
         for argument in node_in.expressions:
             sealable(draft, scope, argument, target, direct=False, use=use)
     elif _is_nullif(draft, node_in):
-        flow((Field(None, _nullif(draft, scope, node_in, named=False)),), (target,), use)
+        ref = _nullif(draft, scope, node_in, named=False)
+        if ref is None:
+            raise refusals.not_a_value(target.label)
+        flow((Field(None, ref),), (target,), use)
     elif isinstance(node_in, exp.Subquery):
         shape = resolve.query(draft, scope, node_in, Targets((target,), use, "text"))
         flow(shape.fields, (target,), use)
