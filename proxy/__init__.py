@@ -11,8 +11,10 @@ Reading order
     coercion              what a value of another type is where a sealed column stands
     state, inflight, statements, shape, execution     what a session remembers between messages
     naming, cursors       what the names of prepared statements and cursors stand for
+    holding, inquiry      what waits until the server has said more, and how it is asked
     refusal, refused, tampering                       what becomes of what is not allowed, or not true
-    catalog, introspect   the database's tables, columns, views as one picture; introspect [io] takes it
+    catalog, picture      the database's tables, columns, views, functions as one picture, and the SQL that reads it
+    introspect            [io] takes it
     connection, listener, upstream, tls, control      [io] the thin shell: sockets, TLS, asyncio
     upkeep                [io] keeps the snapshot current: DDL, changes past the proxy, SIGHUP
     config, tables        the configuration file into frozen values
@@ -24,6 +26,7 @@ Packages
     wire        PostgreSQL's messages: framing, reading, writing; knows nothing of ours
     cells       text and binary cells to canonical plaintext and back, per type
     sql         lexer, parser, resolver, planner: SQL text to an immutable plan
+    copying     COPY's data: cut into rows, sealed and unsealed
     audit       OCSF events and the access log
     database    schema `sealgate`: apply and check
     policy, keystore (beside this package)      who may do what; keys and sealed values
