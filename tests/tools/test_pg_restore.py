@@ -148,6 +148,27 @@ def test_who_may_not_write_restores_nothing(stage: Stage, empty: Stage) -> None:
     assert empty.direct("postgres").done("psql", "-XAtc", "SELECT count(*) FROM customers") == "0\n"
 
 
+def test_a_column_that_nobody_declared_is_dumped_and_not_restored(
+    stage: Stage, empty: Stage
+) -> None:
+    """A trigger's copies are read under the key of the column that they come from; a restore would have none."""
+    history = (
+        "CREATE TABLE history (id int, email sealgate.sealed_text); GRANT ALL ON history TO PUBLIC;"
+    )
+    for each in (stage, empty):
+        each.proxied("postgres").done("psql", "-qX", "-vON_ERROR_STOP=1", stdin=history)
+    stage.shop.database.psql("INSERT INTO history SELECT id, email FROM customers")
+    dumped = stage.proxied("backup").done("pg_dump", "-a", "-t", "history")
+    said = empty.proxied("shop_owner").psql(dumped, "-q", "-vON_ERROR_STOP=1")
+    for each in (stage, empty):
+        each.shop.database.psql("DROP TABLE history")
+    assert "1\tada@example.com\n" in dumped
+    assert said.code == 3
+    assert (
+        "column public.history.email carries sealed values and is not declared itself" in said.err
+    )
+
+
 def test_a_masked_dump_fills_plain_tables(
     stage: Stage, make_database: Callable[[], Database]
 ) -> None:
