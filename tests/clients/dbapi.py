@@ -234,15 +234,15 @@ def upsert(api: Interface, dsn: str) -> Iterator[Any]:
 
 def bulk(api: Interface, dsn: str) -> Iterator[Any]:
     with api.connect(dsn) as connection:
-        cursor = fill(api, connection, 150)
+        cursor = fill(api, connection, 60)
         yield cursor.rowcount
         cursor.executemany(
             "UPDATE account SET ssn = %s WHERE email = %s",
             [(f"555-QX-b{n}", f"person{n}@quux.example") for n in range(20)],
         )
         yield cursor.rowcount
-        values = ", ".join(["(%s, %s, %s)"] * 50)
-        parameters = [v for n in range(50) for v in (f"V{n}", f"v{n}@quux.example", n)]
+        values = ", ".join(["(%s, %s, %s)"] * 30)
+        parameters = [v for n in range(30) for v in (f"V{n}", f"v{n}@quux.example", n)]
         cursor.execute(f"INSERT INTO account (name, email, visits) VALUES {values}", parameters)
         yield cursor.rowcount
         cursor.execute(f"{READ} ORDER BY id")

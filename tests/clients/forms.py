@@ -90,6 +90,8 @@ FORMS: Final = (
     Form(
         "Django annotate(Count())",
         "SELECT a.id, a.email, count(v.id) FROM account a LEFT JOIN visit v ON v.account = a.id GROUP BY a.id, a.email ORDER BY a.id",
+        (),
+        "group by the key alone: the others follow from it",
     ),
     Form(
         "Django annotate(Count())",

@@ -222,7 +222,7 @@ async def upsert(dsn: str) -> AsyncIterator[Any]:
 
 @same("bulk insert")
 async def bulk(dsn: str) -> AsyncIterator[Any]:
-    async with connected(dsn, 150) as connection:
+    async with connected(dsn, 60) as connection:
         await connection.executemany(
             "UPDATE account SET ssn = $1 WHERE email = $2",
             [(f"555-QX-b{n}", f"person{n}@quux.example") for n in range(20)],

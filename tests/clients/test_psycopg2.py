@@ -63,7 +63,7 @@ def filled(dsn: str, count: int) -> Iterator[Any]:
 
 @same("bulk insert")
 def execute_values(dsn: str) -> Iterator[Any]:
-    with filled(dsn, 120) as connection, connection.cursor() as cursor:
+    with filled(dsn, 60) as connection, connection.cursor() as cursor:
         yield psycopg2.extras.execute_values(
             cursor,
             "INSERT INTO account (name, email, born) VALUES %s RETURNING id, email, born",

@@ -294,15 +294,15 @@ def upsert(session: Session) -> Iterator[Any]:
 
 @same("bulk insert")
 def insertmanyvalues(session: Session) -> Iterator[Any]:
-    rows = [person(n) for n in range(1, 150)]
+    rows = [person(n) for n in range(1, 60)]
     ordered = sa.insert(Account).returning(Account.id, Account.email, sort_by_parameter_order=True)
     yield session.execute(ordered, rows).all()
-    session.execute(sa.insert(TABLE), [person(n) for n in range(200, 300)])
+    session.execute(sa.insert(TABLE), [person(n) for n in range(200, 230)])
     session.execute(sa.insert(TABLE).values([person(n) for n in range(300, 310)]))
-    session.add_all([Account(**person(n)) for n in range(400, 450)])
+    session.add_all([Account(**person(n)) for n in range(400, 420)])
     session.commit()
-    session.bulk_save_objects([Account(**person(n)) for n in range(500, 520)])
-    session.bulk_insert_mappings(orm.class_mapper(Account), [person(n) for n in range(600, 620)])
+    session.bulk_save_objects([Account(**person(n)) for n in range(500, 510)])
+    session.bulk_insert_mappings(orm.class_mapper(Account), [person(n) for n in range(600, 610)])
     session.commit()
     yield session.execute(sa.select(TABLE).order_by(TABLE.c.id)).all()
 
