@@ -107,6 +107,9 @@ def _build_go() -> None:
 
 def _build_java() -> None:
     _need("javac", "mvn")  # Steps.java is run from its source, which takes a compiler.
+    shutil.rmtree(
+        CACHE / "java", ignore_errors=True
+    )  # Of another version, it would be on the class path too.
     copy = ("dependency:copy-dependencies", f"-DoutputDirectory={CACHE / 'java'}")
     _download("mvn", "-q", "-B", *copy, at="java", mistake="Non-parseable POM")
 
