@@ -154,20 +154,20 @@ def test_a_value_of_the_wrong_type_is_the_servers_error_without_the_value(
 
 
 @pytest.mark.parametrize(
-    ("statement", "plain_code", "code"),
+    ("statement", "code"),
     [
-        ("SELECT 1 + FROM customers", "42601", "42601"),
-        ("SELEC email FROM customers", "42601", "42601"),
-        ("SELECT FROM plain WHERE", "42601", "42601"),
-        ("SELECT nothing FROM customers", "42703", "42703"),
+        ("SELECT 1 + FROM customers", "42601"),
+        ("SELEC email FROM customers", "42601"),
+        ("SELECT FROM plain WHERE", "42601"),
+        ("SELECT nothing FROM customers", "42703"),
     ],
 )
 def test_a_mistyped_statement_is_an_error_and_the_session_goes_on(
-    stage: Stage, statement: str, plain_code: str, code: str
+    stage: Stage, statement: str, code: str
 ) -> None:
     """A statement that names a sealed table and that nobody can read does not reach the server's log."""
     script = f"\\set VERBOSITY sqlstate\n{statement};\nSELECT email FROM customers WHERE id = 1;\n"
     proxied, plain = (t.psql(script) for t in (stage.proxied(), stage.unsealed()))
-    assert (proxied.err, plain.err) == (f"ERROR:  {code}\n", f"ERROR:  {plain_code}\n")
+    assert (proxied.err, plain.err) == (f"ERROR:  {code}\n",) * 2
     assert proxied.out == plain.out
     assert "ada@example.com" in proxied.out
