@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql as compose
 from psycopg.rows import class_row, dict_row, namedtuple_row
+from psycopg.types.composite import CompositeInfo
 from psycopg.types.json import Jsonb
 
 from tests.clients import dbapi
@@ -422,7 +423,7 @@ def types_by_name(dsn: str) -> Iterator[Any]:
     with psycopg.connect(dsn) as connection:
         for name in ("jsonb", "varchar", "nosuch"):
             yield psycopg.types.TypeInfo.fetch(connection, name)
-        found = psycopg.types.composite.CompositeInfo.fetch(connection, "visit")
+        found = CompositeInfo.fetch(connection, "visit")
         yield found is not None and found.field_names
 
 

@@ -67,7 +67,7 @@ class Visit(Base):
     who: Mapped[Account] = relationship(back_populates="seen")
 
 
-TABLE: Final = Account.__table__
+TABLE: Final = Base.metadata.tables["account"]
 
 
 def url(dsn: str, dialect: str) -> str:
@@ -199,7 +199,7 @@ def by_parameter(session: Session) -> Iterator[Any]:
     email = "person3@quux.example"
     for condition in (
         Account.email == email,
-        email == Account.email,
+        sa.literal(email) == Account.email,
         Account.email != email,
         Account.email.is_(None),
         Account.email.is_not(None),
@@ -287,7 +287,8 @@ def upsert(session: Session) -> Iterator[Any]:
         excluded = {name: statement.excluded[name] for name in COLUMNS if name != element}
         upserting = statement.on_conflict_do_update(index_elements=[element], set_=excluded)
         yield session.execute(upserting.returning(TABLE), values).all()
-        yield session.execute(statement.values(values).on_conflict_do_nothing()).rowcount
+        done = session.execute(statement.values(values).on_conflict_do_nothing())
+        yield getattr(done, "rowcount", None)
     session.commit()
     yield session.execute(sa.select(TABLE).order_by(TABLE.c.id)).all()
 

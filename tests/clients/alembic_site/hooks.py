@@ -2,7 +2,7 @@ from sqlalchemy.dialects.postgresql import DOMAIN
 
 
 def is_sealed(type_):
-    return isinstance(type_, DOMAIN) and type_.name.startswith("sealed_")
+    return isinstance(type_, DOMAIN) and str(type_.name).startswith("sealed_")
 
 
 def compare_type(context, inspected_column, metadata_column, inspected_type, metadata_type):
