@@ -167,9 +167,6 @@ class Owed:
         """The server has discarded it."""
         for change in reversed(self.changes):
             change.undo()
-        described = self.portal or self.prepared
-        if described is not None and self.kind in _DESCRIPTIONS:
-            described.described = described.shape is not None
 
 
 def withholds_data(plan: StatementPlan) -> bool:

@@ -82,7 +82,8 @@ class Inquiry:
         """Raises BadMessage if the server has not answered."""
         if not self.answer:
             raise BadMessage("the catalog was not told as it was asked for")
-        given = (cell.decode() for cell in self.answer if cell is not None)
+        # They were asked for in UTF-8.
+        given = (cell.decode("utf-8", "replace") for cell in self.answer if cell is not None)
         return dict(zip(SETTINGS, given, strict=False))
 
     @property

@@ -397,14 +397,14 @@ class Request:
             name = state.name(name)
             portal = state.portals.get(name)
             if portal is not None:
-                portal.described = True
+                portal.described_in = state.inflight.unit
             else:
                 portal = Portal(None, name)
             state.inflight.push(Owed(Kind.DESCRIBE_PORTAL, portal=portal))
         else:
             prepared = state.prepared.get(state.name(name))
             if prepared is not None:
-                prepared.described = True
+                prepared.described_in = state.inflight.unit
             state.inflight.push(Owed(Kind.DESCRIBE_STATEMENT, prepared=prepared))
         return None
 
@@ -418,9 +418,11 @@ class Request:
         if refusal is not None:
             return self._refuse(prepared or _NOT_PREPARED, refusal)
         before = b""
-        if not portal.described and not (prepared is not None and prepared.shape_known):
+        unit = state.inflight.unit
+        known = portal.shape_known(unit) or (prepared is not None and prepared.shape_known(unit))
+        if not known:
             before = write_target(DESCRIBE, "P", name)
-            portal.described = True
+            portal.described_in = unit
             state.inflight.push(Owed(Kind.DESCRIBE_PORTAL, portal=portal, hidden=True))
         changes: tuple[Change[Any], ...] = ()
         if prepared is not None and prepared.plan is not None:

@@ -35,16 +35,19 @@ class Prepared:
     """Cells that its literals seal in each execution, by column."""
     edited: Edited | None = None
     """What was sent, if it is not what the client wrote."""
-    described: bool = False
-    """The client asked for a description: `shape` is there before any row is."""
+    described_in: int = -1
+    """The unit (`Inflight.unit`) in which its description was asked for: rows that the same unit brings come behind it. Another
+    unit's may come although the server has skipped that one.
+    """
     shape: Shape | None = None
     runs: Prepared | None = None
     """For SQL's EXECUTE, sent by Parse: the statement that its arguments were sealed for."""
 
-    @property
-    def shape_known(self) -> bool:
-        """Its description holds for every portal of it: not that of FETCH, whose cursor may be another by then."""
-        return self.described and not (
+    def shape_known(self, unit: int) -> bool:
+        """`shape` is there before rows that are asked for in `unit`. Its description holds for every portal of it: not that of
+        FETCH, whose cursor may be another by then.
+        """
+        return (self.shape is not None or self.described_in == unit) and not (
             self.plan is not None and isinstance(self.plan.named, Fetches)
         )
 
@@ -62,10 +65,14 @@ class Portal:
     result_formats: tuple[int, ...] = ()
     sealed: Counter[str] = field(default_factory=Counter)
     """Cells that Bind and the statement's literals sealed, by column."""
-    described: bool = False
+    described_in: int = -1
     shape: Shape | None = None
     """With the portal's own formats, from Describe Portal."""
     execution: Execution | None = None
+
+    def shape_known(self, unit: int) -> bool:
+        """`shape` is there before rows that are asked for in `unit`."""
+        return self.shape is not None or self.described_in == unit
 
 
 T = TypeVar("T")
