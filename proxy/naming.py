@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from proxy.cursors import fetching, moving
@@ -64,11 +64,25 @@ def step(state: State, statement: StatementPlan, literals: Sequence[str]) -> Ste
         check(state, statement)
         plan, runs = resolved(state, statement, literals)
     except ValueRefused as refused:
-        return Step(statement, refused=refused)
+        return Step(_attempted(state, statement), refused=refused)
     made = Step(plan, runs=runs)
     if runs is not None:
         made.sealed.update(runs.sealed)
     return made
+
+
+def _attempted(state: State, statement: StatementPlan) -> StatementPlan:
+    """For the access log: what a refused EXECUTE would have run."""
+    named = statement.named
+    found = state.prepared.get(named.name.encode()) if isinstance(named, Executes) else None
+    if found is None or found.plan is None:
+        return statement
+    return replace(
+        statement,
+        command=found.plan.command,
+        touches=found.plan.touches,
+        recorded_as=found.stripped.text,
+    )
 
 
 def resolved(
@@ -113,10 +127,13 @@ def prepared(state: State, name: bytes) -> Prepared | None:
 def runs_another(state: State, found: Prepared) -> Refusal | None:
     """If EXECUTE, sent by Parse, would not find any more what its arguments were sealed for. Raises Held."""
     plan = found.plan
-    if plan is None or not isinstance(plan.named, Executes) or found.runs is None:
+    if plan is None or not isinstance(plan.named, Executes):
         return None
     now = prepared(state, plan.named.name.encode())
-    return None if now is found.runs or now is None else _ANOTHER
+    if now is found.runs or now is None:
+        return None
+    plain = now.plan is None or now.plan.action is Action.FORWARD
+    return None if plain and plan.action is Action.FORWARD else _ANOTHER
 
 
 def check(state: State, statement: StatementPlan) -> None:

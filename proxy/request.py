@@ -255,7 +255,8 @@ class Request:
                 parts.append(Part(step.plan, self._rendered(step.plan, stripped, step.sealed)))
             except ValueRefused as refusal:
                 parts.append(Part(step.plan, refuse_sql(refusal.refusal) + ";", refused=True))
-                self._refused(self._execution(step.plan, stripped, "simple"), refusal.refusal)
+                attempted = naming.opened(state, step.plan, None) or step.plan
+                self._refused(self._execution(attempted, stripped, "simple"), refusal.refusal)
         refused = frozenset(i for i, part in enumerate(parts) if part.refused)
         untouched = not refused and all(plan.action is Action.FORWARD for plan in plans)
         query = SimpleQuery(
@@ -319,7 +320,12 @@ class Request:
                 if step.plan.action is not Action.FORWARD:
                     instead = self._rendered_parse(parse, step.plan, prepared, text)
             except ValueRefused as refused:
-                return self._refuse(prepared, refused.refusal, unnamed=not parse.name)
+                return self._refuse(
+                    prepared,
+                    refused.refusal,
+                    unnamed=not parse.name,
+                    attempted=naming.opened(state, step.plan, None),
+                )
         change = state.prepared.set(state.name(parse.name), prepared, state.inflight.unit)
         state.inflight.push(Owed(Kind.PARSE, prepared=prepared, changes=(change,)))
         return instead
@@ -345,10 +351,9 @@ class Request:
         portal_name, statement_name = map(state.name, bind_names(body))
         prepared = naming.prepared(state, statement_name)
         instead: bytes | None = None
-        if prepared is not None and prepared.runs is not None:
-            another = naming.runs_another(state, prepared)
-            if another is not None:
-                return self._refuse(prepared, another)
+        another = naming.runs_another(state, prepared) if prepared is not None else None
+        if prepared is not None and another is not None:
+            return self._refuse(prepared, another)
         if prepared is None or prepared.plan is None or prepared.plan.action is Action.FORWARD:
             portal = Portal(prepared, portal_name, bind_result_formats(body))
             if prepared is None:
@@ -416,7 +421,8 @@ class Request:
         prepared = portal.prepared
         refusal = self._run_refused(prepared, portal)
         if refusal is not None:
-            return self._refuse(prepared or _NOT_PREPARED, refusal)
+            attempted = naming.opened(state, prepared.plan if prepared else None, portal)
+            return self._refuse(prepared or _NOT_PREPARED, refusal, attempted=attempted)
         before = b""
         unit = state.inflight.unit
         known = portal.shape_known(unit) or (prepared is not None and prepared.shape_known(unit))
@@ -439,11 +445,11 @@ class Request:
         state = self._state
         plan = prepared.plan if prepared is not None else None
         asked = naming.opened(state, plan, portal)
-        if prepared is not None and prepared.runs is not None:
+        if prepared is not None:
             another = naming.runs_another(state, prepared)
             if another is not None:
                 return another
-            asked = prepared.runs.plan
+            asked = prepared.runs.plan if prepared.runs is not None else asked
         asked = asked or plan
         return state.current_authority().refusal(asked) if asked is not None else None
 
@@ -488,9 +494,16 @@ class Request:
 
     # Refusals and executions.
 
-    def _refuse(self, prepared: Prepared, refusal: Refusal, *, unnamed: bool = False) -> bytes:
+    def _refuse(
+        self,
+        prepared: Prepared,
+        refusal: Refusal,
+        *,
+        unnamed: bool = False,
+        attempted: StatementPlan | None = None,
+    ) -> bytes:
         self._refused_until_sync = True
-        execution = self._execution(prepared.plan, prepared.stripped, "extended")
+        execution = self._execution(attempted or prepared.plan, prepared.stripped, "extended")
         self._refused(execution, refusal)
         sent, owed = refuse_extended(refusal, unnamed=unnamed)
         if unnamed:

@@ -504,7 +504,7 @@ class Response:
             state.transaction_status = data[end - 1]
         if state.transaction_status == IDLE:
             state.cursors.transaction_ended(committed=not self._failed)
-            self._end_suspended(every=True)
+        self._end_suspended(every=state.transaction_status == IDLE)
         self._failed = False
         refresh = False
         if not len(state.inflight):

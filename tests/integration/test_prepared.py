@@ -426,9 +426,16 @@ def test_the_policy_is_asked_again_at_execute(shop: Shop, app: psycopg.Connectio
     try:
         shop.write_config()
         shop.reload()
+        before = shop.clear_events()
         for sql in (f"EXECUTE s('{MARK}')", "FETCH h", "MOVE h"):
-            with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                app.execute(sql)
+            for prepare in (False, True):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    app.execute(sql, prepare=prepare)
+        refused = [e for e in shop.events()[before:] if e["status_id"] == 2]
+        assert len(refused) == 6
+        for event in refused:
+            assert event["table"]["name"] == "public.customers"
+            assert event["query_info"]["query_string"].startswith(("PREPARE s AS", "DECLARE h"))
     finally:
         shop.columns = columns
         shop.write_config()
@@ -458,6 +465,32 @@ def test_refused_parameter_types(app: psycopg.Connection[Any]) -> None:
         assert raised.value.sqlstate == code, types
     app.execute("PREPARE p (unknown, int) AS SELECT id FROM customers WHERE email = $1 AND id = $2")
     assert app.execute("EXECUTE p('ada@example.com', 1)").fetchone() == (1,)
+
+
+def test_arrays_that_are_rows(app: psycopg.Connection[Any]) -> None:
+    """unnest of an argument: each element is sealed; NULL elements stay NULL."""
+    app.execute(
+        "PREPARE un (text[]) AS INSERT INTO customers (name, email) SELECT 'un', e FROM unnest($1) AS e"
+    )
+    app.execute(f"EXECUTE un('{{{MARK}-u1,NULL,{MARK}-u2}}')")
+    found = app.execute("SELECT email FROM customers WHERE name = 'un' ORDER BY id").fetchall()
+    assert found == [(f"{MARK}-u1",), (None,), (f"{MARK}-u2",)]
+
+
+def test_an_execute_of_a_plain_statement_stays_as_it_was_parsed(wire: WireClient) -> None:
+    """Parsed once for one plain statement, run for another; and before its name was there at all."""
+    wire.query("PREPARE pl AS SELECT 1")
+    run = (write_bind(Bind(b"", b"x", (), (), ())), write_execute(b""), SYNC)
+    wire.send(write_parse(Parse(b"x", b"EXECUTE pl", ())), *run)
+    assert dict(wire.until("Z"))["D"].endswith(b"1")
+    wire.query("DEALLOCATE pl; PREPARE pl AS SELECT 2")
+    wire.send(*run)
+    assert dict(wire.until("Z"))["D"].endswith(b"2")
+    wire.query(
+        "DEALLOCATE pl; PREPARE pl AS SELECT id FROM customers WHERE email = 'ada@example.com'"
+    )
+    wire.send(*run)
+    assert error_of(wire.until("Z")) == "0A000"
 
 
 async def test_drivers_statements_by_sql(shop: Shop) -> None:
