@@ -100,9 +100,9 @@ def test_a_copy_without_a_column_list(shop: Shop, app: Connection) -> None:
     event = new_events(shop, before)[0]["unmapped"]["sealgate"]
     assert event["rows"] == 2
     assert event["command"] == "COPY"
-    assert uses(new_events(shop, before)[0]) == {
-        name: ("written", 2) for name in ("email", "ssn", "birth_date", "balance")
-    }
+    assert uses(new_events(shop, before)[0]) == dict.fromkeys(
+        ("email", "ssn", "birth_date", "balance"), ("written", 2)
+    )
 
 
 def test_generated_columns_are_left_out(shop: Shop, app: Connection) -> None:

@@ -121,7 +121,9 @@ def test_what_comes_out_goes_in_again(
     """All types, all options: the same bytes out of both; in again through any chunks, the same rows."""
     fill(twins, rng, 40)
     for column in ("id", ALL, f"id, {ALL}"):
-        plain, sealed = pair.out(f"{{t}} ({column})", options if "c_text" in column else _all(options))
+        plain, sealed = pair.out(
+            f"{{t}} ({column})", options if "c_text" in column else _all(options)
+        )
         assert plain.sqlstate is None, plain
         assert in_any_order(sealed) == in_any_order(plain)
     plain, sealed = pair.out(f"(SELECT id, {ALL} FROM {{t}} ORDER BY id)", options)
@@ -215,7 +217,7 @@ ODD_CSV = [
     b'18,"a"b"c",""""\n',
     b'19,"a\nb\nc",' + b"y" * 21 + b"\n",
     b'20,x,y\n21,"a\nb",' + b"z" * 21 + b"\n",
-    b"20,x,y\r\n21,\"a\r\nb\"," + b"z" * 21 + b"\r\n",
+    b'20,x,y\r\n21,"a\r\nb",' + b"z" * 21 + b"\r\n",
     b'22,"a\\"b","c\\\\d"\n23,"\\"",x\n',
     b"24;a;b\n",
     b"id,c_text,c_varchar\n25,a,b\n",
@@ -267,9 +269,9 @@ def as_good(plain: Copied, sealed: Copied) -> bool:
     row with too few fields it would quote a field that may not be the one that it takes it for."""
     if sealed.sqlstate == plain.sqlstate == "22021":
         return True  # The server finds it in whatever it has converted at a time.
-    if plain.sqlstate is not None and sealed.sqlstate == "22P04":
-        if sealed.message.startswith((b"missing data for column", b"column name mismatch")):
-            return True
+    early = sealed.message.startswith((b"missing data for column", b"column name mismatch"))
+    if plain.sqlstate is not None and sealed.sqlstate == "22P04" and early:
+        return True
     return sealed.outcome == plain.outcome and place(sealed) == place(plain)
 
 
@@ -301,7 +303,9 @@ def test_every_value_the_server_takes_and_no_other(
         if plain.sqlstate is None:
             good.append(row)
     query = f"SELECT id, {column} FROM {{t}} ORDER BY id"
-    stored = [run(c, query.replace("{t}", t)) for c, t in ((pair.plain, "plain"), (pair.sealed, "twin"))]
+    stored = [
+        run(c, query.replace("{t}", t)) for c, t in ((pair.plain, "plain"), (pair.sealed, "twin"))
+    ]
     assert stored[0] == stored[1]
     assert len(stored[0]) == len(good) > 0
 
@@ -314,16 +318,15 @@ def test_rows_skipped_on_error(
     """ON_ERROR ignore: the same rows skipped and counted; REJECT_LIMIT works by itself; the notices hold no value."""
     separator = b"n" if "'n'" in format_ else b"\t" if format_ == "text" else b","
     columns = "c_int4", "c_date", "c_varchar"
-    fields: list[tuple[bytes, ...]] = []
-    for number in range(200):
-        fields.append(
-            (
-                str(number).encode(),
-                rng.choice([b"17", b"18", b"x17", b"99999999999"]),
-                rng.choice([b"2020-01-01", b"2020-02-30", b"soo1"]),
-                rng.choice([b"short", b"very long value indeed!", b"y"]).replace(b"n", b"N"),
-            )
+    fields = [
+        (
+            str(number).encode(),
+            rng.choice([b"17", b"18", b"x17", b"99999999999"]),
+            rng.choice([b"2020-01-01", b"2020-02-30", b"soo1"]),
+            rng.choice([b"short", b"very long value indeed!", b"y"]).replace(b"n", b"N"),
         )
+        for number in range(200)
+    ]
     stream = b"".join(separator.join(row) + b"\n" for row in fields)
     options = f"(FORMAT {format_}, ON_ERROR ignore, LOG_VERBOSITY {verbosity}"
     what = f"{{t}} (id, {', '.join(columns)})"
@@ -387,7 +390,10 @@ def test_encodings(
     for values_at in range(0, len(values), 2):
         for connection, twin in ((pair.plain, "plain"), (pair.sealed, "twin")):
             a, b = (v.replace("'", "''") for v in values[values_at : values_at + 2])
-            run(connection, f"INSERT INTO {twin} (id, c_text, c_varchar) VALUES ({values_at}, '{a}', '{b}')")
+            run(
+                connection,
+                f"INSERT INTO {twin} (id, c_text, c_varchar) VALUES ({values_at}, '{a}', '{b}')",
+            )
     query = "(SELECT id, c_text, c_varchar, c_int4 FROM {t} ORDER BY id)"
     own = options[:-1] + f", ENCODING '{encoding}')" if options else f"(ENCODING '{encoding}')"
     plain, sealed = pair.out(query, own)
@@ -400,7 +406,9 @@ def test_encodings(
     again = options.replace(", FORCE_QUOTE *", "")
     for size, given in ((3, again), (1000, again)):
         pair.clear()
-        plain, got = pair.in_("{t} (id, c_text, c_varchar, c_int4)", given, [stream], cut(rng, stream, size))
+        plain, got = pair.in_(
+            "{t} (id, c_text, c_varchar, c_int4)", given, [stream], cut(rng, stream, size)
+        )
         assert got == plain
         written, read = pair.rows()
         assert read == written
@@ -409,7 +417,9 @@ def test_encodings(
     if "binary" not in options:
         pair.use("SET client_encoding = 'UTF8'")
         given = own.replace(", FORCE_QUOTE *", "")
-        plain, got = pair.in_("{t} (id, c_text, c_varchar, c_int4)", given, [stream], cut(rng, stream, 7))
+        plain, got = pair.in_(
+            "{t} (id, c_text, c_varchar, c_int4)", given, [stream], cut(rng, stream, 7)
+        )
         assert got == plain
         written, read = pair.rows()
         assert read == written
