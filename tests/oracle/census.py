@@ -26,6 +26,8 @@ class Census:
 
     statements: int = 0
     """Judged: the server sees a user's relation in them."""
+    words: Counter[str] = field(default_factory=Counter)
+    """Their first words."""
     verdicts: Counter[Verdict] = field(default_factory=Counter)
     """Of statements with one of their columns sealed."""
     refusals: Counter[str] = field(default_factory=Counter)
@@ -47,10 +49,13 @@ _HOLDS_QUERY: Final = re.compile(
 
 
 class Judge:
-    """Seals one column after the other; the choice is the generator's."""
+    """Seals one column of each statement, or each of them in turn."""
 
-    def __init__(self, server: Server, generator: random.Random, census: Census) -> None:
+    def __init__(
+        self, server: Server, generator: random.Random, census: Census, *, every: bool = False
+    ) -> None:
         self.census = census
+        self._all = every
         self._server = server
         self._random = generator
 
@@ -64,23 +69,37 @@ class Judge:
         if path is None or not relations:
             return
         self.census.statements += 1
+        self.census.words[first_word(sql)] += 1
         self._seal(sql, path, uses, relations)
 
     def _seal(
         self, sql: str, path: tuple[str, ...], uses: list[Use], relations: list[Relation]
     ) -> None:
-        relation = self._random.choice(relations)
-        read, written = used(uses, relation)
-        if read or written:
-            pool = written if written and self._random.random() < 0.5 else read | written
-            number = self._random.choice(sorted(pool))
-            sealing = Sealing(relation, number, self._random.random() < 0.7)
-            self._judge_use(sql, path, relations, sealing, written=number in written)
-        unused = sorted({a.number for a in relation.attributes} - read - written)
-        if unused:
-            sealing = Sealing(relation, self._random.choice(unused))
-            plan, _ = plan_of(sql, path, sealing, relations)
-            self.census.unused["forwarded" if plan.untouched else _refusal(plan) or "touched"] += 1
+        """With each used column sealed in turn, or with one of them."""
+        chosen = {r.oid: r for r in relations}.values() if self._all else [self._one(relations)]
+        for relation in chosen:
+            read, written = used(uses, relation)
+            for number in self._numbers(read | written, written):
+                sealing = Sealing(relation, number, self._random.random() < 0.7)
+                self._judge_use(sql, path, relations, sealing, written=number in written)
+            unused = sorted({a.number for a in relation.attributes} - read - written)
+            if unused:
+                sealing = Sealing(relation, self._random.choice(unused))
+                plan, _ = plan_of(sql, path, sealing, relations)
+                outcome = "forwarded" if plan.untouched else _refusal(plan) or "touched"
+                self.census.unused[outcome] += 1
+
+    def _one(self, relations: list[Relation]) -> Relation:
+        return self._random.choice(relations)
+
+    def _numbers(self, every: frozenset[int], written: frozenset[int]) -> list[int]:
+        if self._all or not every:
+            return sorted(every)
+        return [
+            self._random.choice(
+                sorted(written if written and self._random.random() < 0.5 else every)
+            )
+        ]
 
     def _judge_use(
         self,
@@ -138,12 +157,14 @@ def _shape(message: str, sealing: Sealing) -> str:
     return re.sub(r'"[^"]*"', "NAME", message)
 
 
-def run(dsn: str, samples: Iterable[Sample], generator: random.Random) -> Census:
+def run(
+    dsn: str, samples: Iterable[Sample], generator: random.Random, *, every: bool = False
+) -> Census:
     """All samples in order, each script in a session of its own."""
     census = Census()
     for _, script in groupby(samples, key=lambda sample: sample.source):
         server = Server(dsn)
-        judge = Judge(server, generator, census)
+        judge = Judge(server, generator, census, every=every)
         for sample in script:
             judge.judge(sample.sql)
         server.close()
