@@ -69,7 +69,7 @@ def sealable(
             sealable(draft, scope, branch, target, direct=False, use=use, cast=cast)
     elif cast is not None and shown_as(target, cast) is None:
         raise refusals.odd_cast(target.label)
-    elif _is_coalesce(draft, node_in):
+    elif is_coalesce(draft, node_in):
         expressions.function(draft, scope, node_in)
         for argument in node_in.expressions:
             sealable(draft, scope, argument, target, direct=False, use=use)
@@ -132,7 +132,7 @@ def _is_nullif(draft: Draft, node: exp.Expr) -> bool:
     return found and len(node.expressions) == 2
 
 
-def _is_coalesce(draft: Draft, node: exp.Expr) -> bool:
+def is_coalesce(draft: Draft, node: exp.Expr) -> bool:
     return isinstance(node, exp.Anonymous) and keyword(draft, node) == "coalesce"
 
 
@@ -141,7 +141,7 @@ def flow(
 ) -> None:
     """Values of `fields` are stored in `targets`, or compared with them: a sealed column takes the
     sealed values that are its own."""
-    compared = use is Use.COMPARED
+    compared = Use.COMPARED in use
     for field, target in zip(fields, targets, strict=False):
         if field.sealed is None:
             if target is not None:
@@ -231,7 +231,7 @@ def _check_unmixed(draft: Draft, scope: Scope, node: exp.Expr, ref: SealedRef) -
 def _branches(draft: Draft, node: exp.Expr) -> list[exp.Expr]:
     if isinstance(node, exp.Case):
         return case_branches(node)
-    return list(node.expressions) if _is_coalesce(draft, node) else []
+    return list(node.expressions) if is_coalesce(draft, node) else []
 
 
 def _carrier(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:

@@ -12,8 +12,9 @@ from typing import Final
 from sqlglot import exp
 
 from policy import Access
-from proxy.sql import assignment, expressions, lists, refusals, subqueries
+from proxy.sql import assignment, expressions, lists, refusals, resolve, subqueries
 from proxy.sql.columns import bare, column_span, column_tokens, listed, sealed_column, sealed_row
+from proxy.sql.commands import closing
 from proxy.sql.draft import Draft
 from proxy.sql.plan import Form, Use
 from proxy.sql.scope import Scope, SealedRef
@@ -21,6 +22,10 @@ from proxy.sql.tree import place_of, row, text_at, unbracketed
 from proxy.sql.values import Value, chain, locate, word
 
 EQ: Final = "sealgate.eq("
+
+EXACT: Final = Use.STORED | Use.COMPARED
+"""For a value that may be compared with another value: not only unlike every value of the column, but
+itself, or refused. (A value that is COMPARED alone may become `coercion.UNMATCHED`.)"""
 
 
 def equality(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
@@ -63,11 +68,11 @@ def _compared(
     in_row: bool = False,
 ) -> bool:
     for one, other in ((left, right), (right, left)):
-        ref = sealed_column(draft, scope, one)
+        ref = sealed_column(draft, scope, one) or _in_coalesce(draft, scope, one)
         if ref is None:
             continue
         _require_equality(draft, ref)
-        start, end = column_span(draft, one)
+        start, end = _term(draft, scope, ref, one)
         quantified = None if in_row else _quantified(other)
         if quantified is not None and one is left:
             _check_operator(draft, node, end, end + 1)
@@ -76,7 +81,6 @@ def _compared(
             other_start, other_end = _term(draft, scope, ref, other)
             if not in_row:
                 _check_operator(draft, node, min(end, other_end), max(start, other_start))
-        _as_term(draft, one)
         return True
     return False
 
@@ -157,6 +161,8 @@ def _term(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr) -> tuple[i
     if span is not None:
         _as_term(draft, node)
         return span
+    if assignment.is_coalesce(draft, node):
+        return _coalesced(draft, scope, ref, node)
     other = sealed_column(draft, scope, node)
     if other is None:
         raise refusals.not_comparable(ref.label)
@@ -164,6 +170,26 @@ def _term(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr) -> tuple[i
         raise refusals.other_key_comparison(ref.label, other.label)
     _as_term(draft, node)
     return column_span(draft, node)
+
+
+def _in_coalesce(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
+    """The sealed column that is an argument of COALESCE."""
+    if not assignment.is_coalesce(draft, node):
+        return None
+    found = (sealed_column(draft, scope, argument) for argument in node.expressions)
+    return next((ref for ref in found if ref is not None), None)
+
+
+def _coalesced(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr) -> tuple[int, int]:
+    """`COALESCE(email, '') = ...`: the term of whatever value it gives."""
+    start = place_of(node)
+    end = closing(draft.tokens, start + 1) + 1
+    if text_at(draft, start + 1) != "(":
+        raise refusals.not_understood("COALESCE")
+    assignment.sealable(draft, scope, node, ref, direct=False, use=EXACT)
+    draft.edit(draft.tokens[start].start, draft.tokens[start].start, EQ)
+    draft.edit(draft.tokens[end - 1].end, draft.tokens[end - 1].end, ")")
+    return start, end
 
 
 def _seal_term(draft: Draft, ref: SealedRef, value: Value) -> None:
@@ -237,17 +263,16 @@ def in_list(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
     fields = row(node.this)
     if fields is not None:
         return _row_in(draft, scope, fields, node)
-    ref = sealed_column(draft, scope, node.this)
+    ref = sealed_column(draft, scope, node.this) or _in_coalesce(draft, scope, node.this)
     if ref is None:
         return False
     _require_equality(draft, ref)
     if not node.expressions or node.args.get("unnest"):
         raise refusals.misuse(ref.label, "in a subquery that an expression uses")
-    _, end = column_span(draft, node.this)
+    _, end = _term(draft, scope, ref, node.this)
     end += word(draft.tokens, end) == "not"
     if word(draft.tokens, end) != "in" or text_at(draft, end + 1) != "(":
         raise refusals.not_understood()
-    _as_term(draft, node.this)
     for item in node.expressions:
         _term(draft, scope, ref, item)
     return True
@@ -288,6 +313,10 @@ def is_null(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
                 draft.touch(field.sealed, Access.PRESENCE)
         return True
     ref = sealed_column(draft, scope, node.this)
+    inner = unbracketed(node.this)
+    if null and isinstance(inner, exp.Subquery):
+        shape = resolve.query(draft, scope, inner)
+        ref = shape.sealed if len(shape.fields) == 1 else None
     if ref is None:
         # A sealed NULL is NULL as well: this is no use of the values in a list.
         return null and bool(listed(draft, scope, node.this))

@@ -12,6 +12,8 @@ to compare, sort or deduplicate them, the statement is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
 from typing import Final
 
 from sqlglot import exp
@@ -20,7 +22,7 @@ from proxy.sql import assignment, expressions, functions, lists, ordering, refus
 from proxy.sql.columns import bare, field_of, listed, type_of, with_modifier, without_modifier
 from proxy.sql.draft import Draft
 from proxy.sql.parse import position
-from proxy.sql.scope import Cell, Field, Scope, SealedRef, Shape, Targets
+from proxy.sql.scope import PLAIN, Cell, Field, Scope, SealedRef, Shape, Targets
 from proxy.sql.tree import only, unbracketed
 
 _SELECT: Final = (
@@ -332,29 +334,48 @@ def _values(draft: Draft, parent: Scope | None, node: exp.Values, targets: Targe
     only(node, "expressions", "alias", *_MODIFIERS)
     scope = Scope(parent, ctes=parent.ctes if parent is not None else {})
     rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in node.expressions]
-    for row in rows:
-        value_row(draft, scope, row, targets)
-    columns = [()] * max(map(len, rows)) if targets is not None else _value_cells(rows)
-    shape = Shape(
-        tuple(
-            Field(f"column{n + 1}", _target(targets, n), cells=cells)
-            for n, cells in enumerate(columns)
-        )
-    )
+    if targets is None:
+        shape = _listed_rows(draft, scope, rows)
+    else:
+        for row in rows:
+            value_row(draft, scope, row, targets)
+        width = max(map(len, rows))
+        shape = Shape(tuple(Field(f"column{n + 1}", targets.at(n)) for n in range(width)))
     ordering.order_by_output(draft, node, shape)
     _limits(draft, scope, node)
     return shape
 
 
-def _value_cells(rows: Sequence[Sequence[exp.Expr]]) -> list[tuple[Cell, ...]]:
-    """Of each column of a VALUES list what its values are, if every one is a plain value."""
+def _listed_rows(draft: Draft, scope: Scope, rows: Sequence[Sequence[exp.Expr]]) -> Shape:
+    """The columns of VALUES that is not stored: rows of it are side by side as in UNION ALL."""
     if len({len(row) for row in rows}) != 1:
-        return [()] * max(map(len, rows))
-    columns = ([lists.cell(cell) for cell in column] for column in zip(*rows, strict=True))
-    return [
-        () if None in column else tuple(cell for cell in column if cell is not None)
-        for column in columns
-    ]
+        raise refusals.not_understood("VALUES with lists of several lengths")
+    columns = zip(*([_listed(draft, scope, cell) for cell in row] for row in rows), strict=True)
+    return Shape(
+        tuple(
+            replace(_one_below_other(draft, column), name=f"column{n + 1}")
+            for n, column in enumerate(columns)
+        )
+    )
+
+
+def _listed(draft: Draft, scope: Scope, node: exp.Expr) -> Field:
+    cells = _cells(draft, scope, node)
+    if cells or assignment.is_default(draft, node):
+        return Field(None, cells=cells)
+    ref = assignment.carried(draft, scope, node)
+    return Field(None, ref, domain=ref is not None and _keeps_domain(draft, scope, node))
+
+
+def _one_below_other(draft: Draft, column: Sequence[Field]) -> Field:
+    if all(field.cells for field in column):
+        return Field(None, cells=tuple(cell for field in column for cell in field.cells))
+    if not any(field.sealed for field in column):
+        for field in column:
+            draft.use_cells(field.cells)
+        return PLAIN
+    first = next(field for field in column if field.sealed)
+    return reduce(lambda one, other: _side_by_side(draft, one, other), column, first)
 
 
 def value_row(

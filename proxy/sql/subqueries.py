@@ -50,7 +50,11 @@ def compared(
             expressions.walk(draft, scope, field, "in a row comparison")
         else:
             comparisons.term(draft, scope, ref, field)
-    shape = resolve.query(draft, scope, query, Targets(tuple(refs), Use.COMPARED, "text"))
+    columns = all(
+        ref is None or sealed_column(draft, scope, f) for f, ref in zip(fields, refs, strict=True)
+    )
+    use = Use.COMPARED if columns else comparisons.EXACT
+    shape = resolve.query(draft, scope, query, Targets(tuple(refs), use, "text"))
     if shape.open or len(shape.fields) != len(refs):
         raise refusals.misuse(label, "in a row comparison with something else than rows")
     _as_terms(draft, query, refs, operators)

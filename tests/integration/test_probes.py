@@ -46,6 +46,9 @@ SELECT CASE WHEN email = 'ann@x' THEN 1 END FROM customers
 SELECT email = 'ann@x' FROM customers
 SELECT COALESCE(email, 'ann@x') FROM customers
 SELECT NULLIF(email, 'ann@x') FROM customers
+SELECT id FROM customers WHERE COALESCE(email, '') = 'ann@x'
+SELECT id FROM customers WHERE COALESCE(email, 'x') IN ('ann@x')
+SELECT x.e FROM customers c, LATERAL (VALUES (c.email), ('ann@x')) AS x(e)
 SELECT CASE WHEN id = 1 THEN email ELSE 'ann@x' END FROM customers
 SELECT email FROM customers UNION ALL SELECT 'ann@x'
 SELECT lag(email, 1, 'ann@x') OVER (ORDER BY id) FROM customers
@@ -93,6 +96,7 @@ SELECT id FROM customers WHERE email IS NOT NULL
 SELECT id FROM customers c WHERE c IS NOT NULL
 SELECT id FROM customers c WHERE c.* IS NULL
 SELECT ssn IS NULL FROM customers
+SELECT (SELECT email FROM customers WHERE id = 3) IS NULL
 SELECT count(email) OVER () FROM customers
 CREATE TABLE mine AS SELECT ssn FROM customers
 """

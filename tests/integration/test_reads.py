@@ -28,6 +28,13 @@ SELECT NULLIF(email, 'ann@x'), NULLIF(c.email, $$x$$) AS s, id FROM customers c
 SELECT COALESCE(NULLIF(email, 'ann@x'), 'nobody') AS e, CASE WHEN id > 1 THEN NULLIF(age, 42) END AS a FROM customers
 SELECT NULLIF(born, '1990-01-01'::date) FROM customers
 SELECT s.e FROM (SELECT NULLIF(email::text, 'ann@x'::text) AS e FROM customers) s WHERE s.e = 'bob@x'
+SELECT id FROM customers WHERE COALESCE(email, 'none') = 'none' OR COALESCE(age, 0) IN (42, 7)
+SELECT id FROM customers WHERE email = COALESCE(NULL, 'ann@x') OR COALESCE(born, '2000-01-01') <> '1990-01-01'
+SELECT id FROM customers WHERE COALESCE(email, '') IS DISTINCT FROM COALESCE(NULL, email, '')
+SELECT id FROM customers WHERE (SELECT d.email FROM customers d WHERE d.id = customers.id + 1) IS NULL
+SELECT x.i, x.e FROM customers c CROSS JOIN LATERAL (VALUES (c.id, c.email), (0, 'more')) AS x(i, e)
+SELECT x.* FROM customers c, LATERAL (VALUES (c.id, c.ssn)) AS x(i, s)
+VALUES ((SELECT email FROM customers WHERE id = 1)), ('x')
 TABLE customers
 SELECT * FROM ONLY customers AS c (a, b, c)
 SELECT * FROM customers c FETCH FIRST 2 ROWS WITH TIES
@@ -109,6 +116,8 @@ WITH_PARAMETERS: list[tuple[str, tuple[bytes | None, ...]]] = [
         "SELECT c.id, n FROM customers c JOIN unnest($1::date[]) WITH ORDINALITY t(d, n) ON c.born = d",
         (b"{1990-01-01}",),
     ),
+    ("SELECT id FROM customers WHERE email = COALESCE($1, email)", (None,)),
+    ("SELECT id FROM customers WHERE email = COALESCE($1, email)", (b"ann@x",)),
     ("SELECT NULLIF(email, $1) FROM customers", (b"ann@x",)),
     ("SELECT COALESCE(ssn, $1) FROM customers", (b"none",)),
 ]
