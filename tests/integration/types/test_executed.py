@@ -24,7 +24,18 @@ from tests.integration.types.twins import (
 
 DECLARED = sorted({*COLUMNS.values(), "unknown", "varchar", "char", "bpchar"})
 CASTS = sorted({*COLUMNS.values(), "varchar(3)", "char(5)", "numeric(4,1)", "text", "timestamp(0)"})
-NUMBERS = ("0", "1", "-7", "42", "1.5", "-0.25", "32768", "2147483648", "1e3", "9223372036854775808")
+NUMBERS = (
+    "0",
+    "1",
+    "-7",
+    "42",
+    "1.5",
+    "-0.25",
+    "32768",
+    "2147483648",
+    "1e3",
+    "9223372036854775808",
+)
 
 
 def argument(rng: random.Random, column: str) -> str:
