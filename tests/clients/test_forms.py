@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
@@ -12,37 +15,62 @@ from tests.clients.forms import FORMS, Form
 from tests.clients.test_psycopg3 import row
 from tests.clients.twins import Twins, typed
 
+Session = psycopg.Connection[Any]
+
 CURSORS: Final = {"parameters": psycopg.Cursor, "literals": psycopg.ClientCursor}
+FILLED: Final = (1, 2, 3, 4)
 
 
-def answer(dsn: str, form: Form, factory: type[psycopg.Cursor[Any]]) -> Any:
-    """What the statement gives, and what the table holds afterwards."""
-    with psycopg.connect(dsn, autocommit=True, cursor_factory=factory) as connection:
-        cursor = connection.execute(form.sql, form.parameters or None)
-        rows = cursor.fetchall() if cursor.description else cursor.rowcount
-        return typed([rows, contents(connection)])
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One session on each twin, both of them filled."""
+
+    sealed: Session
+    plain: Session
 
 
-def contents(connection: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
-    return connection.execute(
-        "SELECT id, name, email, ssn, born, visits FROM account ORDER BY id"
-    ).fetchall()
+@pytest.fixture(scope="module", params=CURSORS)
+def _sessions(twins: Twins, request: pytest.FixtureRequest) -> Iterator[Pair]:
+    with contextlib.ExitStack() as stack:
+        yield Pair(
+            *(
+                stack.enter_context(
+                    psycopg.connect(dsn, autocommit=True, cursor_factory=CURSORS[request.param])
+                )
+                for dsn in (twins.shop.dsn(), twins.plain.dsn("shop_app"))
+            )
+        )
 
 
-@pytest.mark.parametrize("how", CURSORS)
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.sql[:60])
-def test_form(twins: Twins, form: Form, how: str) -> None:
-    """As docs/clients.md says of it, with parameters and with literals in the text."""
+@pytest.fixture
+def pair(twins: Twins, _sessions: Pair) -> Pair:
     twins.reset()
-    for dsn in (twins.shop.dsn(), twins.plain.dsn("shop_app")):
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.cursor().executemany(INSERT, [row(n) for n in (1, 2, 3, 4)])
-    expected = answer(twins.plain.dsn("shop_app"), form, CURSORS[how])
+    for session in (_sessions.sealed, _sessions.plain):
+        session.cursor().executemany(INSERT, [row(n) for n in FILLED])
+    return _sessions
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.sql[:60])
+def test_form(pair: Pair, form: Form) -> None:
+    """As docs/clients.md says of it, with parameters and with literals in the text."""
+    expected = answer(pair.plain, form)
     if not form.refused:
-        assert answer(twins.shop.dsn(), form, CURSORS[how]) == expected
+        assert answer(pair.sealed, form) == expected
         return
     with pytest.raises(psycopg.errors.FeatureNotSupported) as caught:
-        answer(twins.shop.dsn(), form, CURSORS[how])
+        answer(pair.sealed, form)
     assert caught.value.diag.message_hint
-    with psycopg.connect(twins.shop.dsn()) as connection:
-        assert contents(connection) == [(n, *row(n)[:5]) for n in (1, 2, 3, 4)]
+    assert contents(pair.sealed) == [(n, *row(n)[:5]) for n in FILLED]
+
+
+def answer(session: Session, form: Form) -> Any:
+    """What the statement gives, and what the table holds afterwards."""
+    cursor = session.execute(form.sql, form.parameters or None)
+    rows = cursor.fetchall() if cursor.description else cursor.rowcount
+    return typed([rows, contents(session)])
+
+
+def contents(session: Session) -> list[tuple[Any, ...]]:
+    return session.execute(
+        "SELECT id, name, email, ssn, born, visits FROM account ORDER BY id"
+    ).fetchall()
