@@ -54,6 +54,8 @@ def test_random_statements() -> None:
          "INSERT INTO t VALUES (1) ON CONFLICT (sealgate.eq(b)) DO NOTHING"),
         ("INSERT INTO t (a, b) VALUES (1, 2)", "INSERT INTO t (b, a) VALUES (1, 2)"),
         ("SELECT 1", "SELECT 1; SELECT 2"),
+        ("SELECT nullif(a, 'x')", "SELECT CASE WHEN a = 'x' THEN NULL ELSE b END AS \"nullif\""),
+        ("SELECT nullif(a, 'x')", "SELECT CASE WHEN a = 'x' THEN NULL ELSE a END AS other"),
     ],
 )  # fmt: skip
 def test_other_changes_are_differences(before: str, after: str) -> None:

@@ -3,7 +3,8 @@
 The trees must be equal but for what a plan may do: a constant or parameter becomes a sealed one of
 type bytea, the cast of a sealed value goes or is to bytea, a value becomes its term
 `sealgate.eq(value)`, and the subquery that a term is compared
-with becomes one of terms, `SELECT sealgate.eq(r.c1) FROM (subquery) AS r(c1)`.
+with becomes one of terms, `SELECT sealgate.eq(r.c1) FROM (subquery) AS r(c1)`. NULLIF(a, b) becomes
+the CASE that it stands for, under its own name.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ class Comparison:
         elif _is_cast(old) and not _is_cast(new):
             self.edits["cast"] += 1
             yield from self._compare(old["TypeCast"]["arg"], new, path)
+        elif _is_nullif(old) and (parts := _case_parts(new)) is not None:
+            self.edits["nullif"] += 1
+            yield from self._compare(old["A_Expr"]["lexpr"], parts[0], path + ".lexpr")
+            yield from self._compare(old["A_Expr"]["rexpr"], parts[1], path + ".rexpr")
+            yield from self._compare(old["A_Expr"]["lexpr"], parts[2], path + ".else")
         elif (terms := _terms_of(new)) is not None and _terms_of(old) is None:
             self.edits["terms of a query"] += 1
             yield from self._compare(old, terms, path)
@@ -63,6 +69,8 @@ class Comparison:
                     yield f"{path}.{key}"
             elif key == "expr" and "name" in old and "name" not in new:
                 continue
+            elif key == "name" and new.get(key) == "nullif" and _is_nullif(old.get("val")):
+                self.edits["nullif"] += key not in old
             elif key == "argtypes":
                 yield from self._types(old.get(key, []), new.get(key, []), f"{path}.{key}")
             elif key == "typeName" and _names(new.get(key, {}).get("names", ())) == ["bytea"]:
@@ -114,6 +122,22 @@ def _terms_of(node: Node) -> Node | None:
     if not any(_term(target["ResTarget"].get("val")) is not None for target in targets):
         return None
     return sources[0]["RangeSubselect"]["subquery"]
+
+
+def _is_nullif(node: Node) -> bool:
+    return isinstance(node, dict) and node.get("A_Expr", {}).get("kind") == "AEXPR_NULLIF"
+
+
+def _case_parts(node: Node) -> tuple[Node, Node, Node] | None:
+    """a, b and c of `CASE WHEN a = b THEN NULL ELSE c END`: NULLIF(a, b) is that with c = a."""
+    case = node.get("CaseExpr") if isinstance(node, dict) else None
+    if case is None or len(case["args"]) != 1 or "arg" in case or "defresult" not in case:
+        return None
+    when = case["args"][0]["CaseWhen"]
+    equality = when["expr"].get("A_Expr", {})
+    if _names(equality.get("name", ())) != ["="] or not when["result"]["A_Const"].get("isnull"):
+        return None
+    return equality["lexpr"], equality["rexpr"], case["defresult"]
 
 
 def _is_cast(node: Node) -> bool:
