@@ -351,33 +351,40 @@ def test_bytes_that_are_no_characters_are_an_error_even_if_errors_are_skipped(pa
 
 # Encodings.
 
-KANJI = "表ソ能申暴ゾ|\\\t¥"
-"""Characters whose second byte in SJIS is a backslash, a delimiter, a letter."""
-
-
-@pytest.mark.parametrize(
-    ("encoding", "characters"),
-    [
-        ("LATIN1", "äöüÿ\\é|x"),
-        ("WIN1252", "€š\\Ÿ"),
-        ("EUC_JP", "表ソ能申|x"),
-        ("SJIS", "表ソ能申暴ゾ|x,ｱｲ"),
-        ("BIG5", "功許蓋|a,"),
-        ("GBK", "乗乕乣|a\\誠"),
-        ("UHC", "가각갂|똠x"),
-        ("GB18030", "㐀乗ꀀ0|1,é"),
-        ("SQL_ASCII", "äö"),
-    ],
+ENCODINGS = {
+    "LATIN1": "äöüÿ\\é|x",
+    "WIN1252": "€š\\Ÿ",
+    "EUC_JP": "表ソ能申|x",
+    "SJIS": "表ソ能申暴ゾ|x,ｱｲ",
+    "BIG5": "功許蓋|a,",
+    "GBK": "乗乕乣|a\\誠",
+    "UHC": "가각갂|똠x",
+    "GB18030": "㐀乗ꀀ0|1,é",
+    "SQL_ASCII": "äö",
+}
+"""Of some, the second byte looks like a backslash, a delimiter, a letter or a digit."""
+ENCODED_OPTIONS = (
+    "",
+    "(DELIMITER '|')",
+    "(FORMAT csv, DELIMITER '|')",
+    "(FORMAT csv, QUOTE '\\', DELIMITER 'a')",
+    "(FORMAT csv, DELIMITER '0', QUOTE '|', FORCE_QUOTE *)",
+    "(FORMAT binary)",
 )
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("encoding", "characters", "options"),
     [
-        "",
-        "(DELIMITER '|')",
-        "(FORMAT csv, DELIMITER '|')",
-        "(FORMAT csv, QUOTE '\\', DELIMITER 'a')",
-        "(FORMAT csv, DELIMITER '0', QUOTE '|', FORCE_QUOTE *)",
-        "(FORMAT binary)",
+        pytest.param(
+            encoding,
+            characters,
+            options,
+            # Two of six by default, another two for each encoding.
+            marks=[] if (place + at) % 3 == 0 else pytest.mark.long,
+        )
+        for place, (encoding, characters) in enumerate(ENCODINGS.items())
+        for at, options in enumerate(ENCODED_OPTIONS)
     ],
 )
 def test_encodings(
