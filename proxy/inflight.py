@@ -31,6 +31,7 @@ many ReadyForQuery without an entry are taken as they come.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
@@ -93,6 +94,7 @@ _ADMITTED: Final = {
     FUNCTION_CALL_RESPONSE: frozenset({Kind.FUNCTION}),
 }
 """Reply -> the entries it can answer. Those that are not here may come at any time, or are not looked at."""
+_COPY: Final = re.compile(r"\bcopy\b", re.IGNORECASE)
 _LAST_BUT_READY: Final = frozenset({COMMAND_COMPLETE, EMPTY_QUERY_RESPONSE, FUNCTION_CALL_RESPONSE})
 
 
@@ -129,6 +131,21 @@ class Owed:
     def refused(self) -> bool:
         """`sealgate.refuse` stands in for the client's statement."""
         return self.hidden or (self.query is not None and self.query.current_refused)
+
+    @property
+    def may_copy_in(self) -> bool:
+        """COPY FROM STDIN may be among its statements: only as such, nothing that SQL or a function executes can be one."""
+        plans: tuple[StatementPlan | None, ...]
+        if self.kind is Kind.QUERY and self.query is not None:
+            text, plans = self.query.stripped.text, self.query.plans
+        elif self.kind is Kind.EXECUTE and self._statement is not None:
+            text, plans = self._statement.stripped.text, (self._statement.plan,)
+        else:
+            return False
+        if text and _COPY.search(text) is None:  # "": it was not read.
+            return False
+        copies = [plan.copy for plan in plans if plan is not None]
+        return not copies or any(copy is None or copy.incoming for copy in copies)
 
     @property
     def plan(self) -> StatementPlan | None:
@@ -250,7 +267,8 @@ class Inflight:
     def expect(self, reply: int) -> Owed:
         """The head, which this reply must be able to answer; raises `BadMessage` if it is not."""
         head = self.head
-        if head is None or head.kind not in _ADMITTED[reply]:
+        admitted = head is not None and head.kind in _ADMITTED[reply]
+        if head is None or not admitted or (reply == COPY_IN_RESPONSE and not head.may_copy_in):
             raise BadMessage(f"message type {chr(reply)!r} answers nothing that was asked")
         if reply in _LAST_BUT_READY:
             head.answered = True
@@ -266,6 +284,11 @@ class Inflight:
     def executing(self) -> int:
         """Messages under way that run statements."""
         return sum(owed.kind in _RUNS for owed in self._queue)
+
+    @property
+    def may_copy_in(self) -> bool:
+        """A COPY FROM may be under way."""
+        return any(owed.may_copy_in for owed in self._queue)
 
     def pop(self) -> Owed | None:
         """The server has answered the head."""
