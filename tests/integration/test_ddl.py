@@ -239,7 +239,9 @@ def test_settings_in_a_pipeline(shop: Shop) -> None:
             app.execute(
                 "INSERT INTO customers (id, name, birth_date) VALUES (65, 'K', %s)", ("03/04/2001",)
             )
-        app.execute("SET datestyle = 'ISO, MDY'")  # psycopg itself reads dates by what it was told last
+        app.execute(
+            "SET datestyle = 'ISO, MDY'"
+        )  # psycopg itself reads dates by what it was told last
         shown = app.execute("SELECT birth_date FROM customers WHERE id = 65").fetchone()
         assert shown == (datetime.date(2001, 4, 3),)
 

@@ -201,7 +201,6 @@ def test_the_functional_index_is_used(shop: Shop, condition: str) -> None:
     [
         "SELECT lower(email) FROM customers",
         "SELECT email || 'x' FROM customers",
-        "SELECT email::varchar FROM customers",
         "SELECT name FROM customers ORDER BY email",
         "SELECT DISTINCT email FROM customers",
         "SELECT email, count(*) FROM customers GROUP BY email",
@@ -221,12 +220,8 @@ def test_the_functional_index_is_used(shop: Shop, condition: str) -> None:
         "COPY customers TO '/tmp/customers'",
         "COPY customers (email) FROM PROGRAM 'cat'",
         "COPY customers (email) FROM STDIN WHERE email = 'x'",
-        "CREATE TABLE copy_of AS SELECT * FROM customers",
-        "SELECT * INTO copy_of FROM customers",
-        "CREATE MATERIALIZED VIEW mv AS SELECT email FROM customers",
         "DECLARE c CURSOR FOR SELECT lower(email) FROM customers",
         "PREPARE p (point) AS SELECT id FROM customers WHERE email = $1",
-        "MERGE INTO customers c USING orders o ON c.id = o.customer WHEN MATCHED THEN UPDATE SET email = 'x'",
     ],
 )
 def test_refused_for_a_reason_that_helps(shop: Shop, statement: str) -> None:
