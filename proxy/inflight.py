@@ -135,17 +135,27 @@ class Owed:
     @property
     def may_copy_in(self) -> bool:
         """COPY FROM STDIN may be among its statements: only as such, nothing that SQL or a function executes can be one."""
-        plans: tuple[StatementPlan | None, ...]
-        if self.kind is Kind.QUERY and self.query is not None:
-            text, plans = self.query.stripped.text, self.query.plans
-        elif self.kind is Kind.EXECUTE and self._statement is not None:
-            text, plans = self._statement.stripped.text, (self._statement.plan,)
-        else:
-            return False
+        text, plans = self._copying
         if text and _COPY.search(text) is None:  # "": it was not read.
             return False
-        copies = [plan.copy for plan in plans if plan is not None]
-        return not copies or any(copy is None or copy.incoming for copy in copies)
+        return any(plan.copy is None or plan.copy.incoming for plan in plans)
+
+    @property
+    def may_relay_copy(self) -> bool:
+        """The same, of an unprotected table."""
+        plans = self._copying[1]
+        forwarded = (plan for plan in plans if plan.action is Action.FORWARD)
+        several = len(plans) > 1
+        return self.may_copy_in and any(not several or p.command == "COPY" for p in forwarded)
+
+    @property
+    def _copying(self) -> tuple[str, tuple[StatementPlan, ...]]:
+        if self.kind is Kind.QUERY and self.query is not None:
+            return self.query.stripped.text, self.query.plans
+        prepared = self._statement
+        if self.kind is not Kind.EXECUTE or prepared is None or prepared.plan is None:
+            return "", ()
+        return prepared.stripped.text, (prepared.plan,)
 
     @property
     def plan(self) -> StatementPlan | None:
@@ -286,9 +296,9 @@ class Inflight:
         return sum(owed.kind in _RUNS for owed in self._queue)
 
     @property
-    def may_copy_in(self) -> bool:
-        """A COPY FROM may be under way."""
-        return any(owed.may_copy_in for owed in self._queue)
+    def may_relay_copy(self) -> bool:
+        """A COPY FROM of an unprotected table may be under way."""
+        return any(owed.may_relay_copy for owed in self._queue)
 
     def pop(self) -> Owed | None:
         """The server has answered the head."""

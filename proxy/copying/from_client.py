@@ -39,7 +39,7 @@ def target(state: State) -> CopyTarget:
     inflight = state.inflight
     if inflight.awaits_copy:
         raise Held(lambda: state.copy_in is not None or not inflight.awaits_copy)
-    return Sink.RELAYED if inflight.may_copy_in else Sink.DROPPED
+    return Sink.RELAYED if inflight.may_relay_copy else Sink.DROPPED
 
 
 def copy_data(state: State, body: bytes) -> bytes | None:

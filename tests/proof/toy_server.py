@@ -295,6 +295,15 @@ class ToyServer:
             raise Failed("25P02")
         if statement.kind == "error":
             raise Failed(statement.tag)
+        executed = re.match(r"EXECUTE (\w+)", statement.sql)
+        if executed is not None:
+            found = self.statements.get(executed[1].encode())
+            if found is None:
+                raise Failed("26000")
+            return found
+        fetched = re.match(r"FETCH .*?(\w+)\Z", statement.sql)
+        if fetched is not None and fetched[1].encode() not in self.portals:
+            raise Failed("34000")
         return statement
 
     def _run(self, cursor: Cursor, most: int, *, simple: bool) -> Iterator[bytes]:
@@ -314,18 +323,24 @@ class ToyServer:
         elif statement.kind == "end":
             self.status = "I"
         elif statement.kind == "copy in":
-            yield message(ord("G"), b"\0\0\0")
+            yield copy_response("G", statement)
             if self._copy_failed:
                 raise Failed("57014")
         elif statement.kind == "copy out":
-            yield message(ord("H"), b"\0\0\0")
-            yield message(ord("d"), b"1\tx\n") * 3 + message(ord("c"), b"")
+            yield copy_response("H", statement)
+            yield from (message(ord("d"), line) for line in copied(statement))
+            yield message(ord("c"), b"")
         elif statement.kind == "set":
             yield setting("TimeZone", "UTC")
         elif statement.kind == "notice":
             yield message(ord("N"), b"SNOTICE\0VNOTICE\0C00000\0Mhello\0\0")
         elif statement.kind == "declare":
             self.portals[statement.names[0].encode()] = Cursor(analyse(_SELECTED, ()))
+        elif statement.kind == "prepare":
+            name, _, text = statement.sql.partition(" AS ")
+            self.statements[name.split()[1].encode()] = analyse(text, ())
+        elif statement.kind == "deallocate":
+            self.statements.pop(statement.sql.split()[1].encode(), None)
         elif statement.kind == "inquiry":
             yield _cells(INQUIRED + ((DOCUMENT,) if "catalog()" in statement.sql else ()))
         elif statement.kind == "rows":
@@ -387,7 +402,9 @@ def analyse(sql: str, declared: tuple[int, ...]) -> Statement:
         "do": ("notice", "DO"),
         "update": ("tag", "UPDATE 2"),
         "delete": ("tag", "DELETE 1"),
-        "deallocate": ("tag", "DEALLOCATE"),
+        "prepare": ("prepare", "PREPARE"),
+        "deallocate": ("deallocate", "DEALLOCATE"),
+        "execute": ("tag", "EXECUTE"),
         "close": ("tag", "CLOSE CURSOR"),
         "listen": ("tag", "LISTEN"),
         "savepoint": ("tag", "SAVEPOINT"),
@@ -397,7 +414,13 @@ def analyse(sql: str, declared: tuple[int, ...]) -> Statement:
         return Statement(sql, kind, tag, types=types)
     if word == "copy":
         kind = "copy in" if "stdin" in lower else "copy out"
-        return Statement(sql, kind, "COPY 3", types=types)
+        table = re.match(r"copy\s+(?:public\.)?(\w+)\s*(?:\(([^)]*)\))?", lower)
+        inner = re.match(r"copy\s*\(\s*select\s+(.*?)\s+from\s+(?:public\.)?(\w+)", lower)
+        found = inner[2] if inner is not None else table[1] if table is not None else ""
+        listed = inner[1] if inner is not None else table[2] if table is not None else ""
+        oid, columns = _TABLES.get(found, (PLAIN, ("id", "n")))
+        wanted = re.findall(r"\w+", listed or "") or columns
+        return Statement(sql, kind, "COPY 3", tuple(wanted), oid, types)
     if word == "declare":
         return Statement(sql, "declare", "DECLARE CURSOR", (lower.split()[1],), types=types)
     if word == "fetch":
@@ -443,6 +466,50 @@ def _row(statement: Statement, number: int, formats: tuple[int, ...]) -> bytes:
 def _stored(name: str, number: int) -> bytes:
     """Always the same sealed value: two plays of a session can be compared."""
     return seal(f"{CANARY}-{name}-{number}@x", EMAIL if name == "email" else SSN)
+
+
+def copy_response(kind: str, statement: Statement) -> bytes:
+    form = int("binary" in statement.sql.lower())
+    count = len(statement.names)
+    return message(ord(kind), struct.pack(f"!bH{count}H", form, count, *([form] * count)))
+
+
+def copied(statement: Statement) -> list[bytes]:
+    """The rows of a COPY TO, a CopyData each, in text, csv or binary form."""
+    rows = []
+    if "header" in statement.sql.lower():
+        rows.append(",".join(statement.names).encode() + b"\n")
+    binary = "binary" in statement.sql.lower()
+    for number in range(PEOPLE, 0, -1):
+        sealed = [
+            (_stored(name, number) if number > 1 else None)
+            if name in ("email", "ssn")
+            else (struct.pack("!i", number) if binary else str(number).encode())
+            for name in statement.names
+        ]
+        rows.append(_binary_line(sealed) if binary else _text_line(sealed, statement))
+    if binary:
+        rows[:0] = [b"PGCOPY\n\xff\r\n\0" + bytes(8)]
+        rows.append(b"\xff\xff")
+    return rows
+
+
+def _binary_line(values: list[bytes | None]) -> bytes:
+    cells = (b"\xff" * 4 if v is None else struct.pack("!I", len(v)) + v for v in values)
+    return struct.pack("!H", len(values)) + b"".join(cells)
+
+
+def _text_line(values: list[bytes | None], statement: Statement) -> bytes:
+    csv = "csv" in statement.sql.lower()
+    cells = []
+    for value, name in zip(values, statement.names, strict=True):
+        if value is None:
+            cells.append(b"" if csv else b"\\N")
+        elif name in ("email", "ssn"):
+            cells.append((b"\\x" if csv else b"\\\\x") + value.hex().encode())
+        else:
+            cells.append(value)
+    return (b"," if csv else b"\t").join(cells) + b"\n"
 
 
 def _mixed(values: list[bytes | str | None], forms: list[int]) -> bytes:
