@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import asyncpg
@@ -24,6 +24,7 @@ from proxy.wire.messages import (
     write_execute,
     write_parse,
 )
+from tests.conftest import Database
 from tests.integration.copies import Connection, connect, copy_in, copy_out, cut, run
 from tests.integration.shop import Shop
 from tests.integration.wire_client import WireClient, sqlstate
@@ -518,3 +519,118 @@ def test_copy_fail_message_of_a_pipeline(wire: WireClient) -> None:
     assert [k for k, _ in replies] == ["G", "E", "Z"]
     assert sqlstate(replies[1][1]) == "57014"
     assert struct.unpack("!B", replies[2][1]) == (ord("I"),)
+
+
+# Names and kinds of tables.
+
+NAMES_SCHEMA = """
+CREATE SCHEMA "Odd";
+CREATE TABLE "Odd"."T x" ("Id" int, "Se cret" text, "from" text);
+CREATE TABLE public.two (id int, secret text);
+CREATE SCHEMA other;
+CREATE TABLE other.two (id int, secret text);
+CREATE TABLE measures (id int, secret text) PARTITION BY RANGE (id);
+CREATE TABLE measures_low PARTITION OF measures FOR VALUES FROM (0) TO (100);
+CREATE TABLE measures_high (secret text, extra int, id int);
+ALTER TABLE measures_high DROP extra;
+ALTER TABLE measures ATTACH PARTITION measures_high FOR VALUES FROM (100) TO (1000);
+CREATE TABLE defaults (id int DEFAULT 7, secret text, n int DEFAULT 5);
+GRANT USAGE ON SCHEMA "Odd", other TO PUBLIC;
+GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC;
+GRANT ALL ON ALL TABLES IN SCHEMA "Odd" TO PUBLIC;
+GRANT ALL ON ALL TABLES IN SCHEMA other TO PUBLIC;
+"""
+NAMES_COLUMNS = """
+[columns.'"Odd"."T x"."Se cret"']
+type = "text"
+[columns."public.two.secret"]
+type = "text"
+[columns."public.measures.secret"]
+type = "text"
+[columns."public.defaults.secret"]
+type = "text"
+[roles.shop_app]
+clear = ["*"]
+write = ["*"]
+"""
+
+
+@pytest.fixture(scope="module")
+def named(
+    make_database: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    database = make_database()
+    database.psql(NAMES_SCHEMA)
+    shop = Shop(database, tmp_path_factory.mktemp("named"), columns=NAMES_COLUMNS)
+    shop.prepare()
+    shop.serve()
+    yield shop
+    shop.stop()
+    database.postgres.drop_database(database.name)
+
+
+def test_names_as_they_may_be_written(named: Shop) -> None:
+    """Quoted, with blanks, keywords, a database in front; the table that search_path finds, changed in mid-session."""
+    app = connect(named.dsn())
+    for table in ('"Odd"."T x"', f'{named.database.name}."Odd"."T x"', 'U&"\\004Fdd"."T x"'):
+        for columns in ("", ' ("Se cret", "from", "Id")', ' ( "Id" , "Se cret","from" )'):
+            row = b"a\tb\t1\n" if columns.startswith(' ("Se') else b"1\ta\tb\n"
+            copied = copy_in(app, f"COPY {table}{columns} FROM STDIN", [row])
+            assert copied.tag == b"COPY 1", (table, columns, copied)
+            shown = copy_out(
+                app, f'copy {table}{columns} to stdout (force_quote ("Se cret"), format csv)'
+            )
+            expected = b'"a",b,1\n' if columns.startswith(' ("Se') else b'1,"a",b\n'
+            assert shown.data == (expected,)
+            run(app, 'DELETE FROM "Odd"."T x"')
+    run(app, "SET search_path = other, public")
+    assert copy_in(app, "COPY two FROM STDIN", [b"1\tplain\n"]).tag == b"COPY 1"
+    run(app, "SET search_path = public, other")
+    assert copy_in(app, "COPY two FROM STDIN", [b"1\tsealed\n"]).tag == b"COPY 1"
+    with named.direct() as direct:
+        assert direct.execute("SELECT secret FROM other.two").fetchone() == ("plain",)
+        (stored,) = direct.execute("SELECT secret FROM public.two").fetchone() or ()
+        assert stored[:3] == b"\x5e\xa1\x01"
+    assert copy_out(app, "COPY two TO STDOUT").data == (b"1\tsealed\n",)
+    app.finish()
+
+
+def test_partitions(named: Shop) -> None:
+    """Through the parent, whatever the order of a partition's own columns; out of a partition by value."""
+    app = connect(named.dsn())
+    assert copy_in(app, "COPY measures FROM STDIN", [b"1\tlow\n200\thigh\n"]).tag == b"COPY 2"
+    shown = copy_out(app, "COPY (SELECT * FROM measures ORDER BY id) TO STDOUT")
+    assert shown.data == (b"1\tlow\n", b"200\thigh\n")
+    # Before PostgreSQL 19 not from the parent itself.
+    assert copy_out(app, "COPY measures TO STDOUT").sqlstate == "42809"
+    assert copy_out(app, "COPY measures_high TO STDOUT").data == (b"high\t200\n",)
+    refused = copy_in(app, "COPY measures_high FROM STDIN", [b"x\t201\n"])
+    assert refused.sqlstate == "0A000", refused
+    app.finish()
+
+
+def test_defaults(named: Shop) -> None:
+    """The DEFAULT marker stays what it is, for other columns too; a sealed column has none to give."""
+    app = connect(named.dsn())
+    for options, stream in (
+        ("(DEFAULT '\\D')", b"\\D\tx\t\\D\n"),
+        ("(FORMAT csv, DEFAULT '*')", b'*,"x",*\n'),
+    ):
+        assert copy_in(app, f"COPY defaults FROM STDIN {options}", [stream]).tag == b"COPY 1"
+    assert run(app, "SELECT id, secret, n FROM defaults") == [(b"7", b"x", b"5")] * 2
+    copied = copy_in(app, "COPY defaults FROM STDIN (DEFAULT '\\D')", [b"1\t\\D\t2\n"])
+    assert copied.sqlstate == "22P04"
+    assert b"5ea1" not in copied.context
+    app.finish()
+
+
+def test_freeze_and_temporary_tables(named: Shop) -> None:
+    """FREEZE is the server's; a temporary table of another name is nobody's concern."""
+    app = connect(named.dsn())
+    run(app, "BEGIN")
+    run(app, "CREATE TEMP TABLE scratch (id int, secret text)")
+    assert copy_in(app, "COPY scratch FROM STDIN (FREEZE)", [b"1\tx\n"]).tag == b"COPY 1"
+    copied = copy_in(app, "COPY two FROM STDIN (FREEZE)", [b"1\tx\n"])
+    assert copied.sqlstate == "55000"
+    run(app, "ROLLBACK")
+    app.finish()
