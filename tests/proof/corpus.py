@@ -6,7 +6,7 @@ no name with others: in whatever order the messages come, no plaintext belongs a
 
 from __future__ import annotations
 
-from proxy.wire.messages import INT32
+from proxy.wire.framing import INT32
 from tests.proof.talk import (
     COPIED,
     FLUSHED,

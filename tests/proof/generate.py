@@ -107,22 +107,21 @@ def simple(rng: random.Random) -> list[Step]:
 
 def parameters(rng: random.Random) -> tuple[str, list[bytes | None]]:
     number = str(rng.randint(0, 25)).encode()
-    return rng.choice(
+    found: tuple[tuple[str, list[bytes | None]], ...] = (
+        ("SELECT id, t, n FROM typed WHERE id = $1", [number]),
         (
-            ("SELECT id, t, n FROM typed WHERE id = $1", [number]),
-            (
-                "SELECT $1::text, $2::int8",
-                [rng.choice((b"x", None, "é".encode(), b"\xff")), number],
-            ),
-            ("SELECT t FROM typed WHERE t = ANY($1)", [b"{text 1,customers}"]),
-            (
-                "INSERT INTO plain (id, email) VALUES ($1, $2) RETURNING email",
-                [b"-5" + number, b"e"],
-            ),
-            ("SELECT $1::date + $2::int", [rng.choice((b"2024-01-01", b"never")), number]),
-            ("SELECT repeat($1, $2)", [b"ab", number]),
-        )
+            "SELECT $1::text, $2::int8",
+            [rng.choice((b"x", None, "é".encode(), b"\xff")), number],
+        ),
+        ("SELECT t FROM typed WHERE t = ANY($1)", [b"{text 1,customers}"]),
+        (
+            "INSERT INTO plain (id, email) VALUES ($1, $2) RETURNING email",
+            [b"-5" + number, b"e"],
+        ),
+        ("SELECT $1::date + $2::int", [rng.choice((b"2024-01-01", b"never")), number]),
+        ("SELECT repeat($1, $2)", [b"ab", number]),
     )
+    return rng.choice(found)
 
 
 def extended(rng: random.Random) -> list[Step]:

@@ -992,7 +992,7 @@ def encodings() -> Iterator[Script]:
                     b"SELECT '" + raw + b"' AS \"" + raw + b'"',
                     b"SELECT octet_length('" + raw + b"')",
                 ),
-                *extended(b"SELECT $1::text, t FROM typed WHERE id = 1", raw),  # type: ignore[arg-type]
+                *extended(b"SELECT $1::text, t FROM typed WHERE id = 1", raw),
                 *simple(
                     "SELECT t FROM typed WHERE id < 3",
                     b"SELECT '\xff\xfe'",
