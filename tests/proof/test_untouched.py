@@ -39,7 +39,7 @@ def play_random(pair: Twins, sessions: int) -> None:
 
 def test_random_sessions(pair: Twins) -> None:
     """Statements, formats, names, limits, pipelines and errors as they come; the seed is in the failure."""
-    play_random(pair, SIZE or 40)
+    play_random(pair, SIZE or 25)
 
 
 @pytest.mark.long

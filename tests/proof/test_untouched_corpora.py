@@ -136,7 +136,7 @@ def test_a_sample_of_the_servers_own_scripts_and_catalog(pair: Twins) -> None:
         sample for sample in catalog(postgres.dsn("postgres")) if "sealed" not in sample.sql
     ]
     assert len(found) > 2000
-    converse(pair, list(sampled(found, SIZE or 700)))
+    converse(pair, list(sampled(found, SIZE or 500)))
 
 
 @pytest.mark.long

@@ -136,7 +136,7 @@ def test_mutated_clients(pair: Twins, rng: random.Random) -> None:
     shop = pair.shop
     level = Level(shop)
     mark = shop.database.postgres.log_path.stat().st_size
-    for _ in range(SIZE or 100):
+    for _ in range(SIZE or 80):
         one = case(rng, SESSIONS)
         heard = play_steps(plan(shop, one), shop.port, SECONDS)
         assert not heard.timed_out, f"hangs: {one}"
@@ -158,7 +158,7 @@ def test_clients_that_leave_anywhere(pair: Twins, rng: random.Random, farewell: 
     name = rng.choice(sorted(SESSIONS))
     data = b"".join(SESSIONS[name])
     print(name)
-    for end in rng.sample(range(len(data)), min(len(data), SIZE or 60)):
+    for end in rng.sample(range(len(data)), min(len(data), SIZE or 50)):
         with socket.create_connection(("127.0.0.1", shop.port), SECONDS) as client:
             if rng.random() < 0.9:
                 enter(client, shop, "shop_app", Heard())
@@ -255,7 +255,7 @@ def test_servers_that_lie(liars: Liars, rng: random.Random) -> None:
         app.execute("INSERT INTO customers (email, ssn) VALUES (%s, %s)", (f"{CANARY}-stored",) * 2)
     level = Level(shop)
     answered = 0
-    for _ in range(SIZE or 60):
+    for _ in range(SIZE or 50):
         name, role = rng.choice(sorted(SESSIONS)), rng.choice(sorted(LOGINS))
         liars.how = lie(rng)
         heard = patient(shop, name, role)

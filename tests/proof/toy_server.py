@@ -342,7 +342,11 @@ class ToyServer:
         elif statement.kind == "deallocate":
             self.statements.pop(statement.sql.split()[1].encode(), None)
         elif statement.kind == "inquiry":
-            yield _cells(INQUIRED + ((DOCUMENT,) if "catalog()" in statement.sql else ()))
+            asked = re.findall(
+                r"convert_to\((?:pg_catalog\.)?(?:current_setting\('(\w+)'\)|(\w+))", statement.sql
+            )
+            values = [SETTINGS[setting or name] for setting, name in asked]
+            yield _cells(values + [DOCUMENT] * ("catalog()" in statement.sql))
         elif statement.kind == "rows":
             count = min(cursor.left, most) if most > 0 else cursor.left
             for i in range(cursor.left, cursor.left - count, -1):
@@ -519,13 +523,20 @@ def _mixed(values: list[bytes | str | None], forms: list[int]) -> bytes:
     return message(ord("D"), b"".join(parts))
 
 
-def _cells(values: tuple[bytes, ...]) -> bytes:
+def _cells(values: list[bytes]) -> bytes:
     cells = b"".join(struct.pack("!I", len(value)) + value for value in values)
     return message(ord("D"), struct.pack("!H", len(values)) + cells)
 
 
-INQUIRED = (b"UTF8", b"ISO, MDY", b"UTC", b'"$user", public')
-"""The answer to the proxy's own question (`proxy.inquiry`), before the catalog's document."""
+SETTINGS = {
+    "client_encoding": b"UTF8",
+    "DateStyle": b"ISO, MDY",
+    "TimeZone": b"UTC",
+    "search_path": b'"$user", public',
+    "standard_conforming_strings": b"on",
+    "current_user": b"shop_app",
+}
+"""The answers to the proxy's own question (`proxy.inquiry`), as far as it asks; the catalog's document comes last."""
 DOCUMENT = json.dumps(
     {
         "header": {"name": CATALOG.database, "version": CATALOG.server_version},
