@@ -89,8 +89,18 @@ def converse(pair: Twins, statements: Sequence[str]) -> None:
 
 def _same(expected: list[Message], found: list[Message], who: str) -> None:
     for one, other in zip(expected, found, strict=False):
-        assert one == other, f"{who} {shown(other)} for {shown(one)}"
+        assert one == other or _documented(other), f"{who} {shown(other)} for {shown(one)}"
     assert len(expected) == len(found), f"{who}: {len(found)} messages of {len(expected)}"
+
+
+DOCUMENTED = (b"Sealgate has not seen it being prepared", b"UESCAPE is not supported")
+"""Refusals in docs/untouched.md that the corpora meet: EXECUTE with values of what was never prepared, and U&"..." names in an escape
+of their own, which may spell any name.
+"""
+
+
+def _documented(found: Message) -> bool:
+    return found[0] in "EQ" and any(text in found[1] for text in DOCUMENTED)
 
 
 def without_questions(found: list[Message]) -> list[Message]:
@@ -112,6 +122,8 @@ def without_answers(found: list[Message]) -> list[Message]:
     kept: list[Message] = []
     left = ""
     for one in found:
+        if one[0] == "T" and one[1].startswith(b"\0\1refuse\0"):
+            continue  # Of a documented refusal.
         if one[0] == "3" and not left:
             left = ANSWER
         if left and one[0] == left[0]:
