@@ -14,6 +14,7 @@ from typing import Final
 
 from proxy.copying.from_server import Copies, UnreadableCopy
 from proxy.effects import Close, Effect, Record, RefreshCatalog, ToClient
+from proxy.errors import presented
 from proxy.execution import Execution, SimpleQuery, recorded
 from proxy.inflight import Kind, Owed
 from proxy.inquiry import Inquiry
@@ -55,8 +56,6 @@ from proxy.wire.messages import (
 )
 
 _AWAITED: Final = RefreshCatalog(awaited=True)
-_REFUSE: Final = b"function sealgate.refuse("
-_INSIDE: Final = frozenset("WFLR")
 CONNECTION_FAILURE: Final = "08006"
 
 
@@ -138,7 +137,7 @@ class Response:
     def catalog_refreshed(self) -> list[Effect]:
         """The next statement is planned by the new picture: the client may know that its DDL is done."""
         self._state.refreshing = False
-        self._state.unsettled = Changes.NOTHING
+        self._state.settle(Changes.CATALOG)
         behind, self._behind = self._behind, []
         return behind
 
@@ -464,6 +463,8 @@ class Response:
         head = inflight.head
         fields = read_fields(data[position + HEADER_SIZE : end])
         self._inquiry = None
+        if inflight.inquiring:
+            self._state.not_told()
         instead: bytes | None = None
         executing = head is not None and (head.query is not None or head.kind is Kind.EXECUTE)
         if head is not None and executing and not head.refused:
@@ -476,29 +477,21 @@ class Response:
             if head.portal is not None:
                 self._suspended.pop(head.portal, None)
         self._opened, self._running = False, None
-        instead = instead or _plain_refusal(fields) or self._repositioned(head, fields)
+        edited = head.edited if head is not None and not head.hidden else None
+        instead = instead or presented(fields, edited)
         if inflight.private:
-            instead = (
-                b""  # Nothing of the client's has failed; its transaction has, as it will be told.
-            )
+            # Nothing of the client's has failed; its transaction has, as it will be told.
+            instead = b""
         if head is not None and head.query is not None:
             head.query.abandon()
         inflight.fail()
         self._failed = True
         return instead
 
-    def _repositioned(self, head: Owed | None, fields: dict[str, bytes]) -> bytes | None:
-        """The error's position counts in the text the server got; the client wants it in its own."""
-        given = fields.get("P", b"")
-        edited = head.edited if head is not None and not head.hidden else None
-        if edited is None or not given.isdigit() or len(given) > _DIGITS:
-            return None
-        position = edited.original_position(int(given))
-        return write_fields(ERROR_RESPONSE, {**fields, "P": str(position).encode()})
-
     def ready(self, data: bytes, position: int, end: int) -> bytes | None:
         state = self._state
         answered = state.inflight.ready()
+        state.as_reported()
         self._opened, self._running = False, None
         if end == position + HEADER_SIZE + 1:
             state.transaction_status = data[end - 1]
@@ -512,9 +505,10 @@ class Response:
                 state.portals.clear()  # The end of a transaction closes them.
                 refresh = state.idle()
             elif state.transaction_status == FAILED:
-                state.unsettled = Changes.NOTHING  # Nothing is executed before it is rolled back.
+                state.settle(~Changes.ROLE)  # Nothing is executed before it is rolled back.
             else:
-                state.unsettled &= ~Changes.SETTINGS  # The server has reported them.
+                state.settle(Changes.SETTINGS)  # The server has reported them.
+            state.ended = False
         if refresh:
             self._flush()
             self._effects.append(_AWAITED)
@@ -656,14 +650,6 @@ def _text(head: Owed) -> str:
 
 _DIGITS: Final = 20
 """Of a number in a message that the server counts in 64 bits."""
-
-
-def _plain_refusal(fields: dict[str, bytes]) -> bytes | None:
-    """The error that `sealgate.refuse` raised, without the place in its PL/pgSQL body and without an empty hint."""
-    if _REFUSE not in fields.get("W", b""):
-        return None
-    shown = {c: v for c, v in fields.items() if c not in _INSIDE and (c != "H" or v)}
-    return write_fields(ERROR_RESPONSE, shown)
 
 
 def _affected(tag: bytes) -> int | None:

@@ -248,6 +248,12 @@ def _check_create(catalog: Catalog, tokens: Sequence[Token], sealed: frozenset[s
         )
     if kind == "table":
         check_temporary(catalog, tokens)
+        if {word(tokens, i) for i in range(4)} & {"temp", "temporary"}:
+            # LIKE, INHERITS or OF: the picture has no temporary tables, so a value for this one would not be sealed.
+            raise refusals.unsupported(
+                "CREATE TEMPORARY TABLE like a sealed one",
+                "Create it UNLOGGED, or with other columns.",
+            )
         return  # Defaults and checks in it are the new table's; LIKE and INHERITS copy the sealed type.
     mentioned = [i for i, token in enumerate(tokens) if is_name(token) and token.value in sealed]
     if not mentioned:

@@ -313,3 +313,15 @@ def test_untouched_statements_are_what_they_were(shop: Shop) -> None:
             b"\x5e\xa1\x01\x00raw",
         )
         assert app.execute("SELECT blob FROM plain").fetchone() == (b"\x5e\xa1\x01\x00raw",)
+
+
+def test_a_unique_violation_tells_no_term(app: psycopg.Connection[Any]) -> None:
+    """SQLSTATE and column are PostgreSQL's; the DETAIL has neither the value nor the term that stands for it."""
+    with pytest.raises(psycopg.errors.UniqueViolation) as caught:
+        app.execute("INSERT INTO customers (name, email) VALUES ('x', 'ada@example.com')")
+    assert caught.value.diag.message_detail == "Key (email)=(sealed) already exists."
+    with pytest.raises(psycopg.errors.NotNullViolation) as caught_null:
+        app.execute("INSERT INTO customers (name, ssn) VALUES (NULL, '1')")
+    detail = caught_null.value.diag.message_detail or ""
+    assert "sealed" in detail
+    assert "5ea1" not in detail
