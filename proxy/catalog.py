@@ -128,6 +128,8 @@ class Catalog:
     version: str = field(init=False, compare=False)
     names: frozenset[str] = field(init=False, repr=False, compare=False)
     """Every schema's, relation's and column's name."""
+    namesakes: bool = field(init=False, repr=False, compare=False)
+    """Some interesting name is that of several relations: which schema is searched first decides."""
     _by_name: Mapping[str, tuple[Relation, ...]] = field(init=False, repr=False, compare=False)
     _columns: Mapping[tuple[int, int], SealedColumn] = field(init=False, repr=False, compare=False)
     _types: Mapping[tuple[int, int], LogicalType] = field(init=False, repr=False, compare=False)
@@ -135,13 +137,15 @@ class Catalog:
     def __post_init__(self) -> None:
         columns = dict(_declared_attributes(self.relations, self.sealed))
         types = dict(_domain_types(self.relations)) | {at: c.type for at, c in columns.items()}
+        by_name = _by_name(self.relations)
+        interesting = _interesting(self.relations, self.sealed, self.dependencies)
         derived = {
             "sealed": MappingProxyType(dict(self.sealed)),
-            "interesting": _interesting(self.relations, self.sealed, self.dependencies)
-            | {function.name for function in self.functions},
+            "interesting": interesting | {function.name for function in self.functions},
+            "namesakes": any(len(by_name.get(name, ())) > 1 for name in interesting),
             "version": _version(self),
             "names": frozenset(_names(self.relations)),
-            "_by_name": _by_name(self.relations),
+            "_by_name": by_name,
             "_columns": columns,
             "_types": types,
         }

@@ -7,6 +7,11 @@ in the same pipeline, whether it takes the data of a COPY. Then the message, and
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from proxy.sql.plan import Changes
+    from proxy.state import State
 
 
 class Held(Exception):
@@ -19,3 +24,9 @@ class Held(Exception):
         super().__init__("held")
         self.until = until
         self.ask = ask
+
+
+def settled(state: State, changes: Changes) -> None:
+    """Raises Held while something under way may change what the next step depends on."""
+    if state.undecided(changes):
+        raise Held(lambda: not state.undecided(changes) or state.inflight.skipping, ask=True)

@@ -28,10 +28,14 @@ from proxy.wire.messages import (
 )
 
 CARRIER: Final = b"sealgate_inquiry"
-SETTINGS: Final = ("client_encoding", "DateStyle", "TimeZone", "search_path")
-_COLUMNS: Final = ", ".join(
-    f"pg_catalog.convert_to(pg_catalog.current_setting('{name}'), 'UTF8')" for name in SETTINGS
+SETTINGS: Final = (
+    *("client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings"),
+    "search_path",
 )
+_TOLD: Final = (*SETTINGS, "current_user")
+"""What is asked, in this order."""
+_VALUES: Final = (*(f"pg_catalog.current_setting('{name}')" for name in SETTINGS), "current_user")
+_COLUMNS: Final = ", ".join(f"pg_catalog.convert_to({value}, 'UTF8')" for value in _VALUES)
 
 
 class Inquiry:
@@ -74,17 +78,17 @@ class Inquiry:
             at += 4
             cells.append(data[at : at + length] if length >= 0 else None)
             at += max(length, 0)
-        if len(cells) != len(SETTINGS) + self.catalog or None in cells:
+        if len(cells) != len(_TOLD) + self.catalog or None in cells:
             raise BadMessage("the catalog was not told as it was asked for")
         self.answer = cells
 
     def settings(self) -> dict[str, str]:
-        """Raises BadMessage if the server has not answered."""
+        """With current_user among them. Raises BadMessage if the server has not answered."""
         if not self.answer:
             raise BadMessage("the catalog was not told as it was asked for")
         # They were asked for in UTF-8.
         given = (cell.decode("utf-8", "replace") for cell in self.answer if cell is not None)
-        return dict(zip(SETTINGS, given, strict=False))
+        return dict(zip(_TOLD, given, strict=False))
 
     @property
     def document(self) -> bytes | None:

@@ -18,15 +18,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from proxy.cursors import fetching, moving
-from proxy.holding import Held
+from proxy.holding import Held, settled
 from proxy.seal import ValueRefused, check_null_argument, check_parameters
 from proxy.sql.execute import Executed, Executes, executed, nulls, readable
 from proxy.sql.lexer import Stripped, UnreadableSql
 from proxy.sql.named import Closes, Deallocates, Declares, Fetches, Prepares, RollsBackTo
-from proxy.sql.plan import Action, Plan, Refusal, StatementPlan
+from proxy.sql.plan import Action, Changes, Plan, Refusal, StatementPlan
 from proxy.sql.refusals import Refused
 from proxy.state import State
-from proxy.statements import Change, Portal, Prepared
+from proxy.statements import Change, Portal, Prepared, Source
 
 
 @dataclass(slots=True)
@@ -43,13 +43,14 @@ class Step:
     """Names that it gives."""
 
 
-def steps(state: State, plan: Plan, stripped: Stripped) -> list[Step]:
+def steps(state: State, plan: Plan, stripped: Stripped, sql: str) -> list[Step]:
     """The statements of a simple query, each seeing the names that those before it give. Raises Held."""
     found: list[Step] = []
     try:
-        for statement in plan.statements:
+        for i, statement in enumerate(plan.statements):
             found.append(step(state, statement, stripped.literals))
-            found[-1].changes = announce(state, statement, stripped.text, found[-1].sealed)
+            made = source(state, plan, i, sql)
+            found[-1].changes = announce(state, statement, stripped.text, found[-1].sealed, made)
     except Held:
         for one in reversed(found):
             for change in one.changes:
@@ -93,6 +94,8 @@ def resolved(
     if not isinstance(named, Executes):
         return statement, None
     found = prepared(state, named.name.encode())
+    if found is not None:
+        look_up_anew(state, found)
     if found is None:
         if named.arguments and state.current_authority().snapshot.catalog.interesting:
             raise ValueRefused(_unknown(named.name))
@@ -124,14 +127,65 @@ def prepared(state: State, name: bytes) -> Prepared | None:
     return state.prepared.get(name)
 
 
+def source(state: State, plan: Plan, ordinal: int, sql: str) -> Source | None:
+    """What a statement of a message is planned from now. Nothing stands in EXECUTE and its like that could be looked up."""
+    statement = plan.statements[ordinal]
+    if statement.named is not None and not isinstance(statement.named, Prepares):
+        return None
+    snapshot = state.current_authority().snapshot
+    path, conforming = state.search_path, state.conforming_strings
+    return Source(sql, ordinal, statement, plan.named, snapshot, path, conforming)
+
+
+def look_up_anew(state: State, found: Prepared) -> None:
+    """Plan a prepared statement by what its names mean now, as the server does. What was sent for it cannot be changed
+    any more: raises ValueRefused if it would have to be. Raises Held.
+    """
+    source = found.source
+    if source is None:
+        return
+    settled(state, Changes.CATALOG | (Changes.SETTINGS if source.named else Changes.NOTHING))
+    snapshot, path = state.current_authority().snapshot, state.search_path
+    if source.snapshot is snapshot and (source.search_path == path or not source.named):
+        return
+    plan, _ = snapshot.planner.plan(source.sql, path, source.conforming)
+    if source.ordinal >= len(plan.statements):
+        raise ValueRefused(_OTHER_TABLES)
+    now, before = plan.statements[source.ordinal], source.statement
+    plain = now.action is before.action is Action.FORWARD
+    if not plain and _sent(now) != _sent(before):
+        raise ValueRefused(_OTHER_TABLES)
+    found.plan = now.named.statement if isinstance(now.named, Prepares) else now
+    found.source = replace(
+        source, statement=now, named=plan.named, snapshot=snapshot, search_path=path
+    )
+
+
+def looked_up_anew(state: State, found: Prepared) -> Refusal | None:
+    """`look_up_anew`; why it may not run now. Raises Held."""
+    try:
+        look_up_anew(state, found)
+    except ValueRefused as refused:
+        return refused.refusal
+    return None
+
+
+def _sent(plan: StatementPlan) -> tuple[object, ...]:
+    """What the server got of a statement, and what it is still to get."""
+    run = plan.named.statement if isinstance(plan.named, Prepares) else plan
+    return plan.action, plan.pieces, run.action, run.parameters, run.copy
+
+
 def runs_another(state: State, found: Prepared) -> Refusal | None:
     """If EXECUTE, sent by Parse, would not find any more what its arguments were sealed for. Raises Held."""
     plan = found.plan
     if plan is None or not isinstance(plan.named, Executes):
         return None
     now = prepared(state, plan.named.name.encode())
-    if now is found.runs or now is None:
+    if now is None:
         return None
+    if now is found.runs:
+        return looked_up_anew(state, now)
     plain = now.plan is None or now.plan.action is Action.FORWARD
     return None if plain and plan.action is Action.FORWARD else _ANOTHER
 
@@ -171,13 +225,17 @@ def fetched(state: State, name: str, *, moves: bool) -> StatementPlan | None:
 
 
 def announce(
-    state: State, statement: StatementPlan, text: str, sealed: Counter[str]
+    state: State,
+    statement: StatementPlan,
+    text: str,
+    sealed: Counter[str],
+    source: Source | None,
 ) -> tuple[Change[Any], ...]:
     """The names that a statement gives, now that it is sent. `sealed`: cells that its literals seal."""
     named = statement.named
     if not isinstance(named, Prepares):
         return ()
-    made = Prepared(named.statement, Stripped(text, ()), named.declared, sealed)
+    made = Prepared(named.statement, Stripped(text, ()), named.declared, sealed, source=source)
     return (state.prepared.set(named.name.encode(), made, state.inflight.unit),)
 
 
@@ -221,6 +279,11 @@ def _unknown(name: str) -> Refusal:
     )
 
 
+_OTHER_TABLES: Final = Refusal(
+    "0A000",
+    "the prepared statement's names mean other tables than when it was prepared",
+    "Prepare it again: search_path, or a table with sealed columns, has changed.",
+)
 _ANOTHER: Final = Refusal(
     "0A000",
     "the prepared statement that EXECUTE was parsed for is another one now",

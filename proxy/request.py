@@ -16,7 +16,7 @@ from proxy.copying.from_client import Sink, copy_data, copy_done, copy_fail
 from proxy.edited import Edited, Part
 from proxy.effects import Effect, Record, ToServer
 from proxy.execution import Execution, SimpleQuery
-from proxy.holding import Held
+from proxy.holding import Held, settled
 from proxy.inflight import Kind, Owed
 from proxy.inquiry import Inquiry
 from proxy.refusal import refuse_extended, refuse_sql
@@ -192,6 +192,10 @@ class Request:
         """What to send instead of this message; None: the message itself."""
         if kind in _DISCARDED and (self._state.inflight.skipping or self._refused_until_sync):
             return b""  # The server discards it unread; so does the queue. It may hold what was refused.
+        if self._state.refreshing:
+            raise Held(
+                self._refreshed
+            )  # What the server would say to it could not be released, nor held for ever.
         copy = self._state.copy_in
         if copy is not None:
             if copy is Sink.RELAYED and kind == COPY_DATA:
@@ -201,16 +205,13 @@ class Request:
         read = _READERS.get(kind)
         return read(self, data[position + HEADER_SIZE : end]) if read is not None else None
 
+    def _refreshed(self) -> bool:
+        return not self._state.refreshing
+
     def _check_copy(self) -> None:
         """A message waits for the server: not while the server waits for the client's copy data, or both would for ever."""
         if self._state.inflight.copy_in:
             raise BadMessage("unexpected message type during COPY from stdin")
-
-    def _settled(self, changes: Changes) -> None:
-        """Raises `Held` while something under way may change what the next step depends on."""
-        state = self._state
-        if state.unsettled & changes:
-            raise Held(lambda: not state.unsettled & changes or state.inflight.skipping, ask=True)
 
     def _inquire(self) -> None:
         """If nobody will tell what is waited for, ask: the server reports settings, and ends a transaction, at Sync."""
@@ -228,7 +229,7 @@ class Request:
 
     def query(self, body: bytes) -> bytes | None:
         state = self._state
-        self._settled(Changes.CATALOG)
+        settled(state, Changes.CATALOG)
         if body and body.find(0) != len(body) - 1:
             # A NUL in the text. The server takes no such message, whatever it says, and need not see this one.
             state.inflight.push(Owed(Kind.QUERY))
@@ -239,10 +240,11 @@ class Request:
             text.sql, state.search_path, state.conforming_strings
         )
         if plan.named or not text.sql.isascii() or "\\" in text.sql:
-            self._settled(Changes.SETTINGS)
+            settled(state, Changes.SETTINGS)
         untouched = plan.untouched and not plan.by_name
-        steps = [] if untouched else naming.steps(state, plan, stripped)
+        steps = [] if untouched else naming.steps(state, plan, stripped, text.sql)
         plans = plan.statements if untouched else tuple(step.plan for step in steps)
+        state.synced()
         state.sent(plans)
         # The server drops the unnamed ones when it comes to this message; it may never.
         changes = (state.prepared.set(b"", None), state.portals.set(b"", None))
@@ -296,7 +298,7 @@ class Request:
 
     def parse(self, body: bytes) -> bytes | None:
         state = self._state
-        self._settled(Changes.CATALOG)
+        settled(state, Changes.CATALOG)
         parse = read_parse(body)
         text = state.read_sql(parse.query)
         authority = state.current_authority()
@@ -304,13 +306,18 @@ class Request:
             text.sql, state.search_path, state.conforming_strings
         )
         if plan.named or not text.sql.isascii() or "\\" in text.sql:
-            self._settled(Changes.SETTINGS)
+            settled(state, Changes.SETTINGS)
         statement = plan.statements[0] if plan.statements else None
         prepared = Prepared(statement, stripped, parse.types)
+        if statement is not None:
+            prepared.source = naming.source(state, plan, 0, text.sql)
         instead: bytes | None = None
         if statement is not None and (plan.by_name or not plan.untouched):
             step = naming.step(state, statement, stripped.literals)
-            prepared = Prepared(step.plan, stripped, parse.types, step.sealed, runs=step.runs)
+            source = prepared.source
+            prepared = Prepared(
+                step.plan, stripped, parse.types, step.sealed, runs=step.runs, source=source
+            )
             try:
                 if len(plan.statements) > 1:
                     raise ValueRefused(_SEVERAL_COMMANDS)
@@ -351,16 +358,17 @@ class Request:
         portal_name, statement_name = map(state.name, bind_names(body))
         prepared = naming.prepared(state, statement_name)
         instead: bytes | None = None
-        another = naming.runs_another(state, prepared) if prepared is not None else None
-        if prepared is not None and another is not None:
-            return self._refuse(prepared, another)
+        if prepared is not None:
+            another = naming.runs_another(state, prepared) or naming.looked_up_anew(state, prepared)
+            if another is not None:
+                return self._refuse(prepared, another)
         if prepared is None or prepared.plan is None or prepared.plan.action is Action.FORWARD:
             portal = Portal(prepared, portal_name, bind_result_formats(body))
             if prepared is None:
                 # Its Parse was refused, perhaps: the server has no such statement either, and need not see the values.
                 instead = write_bind(Bind(*bind_names(body), (), (), portal.result_formats))
         else:
-            self._settled(Changes.SETTINGS)
+            settled(state, Changes.SETTINGS)
             bind = read_bind(body)
             sealed = Counter(prepared.sealed)
             try:
@@ -432,7 +440,8 @@ class Request:
             state.inflight.push(Owed(Kind.DESCRIBE_PORTAL, portal=portal, hidden=True))
         changes: tuple[Change[Any], ...] = ()
         if prepared is not None and prepared.plan is not None:
-            changes = naming.announce(state, prepared.plan, prepared.stripped.text, prepared.sealed)
+            text = prepared.stripped.text
+            changes = naming.announce(state, prepared.plan, text, prepared.sealed, prepared.source)
             if prepared.plan.changes:
                 state.sent((prepared.plan,))
         state.inflight.push(Owed(Kind.EXECUTE, portal=portal, changes=changes))
@@ -447,10 +456,16 @@ class Request:
         asked = naming.opened(state, plan, portal)
         if prepared is not None:
             another = naming.runs_another(state, prepared)
+            if another is None and plan is not None and plan.command not in _PLANNED_AT_BIND:
+                another = naming.looked_up_anew(state, prepared)
             if another is not None:
                 return another
             asked = prepared.runs.plan if prepared.runs is not None else asked
         asked = asked or plan
+        if asked is not None and asked.action is Action.APPLY:
+            settled(
+                state, Changes.SETTINGS
+            )  # Values are read and shown by the settings at Execute.
         return state.current_authority().refusal(asked) if asked is not None else None
 
     def close(self, body: bytes) -> bytes | None:
@@ -469,10 +484,12 @@ class Request:
 
     def sync(self, body: bytes) -> bytes | None:
         self._refused_until_sync = False
+        self._state.synced()
         self._state.inflight.push(Owed(Kind.SYNC))
         return None
 
     def function_call(self, body: bytes) -> bytes | None:
+        self._state.synced()
         self._state.inflight.push(Owed(Kind.FUNCTION))
         return None
 
@@ -530,6 +547,8 @@ class Request:
 
 _NOT_PREPARED: Final = Prepared(None, Stripped("", ()), ())
 """Stands for the statement of a cursor that Execute names."""
+_PLANNED_AT_BIND: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"})
+"""All others look their names up when they are executed."""
 _SEVERAL_COMMANDS: Final = Refusal(
     "42601",
     "cannot insert multiple commands into a prepared statement",

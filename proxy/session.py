@@ -23,6 +23,7 @@ from proxy.request import Request
 from proxy.response import Response
 from proxy.scram import Verifier
 from proxy.snapshot import Authority, SnapshotSource
+from proxy.sql.plan import Changes
 from proxy.state import State, startup_settings
 from proxy.wire.framing import BadMessage
 from proxy.wire.messages import error_response
@@ -203,6 +204,7 @@ class Session:
             authority=Authority(self._source.current, handshake.roles),
             settings=startup_settings(handshake.startup.parameters),
             message_limit=self._max_message,
+            unsettled=Changes.ROLE,  # ALTER ROLE ... SET role, and nobody says so.
         )
         state.inflight.push(Owed(Kind.SYNC))  # The startup packet's answer ends like a Sync's.
         self._state = state

@@ -13,13 +13,15 @@ from proxy.cells.encoding import from_utf8, to_utf8
 from proxy.copying.from_client import CopyTarget
 from proxy.cursors import Cursors
 from proxy.inflight import Inflight
-from proxy.inquiry import Inquiry
+from proxy.inquiry import SETTINGS, Inquiry
 from proxy.picture import read_document
 from proxy.snapshot import Authority, OwnCatalog, SnapshotSource
 from proxy.sql.plan import Changes, Refusal, StatementPlan
 from proxy.statements import Names, Portal, Prepared
 from proxy.wire.framing import BadMessage
 
+_USER: Final = "$user"
+_NOBODY: Final = "\0"
 NAME_BYTES: Final = 63
 """NAMEDATALEN - 1"""
 IDLE: Final = ord("I")
@@ -39,6 +41,12 @@ class State:
     settings: Settings = field(default_factory=Settings)
     search_path: tuple[str, ...] | None = None
     """None: the server does not report it (before PostgreSQL 18)."""
+    path_as_set: str = ""
+    """search_path as the server reports it: `search_path` with "$user" in it."""
+    reported: dict[str, str] = field(default_factory=dict)
+    """Settings as of the last ReadyForQuery; since then a question of ours may have been answered otherwise."""
+    user: str = ""
+    """current_user; empty: the login, _NOBODY: not known."""
     conforming_strings: bool = True
     server_encoding: str = "UTF8"
     transaction_status: int = IDLE
@@ -52,6 +60,10 @@ class State:
     """What statements under way may have changed: whatever depends on it is not planned yet (`proxy.holding`)."""
     changed: Changes = Changes.NOTHING
     """The same since the session was last idle: the end of the transaction may undo it."""
+    asked: bool = False
+    """A question of ours was answered since the last ReadyForQuery."""
+    ended: bool = False
+    """A transaction was ended, or partly undone, since nothing was in flight."""
     refreshing: bool = False
     """The shell is taking a new picture of the catalog; what the server said since is not released yet."""
     own_catalog: OwnCatalog | None = None
@@ -78,14 +90,34 @@ class State:
             if plan.changes:
                 changes = plan.changes
                 if Changes.TRANSACTION in changes:
+                    self.ended = True
                     changes = (changes | self.changed) & ~Changes.TRANSACTION
                 self.unsettled |= changes
                 self.changed |= changes
 
+    def synced(self) -> None:
+        """A Sync, or a Query, is on its way: it ends a transaction that no BEGIN has begun, and what an error in that has
+        undone is what it was before.
+        """
+        if self.changed and (self.transaction_status == IDLE or self.ended):
+            self.unsettled |= self.changed
+
+    def undecided(self, changes: Changes) -> Changes:
+        """What of `changes` is not known yet."""
+        if Changes.SETTINGS in changes and _USER in self.path_as_set:
+            changes |= Changes.ROLE
+        open_ = self.unsettled & changes
+        if Changes.ROLE in open_ and not self.current_authority().snapshot.catalog.namesakes:
+            return open_ & ~Changes.ROLE
+        return open_
+
     def told(self, inquiry: Inquiry) -> None:
         """The server has answered a question of ours. Raises BadMessage for an answer that is none."""
-        for name, value in inquiry.settings().items():
-            self.parameter_status(name, value)
+        settings = inquiry.settings()
+        self.asked = True
+        self.user = settings.pop("current_user")
+        for name, value in settings.items():
+            self._take(name, value)
         if inquiry.document is not None:
             declared = self.source.current.catalog.sealed
             try:
@@ -99,8 +131,28 @@ class State:
         changed = Changes.CATALOG in self.changed
         self.changed = Changes.NOTHING
         self.own_catalog = None
-        self.unsettled = Changes.CATALOG if changed else Changes.NOTHING
+        self.settle(~Changes.ROLE)
+        if changed:
+            self.unsettled |= Changes.CATALOG
         return changed
+
+    def settle(self, changes: Changes) -> None:
+        """These are known again."""
+        self.unsettled &= ~changes
+
+    def not_told(self) -> None:
+        """A question of ours has failed, and the next one would. What only it could tell is not known."""
+        if Changes.ROLE in self.unsettled:
+            self.settle(Changes.ROLE)
+            self.user = _NOBODY
+            self._look_up_path()
+
+    def _look_up_path(self) -> None:
+        if not self.path_as_set:
+            return
+        uncertain = self.user == _NOBODY and _USER in self.path_as_set
+        login = self.user or self.origin.login
+        self.search_path = None if uncertain else read_search_path(self.path_as_set, login)
 
     def next_execution(self) -> str:
         self.executions += 1
@@ -119,8 +171,25 @@ class State:
             encoding = self.server_encoding
         return read_sql(raw, encoding)
 
+    def as_reported(self) -> None:
+        """ReadyForQuery: what the server has not reported is as it was, also where we were told otherwise meanwhile: it
+        was undone. Before PostgreSQL 18 search_path is not reported, and again not known.
+        """
+        if not self.asked:
+            return
+        self.asked = False
+        for name in SETTINGS:
+            if name in self.reported:
+                self._take(name, self.reported[name])
+            elif name == "search_path":
+                self.path_as_set, self.search_path = "", None
+
     def parameter_status(self, name: str, value: str) -> None:
         """The server reports a setting (ParameterStatus)."""
+        self.reported[name] = value
+        self._take(name, value)
+
+    def _take(self, name: str, value: str) -> None:
         if name == "client_encoding":
             self.settings = replace(self.settings, encoding=value)
         elif name == "DateStyle":
@@ -130,7 +199,8 @@ class State:
         elif name == "standard_conforming_strings":
             self.conforming_strings = value == "on"
         elif name == "search_path":
-            self.search_path = read_search_path(value, self.origin.login)
+            self.path_as_set = value
+            self._look_up_path()
         elif name == "server_encoding":
             self.server_encoding = value
         elif name == "application_name":
@@ -170,7 +240,7 @@ def read_search_path(value: str, login: str) -> tuple[str, ...]:
     names = []
     for quoted, bare in _PATH_ITEM.findall(value):
         name = quoted.replace('""', '"') if quoted else bare
-        names.append(login if name == "$user" else name)
+        names.append(login if name == _USER else name)
     return tuple(names)
 
 

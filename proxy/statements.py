@@ -18,9 +18,29 @@ from typing import Generic, TypeVar
 from proxy.edited import Edited
 from proxy.execution import Execution
 from proxy.shape import Shape
+from proxy.snapshot import Snapshot
 from proxy.sql.lexer import Stripped
 from proxy.sql.named import Fetches
 from proxy.sql.plan import StatementPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The text that a prepared statement was planned from, and what by: the server looks its names up anew when
+    search_path or a table has changed (RevalidateCachedQuery in src/backend/utils/cache/plancache.c).
+    """
+
+    sql: str = field(repr=False)
+    """Of the whole message."""
+    ordinal: int
+    """The statement in it."""
+    statement: StatementPlan
+    """With PREPARE around it, if that made it."""
+    named: bool
+    """It may depend on search_path."""
+    snapshot: Snapshot = field(repr=False)
+    search_path: tuple[str, ...] | None
+    conforming: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +62,8 @@ class Prepared:
     shape: Shape | None = None
     runs: Prepared | None = None
     """For SQL's EXECUTE, sent by Parse: the statement that its arguments were sealed for."""
+    source: Source | None = None
+    """None: there is nothing in it to look up."""
 
     def shape_known(self, unit: int) -> bool:
         """`shape` is there before rows that are asked for in `unit`. Its description holds for every portal of it: not that of

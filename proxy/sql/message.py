@@ -75,6 +75,8 @@ def untouched(text: str) -> Plan:
     changes = Changes.NOTHING
     if _CHANGES_SETTINGS.search(text):
         changes |= Changes.SETTINGS
+    if changes and _CHANGES_ROLE.search(text):
+        changes |= Changes.ROLE
     if _ENDS_TRANSACTION.search(text):
         changes |= Changes.TRANSACTION
     if catalog and _CONCERNS_SEALED.search(text):
@@ -103,19 +105,24 @@ _FIRST_WORD: Final = re.compile(rf"(?>(?:{_SKIPPED}|\()*)([A-Za-z]+)", re.DOTALL
 _CHANGES_CATALOG: Final = re.compile(
     rf"\b(?:CREATE|ALTER|DROP){_SKIPPED}+(?:OR{_SKIPPED}+REPLACE{_SKIPPED}+)?"
     r"(?:UNLOGGED|RECURSIVE|TABLE|VIEW|MATERIALIZED|FOREIGN|SCHEMA|TYPE|DOMAIN|EXTENSION|RULE|OWNED|FUNCTION|PROCEDURE|ROUTINE)\b"
-    rf"|\bIMPORT{_SKIPPED}+FOREIGN\b|^{_SKIPPED}*(?:DO\b|(?:SELECT|WITH|TABLE)\b.*\bINTO\b)",
+    rf"|\b(?:IMPORT{_SKIPPED}+FOREIGN|COMMIT{_SKIPPED}+PREPARED)\b|^{_SKIPPED}*(?:DO\b|(?:SELECT|WITH|TABLE)\b.*\bINTO\b)",
     re.IGNORECASE | re.DOTALL,
 )
 _FIRST: Final = rf"(?:\A|;)(?>{_SKIPPED}*)"
 _CHANGES_SETTINGS: Final = re.compile(
     rf"{_FIRST}(?:SET|RESET|DISCARD|DO|CALL)\b|\bset_config\b", re.IGNORECASE | re.DOTALL
 )
+_CHANGES_ROLE: Final = re.compile(
+    rf"\b(?:ROLE|AUTHORIZATION|set_config)\b|{_FIRST}(?:DISCARD|DO|CALL)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _ENDS_TRANSACTION: Final = re.compile(
     rf"{_FIRST}(?:COMMIT|END|ROLLBACK|ABORT|RELEASE)\b", re.IGNORECASE | re.DOTALL
 )
 # DDL without the name of anything sealed that may still make something sealed, or name it anew.
 _CONCERNS_SEALED: Final = re.compile(
-    rf"\b{SCHEMA}\b|\bSCHEMA\b|\bEXTENSION\b|{_FIRST}DO\b", re.IGNORECASE | re.DOTALL
+    rf"\b{SCHEMA}\b|\bSCHEMA\b|\bEXTENSION\b|\bCOMMIT{_SKIPPED}+PREPARED\b|{_FIRST}DO\b",
+    re.IGNORECASE | re.DOTALL,
 )
 _SEVERAL: Final = re.compile(r";\s*+[^\s;]")
 # Decided by what a literal holds, so no name need be in the text.
@@ -430,8 +437,13 @@ class Message:
         changes = Changes.NOTHING
         if first in _SETTING_WORDS or any(t.value == "set_config" for t in part.tokens):
             changes |= Changes.SETTINGS
+            if first in _ROLE_WORDS or any(t.value in _ROLE_NAMES for t in part.tokens):
+                changes |= Changes.ROLE
         if first in _ENDING_WORDS:
             changes |= Changes.TRANSACTION
+        if (first, word(part.tokens, 1)) == ("commit", "prepared"):
+            # What it has done, another transaction said; of that nothing is known here.
+            changes |= Changes.CATALOG
         if self._changes_sealed(part, plan.changes_catalog):
             changes |= Changes.CATALOG
         return replace(plan, changes=changes) if changes else plan
@@ -448,6 +460,8 @@ class Message:
 
 _PLANNED: Final = frozenset({"SELECT", "COPY", "DECLARE", "PREPARE", "EXPLAIN"})
 _SETTING_WORDS: Final = frozenset({"set", "reset", "discard", "do", "call"})
+_ROLE_WORDS: Final = frozenset({"discard", "do", "call"})
+_ROLE_NAMES: Final = frozenset({"role", "authorization", "set_config"})
 _ENDING_WORDS: Final = frozenset({"commit", "end", "rollback", "abort", "release"})
 _SEALED_DDL: Final = frozenset({SCHEMA, "schema", "extension"})
 _OPENED: Final = ("", "DECLARE CURSOR", "PREPARE")

@@ -70,7 +70,7 @@ def answer(*cells: bytes) -> bytes:
     return reply("312") + message(DATA_ROW, b"".join(parts)) + done("SELECT 1") + reply("33")
 
 
-SETTINGS = (b"UTF8", b"ISO, MDY", b"UTC", b'"$user", public')
+SETTINGS = (b"UTF8", b"ISO, MDY", b"UTC", b"on", b'"$user", public', b"shop_app")
 
 
 def renamed() -> Snapshot:
@@ -150,7 +150,7 @@ def test_settings_in_a_pipeline_are_asked_for() -> None:
     sealed = write_parse(Parse(b"", insert, ()))
     assert talk.client(sealed, write_bind(anonymous), write_execute(b""), SYNC) == ["-> CPBECCH"]
     talk.server(reply("12n"), done("SET"), reply("12n"), done("SELECT 1"))
-    told = talk.server(answer(b"UTF8", b"ISO, MDY", b"UTC", b"elsewhere"))
+    told = talk.server(answer(b"UTF8", b"ISO, MDY", b"UTC", b"on", b"elsewhere", b"shop_app"))
     # No schema on that path has customers: by the old path it would have been sealed and sent.
     assert told[0] == "record statement.refused 42P01"
     assert b"ada" not in b"".join(body for _, body in talk.to_server)
