@@ -1,0 +1,243 @@
+"""Attacks on the session core that have worked once: each ends with a value in the server's log, or a wrong one in a row.
+
+The server looks names up anew when search_path or a table has changed, undoes settings with their transaction, and
+reports neither SET ROLE nor what a pipeline has changed. Whatever the proxy believes instead is searched for here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from proxy.wire.messages import (
+    SYNC_MESSAGE,
+    Bind,
+    Parse,
+    write_bind,
+    write_execute,
+    write_parse,
+)
+from tests.conftest import Database
+from tests.integration.shop import COLUMNS, SCHEMA, Shop
+from tests.integration.wire_client import WireClient, sqlstate
+
+MORE_TABLES = """
+CREATE SCHEMA plain_one; CREATE TABLE plain_one.t (id int, email text, born date);
+CREATE SCHEMA sealed_one; CREATE TABLE sealed_one.t (id int, email text, born date);
+CREATE SCHEMA clerks; CREATE TABLE clerks.u (id int, email text);
+CREATE TABLE public.u (id int, email text);
+GRANT ALL ON SCHEMA plain_one, sealed_one, clerks TO PUBLIC;
+GRANT ALL ON plain_one.t, sealed_one.t, clerks.u, public.u TO PUBLIC;
+"""
+MORE_COLUMNS = """
+[columns."sealed_one.t.email"]
+type = "text"
+search = ["equality"]
+[columns."sealed_one.t.born"]
+type = "date"
+[columns."clerks.u.email"]
+type = "text"
+
+[roles.shop_app]"""
+CLEAR = '"public.customers.*", "sealed_one.t.*", "clerks.u.*"]'
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def shop(
+    make_database: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    database = make_database()
+    database.psql(SCHEMA)
+    database.psql(MORE_TABLES)
+    columns = COLUMNS.replace("[roles.shop_app]", MORE_COLUMNS, 1)
+    columns = columns.replace('"public.customers.*"]', CLEAR)
+    shop = Shop(database, tmp_path_factory.mktemp("attacked"), columns=columns)
+    shop.prepare()
+    database.psql(
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'clerks') "
+        "THEN CREATE ROLE clerks; END IF; END $$; GRANT clerks TO shop_app"
+    )
+    shop.serve()
+    yield shop
+    shop.stop()
+    database.postgres.drop_database(database.name)
+
+
+@pytest.fixture
+def wire(shop: Shop) -> Iterator[WireClient]:
+    with WireClient(shop.port) as client:
+        client.start("shop_app", shop.database.name)
+        yield client
+        assert in_sync(client)
+
+
+@pytest.fixture
+def secret() -> str:
+    return f"attacked-{next(_numbers)}-canary"
+
+
+def in_sync(client: WireClient) -> bool:
+    kinds = [kind for kind, _ in client.query("SELECT 4711") if kind != "S"]
+    return kinds == ["T", "D", "C", "Z"]
+
+
+def run(sql: str, *values: str) -> bytes:
+    """One statement of a pipeline."""
+    return write_parse(Parse(b"", sql.encode(), ())) + bind(b"", *values) + write_execute(b"")
+
+
+def bind(statement: bytes, *values: str, portal: bytes = b"") -> bytes:
+    given = tuple(value.encode() for value in values)
+    return write_bind(Bind(portal, statement, (), given, ()))
+
+
+def errors(replies: list[tuple[str, bytes]]) -> list[str]:
+    return [sqlstate(body) for kind, body in replies if kind == "E"]
+
+
+def values(replies: list[tuple[str, bytes]]) -> list[bytes]:
+    """The first cell of each row."""
+    found = []
+    for kind, body in replies:
+        if kind == "D":
+            (size,) = struct.unpack_from("!i", body, 2)
+            found.append(body[6 : 6 + size])
+    return found
+
+
+def logged(shop: Shop, secret: str) -> bool:
+    return secret in shop.database.postgres.log_text()
+
+
+# Names that mean something else by now.
+
+
+def test_a_statement_prepared_for_another_search_path(
+    shop: Shop, wire: WireClient, secret: str
+) -> None:
+    """The server plans it anew, for the sealed table: its value was bound for the plain one."""
+    wire.query("SET search_path = plain_one")
+    wire.send(write_parse(Parse(b"p", b"INSERT INTO t VALUES (1, $1)", ())), SYNC_MESSAGE)
+    assert errors(wire.until("Z")) == []
+    wire.query("PREPARE q AS INSERT INTO t VALUES (1, $1)")
+    wire.query("SET search_path = sealed_one")
+    wire.send(bind(b"p", secret), write_execute(b""), SYNC_MESSAGE)
+    assert errors(wire.until("Z")) == ["0A000"]
+    assert errors(wire.query(f"EXECUTE q('{secret}')")) == ["0A000"]
+    wire.send(run(f"EXECUTE q('{secret}')"), SYNC_MESSAGE)
+    assert errors(wire.until("Z")) == ["0A000"]
+    assert not logged(shop, secret)
+    wire.query("SET search_path = plain_one")
+    wire.send(bind(b"p", "back"), write_execute(b""), SYNC_MESSAGE)
+    assert errors(wire.until("Z")) == []
+    assert errors(wire.query("EXECUTE q('back')")) == []
+
+
+def test_a_statement_prepared_in_the_same_pipeline_as_the_search_path(
+    shop: Shop, wire: WireClient, secret: str
+) -> None:
+    """Nothing has told the proxy of the new path when it comes to Bind: it asks."""
+    wire.query("SET search_path = plain_one")
+    wire.send(
+        write_parse(Parse(b"p", b"INSERT INTO t VALUES (1, $1)", ())),
+        run("SET search_path = sealed_one"),
+        bind(b"p", secret),
+        write_execute(b""),
+        SYNC_MESSAGE,
+    )
+    assert errors(wire.until("Z")) == ["0A000"]
+    assert not logged(shop, secret)
+
+
+def test_a_sealed_statement_is_as_good_as_before_where_its_names_mean_the_same(
+    shop: Shop, wire: WireClient
+) -> None:
+    """Another search_path that leads to the same table, and DDL elsewhere, end no prepared statement."""
+    wire.send(write_parse(Parse(b"p", b"INSERT INTO customers (name, email) VALUES ('s', $1)", ())))
+    wire.send(SYNC_MESSAGE)
+    wire.until("Z")
+    wire.query("SET search_path = sealed_one, public")
+    wire.query("CREATE TABLE elsewhere (id int)")
+    wire.query("PREPARE q AS SELECT email FROM customers WHERE email = $1")
+    wire.send(bind(b"p", "same@example.com"), write_execute(b""), SYNC_MESSAGE)
+    assert errors(wire.until("Z")) == []
+    wire.query("DROP TABLE elsewhere; SET search_path = public")
+    assert values(wire.query("EXECUTE q('same@example.com')")) == [b"same@example.com"]
+
+
+def test_a_table_renamed_under_a_prepared_statement(shop: Shop, secret: str) -> None:
+    """`plain` is the sealed table when the statement is planned anew."""
+    with WireClient(shop.port) as wire:
+        wire.start("postgres", shop.database.name)
+        insert = b"INSERT INTO plain (id, email) VALUES (1, $1)"
+        wire.send(write_parse(Parse(b"p", insert, ())), SYNC_MESSAGE)
+        wire.until("Z")
+        wire.query("BEGIN")
+        wire.query("ALTER TABLE plain RENAME TO plainer")
+        wire.query("ALTER TABLE customers RENAME TO plain")
+        wire.send(bind(b"p", secret), write_execute(b""), SYNC_MESSAGE)
+        assert len(errors(wire.until("Z"))) == 1
+        wire.query("ROLLBACK")
+        assert in_sync(wire)
+    assert not logged(shop, secret)
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        ("SET search_path = plain_one", "SELECT count(*) FROM t", "SELECT 1/0"),
+        ("SET LOCAL search_path = plain_one", "SELECT count(*) FROM t"),
+    ],
+)
+def test_a_path_that_a_pipeline_has_set_and_undone(
+    shop: Shop, wire: WireClient, secret: str, pipeline: tuple[str, ...]
+) -> None:
+    """Asked for in the middle of the pipeline, undone by its end: the server never says so."""
+    wire.query("SET search_path = sealed_one")
+    insert = run(f"INSERT INTO t VALUES (1, '{secret}')")
+    wire.send(*map(run, pipeline), SYNC_MESSAGE, insert, SYNC_MESSAGE)
+    wire.until("Z")
+    assert errors(wire.until("Z")) == []
+    assert not logged(shop, secret)
+
+
+def test_the_users_own_schema_after_set_role(shop: Shop, wire: WireClient, secret: str) -> None:
+    """`$user` in search_path is another schema after SET ROLE; search_path itself is as before."""
+    wire.query('SET search_path = "$user", public')
+    assert errors(wire.query("INSERT INTO u VALUES (1, 'public')")) == []
+    wire.query("SET ROLE clerks")
+    assert errors(wire.query(f"INSERT INTO u VALUES (1, '{secret}')")) == []
+    wire.query("BEGIN")
+    wire.query("RESET ROLE")
+    wire.query("ROLLBACK")
+    assert errors(wire.query(f"INSERT INTO u VALUES (2, '{secret}')")) == []
+    assert not logged(shop, secret)
+    wire.query("RESET ROLE")
+    assert values(wire.query("SELECT email FROM u")) == [b"public"]
+
+
+def test_a_question_that_fails_is_not_asked_for_ever(shop: Shop, wire: WireClient) -> None:
+    """A statement timeout of 1 ms in which whom `$user` means cannot be told: the client has its answer, or an error."""
+    wire.query("SET ROLE clerks")
+    wire.query("SET statement_timeout = 1")
+    wire.query("INSERT INTO u VALUES (3, 'x')")
+    wire.query("BEGIN")
+    wire.query("RESET ROLE")
+    wire.query("INSERT INTO u VALUES (3, 'x')")
+    wire.query("ROLLBACK")
+    wire.query("SET statement_timeout = 0")
+
+
+def test_strings_in_a_pipeline_that_changes_how_they_are_read(
+    shop: Shop, wire: WireClient, secret: str
+) -> None:
+    """standard_conforming_strings is asked for with the other settings: refused for what it is, not by the domain."""
+    insert = f"INSERT INTO customers (name, email) VALUES ('a', '{secret}')"
+    wire.send(run("SET standard_conforming_strings = off") + run(insert) + SYNC_MESSAGE)
+    assert errors(wire.until("Z")) == ["0A000"]
+    assert not logged(shop, secret)
