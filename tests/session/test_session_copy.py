@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 
+import policy
+from proxy.snapshot import Snapshot, SnapshotSource
 from proxy.wire.messages import (
     SYNC_MESSAGE,
     Bind,
@@ -15,7 +18,19 @@ from proxy.wire.messages import (
     write_execute,
     write_parse,
 )
-from tests.session.transcript import EMAIL, Talk, done, error, query, ready, reply, seal
+from tests.session.transcript import (
+    CATALOG,
+    EMAIL,
+    KEYS,
+    Talk,
+    done,
+    error,
+    query,
+    ready,
+    reply,
+    seal,
+    snapshot,
+)
 
 COPY = "COPY customers (id, email) FROM STDIN"
 IN = message(ord("G"), struct.pack("!bHHH", 0, 2, 0, 0))
@@ -251,3 +266,17 @@ def test_a_shape_that_was_not_planned() -> None:
     words = talk.server(OUT)
     assert words[-1] == "close"
     assert not any(kind == "d" for kind, _ in talk.to_client)
+
+
+def test_a_column_that_a_reload_has_taken_away() -> None:
+    """Between the statement and its data: the copy ends, and no plaintext is on its way."""
+    source = SnapshotSource(snapshot())
+    talk = Talk(source=source)
+    talk.client(query(COPY))
+    catalog = replace(CATALOG, sealed={})
+    source.current = Snapshot(policy.load({}, {}, {}), catalog, KEYS)
+    talk.server(IN)
+    assert talk.client(row(), DONE) == ["-> f"]
+    told = f"COPY from stdin failed: column {EMAIL} is not declared any more"
+    talk.server(error("57014", M=told), ready())
+    assert b"C0A000\0" in talk.to_client[0][1]
