@@ -47,8 +47,13 @@ def steps(state: State, plan: Plan, stripped: Stripped, sql: str) -> list[Step]:
     """The statements of a simple query, each seeing the names that those before it give. Raises Held."""
     found: list[Step] = []
     try:
+        forms = Changes.NOTHING
         for i, statement in enumerate(plan.statements):
             found.append(step(state, statement, stripped.literals))
+            found[-1].refused = found[-1].refused or behind_settings(state, found[-1].plan, forms)
+            forms |= statement.changes
+            if Changes.TRANSACTION in statement.changes:
+                forms |= state.changed
             made = source(state, plan, i, sql)
             found[-1].changes = announce(state, statement, stripped.text, found[-1].sealed, made)
     except Held:
@@ -57,6 +62,22 @@ def steps(state: State, plan: Plan, stripped: Stripped, sql: str) -> list[Step]:
                 change.undo()
         raise
     return found
+
+
+def behind_settings(state: State, plan: StatementPlan, changed: Changes) -> ValueRefused | None:
+    """What other statements of the same message have changed is not known when this one is read and written."""
+    plan = opened(state, plan, None) or plan
+    if plan.action is not Action.APPLY or not changed & (Changes.DATES | Changes.ENCODING):
+        return None
+    if Changes.ENCODING in changed or plan.copy is not None or _has_dates(state, plan):
+        return ValueRefused(_BEHIND_SETTINGS)
+    return None
+
+
+def _has_dates(state: State, plan: StatementPlan) -> bool:
+    type_of = state.current_authority().snapshot.type_of
+    types = (type_of(touch.column) for touch in plan.touches)
+    return any(logical is not None and logical.name in _DATES for logical in types)
 
 
 def step(state: State, statement: StatementPlan, literals: Sequence[str]) -> Step:
@@ -279,6 +300,13 @@ def _unknown(name: str) -> Refusal:
     )
 
 
+_DATES: Final = frozenset({"date", "timestamp", "timestamptz"})
+_BEHIND_SETTINGS: Final = Refusal(
+    "0A000",
+    "a statement on sealed columns behind a change of DateStyle, TimeZone or client_encoding in the same message"
+    " is not supported",
+    "Send the SET as a message of its own.",
+)
 _OTHER_TABLES: Final = Refusal(
     "0A000",
     "the prepared statement's names mean other tables than when it was prepared",

@@ -439,6 +439,7 @@ class Message:
             changes |= Changes.SETTINGS
             if first in _ROLE_WORDS or any(t.value in _ROLE_NAMES for t in part.tokens):
                 changes |= Changes.ROLE
+            changes |= _forms_changed(part.tokens)
         if first in _ENDING_WORDS:
             changes |= Changes.TRANSACTION
         if (first, word(part.tokens, 1)) == ("commit", "prepared"):
@@ -472,6 +473,19 @@ _SCS_HINT: Final = "Send the statement as a message of its own, or the value as 
 
 def _backslashes(part: _Part) -> bool:
     return any(t.kind is Kind.STRING and t.text[:1] == "'" and "\\" in t.text for t in part.tokens)
+
+
+def _forms_changed(tokens: Sequence[Token]) -> Changes:
+    """What SET, RESET and DISCARD ALL change of how values are written."""
+    named = {token.value.lower() for token in tokens[:4] if is_name(token)}
+    changes = Changes.NOTHING
+    if word(tokens, 0) not in ("set", "reset", "discard"):
+        return changes
+    if named & {"datestyle", "timezone", "time", "all"}:
+        changes |= Changes.DATES
+    if named & {"client_encoding", "names", "all"}:
+        changes |= Changes.ENCODING
+    return changes
 
 
 def _may_change_path(tokens: Sequence[Token]) -> bool:

@@ -82,6 +82,10 @@ class Changes(Flag):
     """DDL on what is sealed, or that may be: the next statement waits for a new picture."""
     TRANSACTION = auto()
     """It ends a transaction, or goes back to a savepoint: what was changed in it may be undone."""
+    DATES = auto()
+    """DateStyle or TimeZone."""
+    ENCODING = auto()
+    """client_encoding."""
     ROLE = auto()
     """SET ROLE: "$user" in search_path is another schema; the server reports no change of it."""
 

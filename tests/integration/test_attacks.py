@@ -16,6 +16,7 @@ from proxy.wire.messages import (
     SYNC_MESSAGE,
     Bind,
     Parse,
+    message,
     write_bind,
     write_execute,
     write_parse,
@@ -241,3 +242,59 @@ def test_strings_in_a_pipeline_that_changes_how_they_are_read(
     wire.send(run("SET standard_conforming_strings = off") + run(insert) + SYNC_MESSAGE)
     assert errors(wire.until("Z")) == ["0A000"]
     assert not logged(shop, secret)
+
+
+# Settings of the same message, and of the same pipeline.
+
+
+@pytest.mark.parametrize(
+    ("setting", "statement"),
+    [
+        ("SET datestyle = 'ISO, DMY'", "INSERT INTO sealed_one.t (born) VALUES ('01/02/2003')"),
+        ("SET datestyle = 'German'", "SELECT birth_date FROM customers"),
+        ("SET TIME ZONE 'UTC'", "COPY sealed_one.t FROM STDIN"),
+        ("SET client_encoding = LATIN1", "SELECT email FROM customers"),
+        ("SET NAMES 'LATIN1'", "COPY customers (name, email) FROM STDIN"),
+        ("RESET ALL", "EXECUTE born"),
+        ("DISCARD PLANS; RESET ALL", "FETCH born"),
+    ],
+)
+def test_forms_that_change_within_a_message(
+    shop: Shop, wire: WireClient, setting: str, statement: str
+) -> None:
+    """Nobody knows how the second statement's values are written when the message is sent: refused, not guessed."""
+    wire.query("PREPARE born AS SELECT birth_date FROM customers")
+    wire.query("BEGIN; DECLARE born CURSOR FOR SELECT birth_date FROM customers")
+    assert errors(wire.query(f"{setting}; {statement}")) == ["0A000"]
+    wire.query("ROLLBACK")
+
+
+def test_settings_that_do_not_matter_within_a_message(shop: Shop, wire: WireClient) -> None:
+    """Text has no DateStyle; work_mem shapes nothing."""
+    both = "SET datestyle = 'German'; SELECT email FROM customers WHERE id = 1"
+    assert errors(wire.query(both)) == []
+    both = "SET work_mem = '1MB'; SELECT birth_date FROM customers WHERE id = 1"
+    assert errors(wire.query(both)) == []
+
+
+def test_settings_between_bind_and_execute(shop: Shop, wire: WireClient) -> None:
+    """The server reads and writes values by what is set when it executes; so does the proxy."""
+    select = b"SELECT birth_date FROM customers WHERE id = 1"
+    copy = b"COPY customers (name, email) FROM STDIN"
+    wire.send(
+        write_parse(Parse(b"p", select, ())),
+        bind(b"p", portal=b"p"),
+        run("SET datestyle = 'German'"),
+        write_execute(b"p"),
+        write_parse(Parse(b"c", copy, ())),
+        bind(b"c", portal=b"c"),
+        run("SET client_encoding = LATIN1"),
+        write_execute(b"c"),
+        message(ord("d"), b"L\tcaf\xe9-of-the-attacks\n"),
+        message(ord("c"), b""),
+        SYNC_MESSAGE,
+    )
+    assert values(wire.until("Z")) == [b"10.12.1985"]
+    wire.query("RESET ALL")
+    found = wire.query("SELECT email FROM customers WHERE email = 'caf\xe9-of-the-attacks'")
+    assert values(found) == ["caf\xe9-of-the-attacks".encode()]

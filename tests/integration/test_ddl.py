@@ -281,9 +281,8 @@ def test_a_search_path_that_changes(shop: Shop, pipelined: bool) -> None:
             steps()
         rows = app.execute("SELECT id, email FROM public.customers ORDER BY id").fetchall()
         assert rows == [(1, "u@x.example"), (2, "bob@example.com"), (3, "w@x.example")]
+    # In a pipeline ROLLBACK undoes all since COMMIT: the second BEGIN finds a transaction under way.
+    kept = (70, 72) if pipelined else (70, 71, 72)
     with shop.direct() as direct:
-        assert direct.execute("SELECT id, email FROM other.customers ORDER BY id").fetchall() == [
-            (70, "70@x.example"),
-            (71, "71@x.example"),
-            (72, "72@x.example"),
-        ]
+        rows = direct.execute("SELECT id, email FROM other.customers ORDER BY id").fetchall()
+        assert rows == [(number, f"{number}@x.example") for number in kept]

@@ -203,3 +203,24 @@ def test_an_answer_that_is_none_ends_the_session(wrong: bytes) -> None:
     talk.server(done("ALTER TABLE"), ready("T"))
     talk.client(query("SELECT 1"))
     assert talk.server(answer(*SETTINGS, wrong), ready("T"))[-1] == "close"
+
+
+def test_commit_prepared_may_make_ddl_visible() -> None:
+    """What it has changed, another transaction said: the picture is taken anew before the client hears of it."""
+    talk = Talk()
+    talk.client(query("COMMIT PREPARED 'x'"))
+    assert talk.server(done("COMMIT PREPARED"), ready()) == ["<- C", "RefreshCatalog"]
+
+
+def test_nothing_is_sent_while_the_picture_is_taken() -> None:
+    """Bind and Execute depend on no name, but what the server said to them could not be released in order."""
+    talk = Talk()
+    ddl = write_parse(Parse(b"ddl", b"ALTER TABLE customers ADD COLUMN x int", ()))
+    talk.client(ddl, SYNC)
+    talk.server(reply("1"), ready())
+    again = (write_bind(Bind(b"", b"ddl", (), (), ())), write_execute(b""), SYNC)
+    assert talk.client(query(RENAME), *again) == ["-> Q"]
+    assert talk.server(done("ALTER TABLE"), ready()) == ["<- C", "RefreshCatalog"]
+    assert talk._did(talk.session.catalog_refreshed()) == ["<- Z", "-> BDES"]
+    assert talk.server(reply("2n"), done("ALTER TABLE"), ready()) == ["<- 2C", "RefreshCatalog"]
+    assert talk._did(talk.session.catalog_refreshed()) == ["<- Z"]
