@@ -117,7 +117,7 @@ class Judge:
             plan, stripped = plan_of(sql, path, sealing, relations)
         found = verdict(plan, sealing.label, written=written)
         if found in (Verdict.UNSEEN, Verdict.NO_TOUCH) and not self._server.uses_value(
-            sealing.relation.label, sealing.column, wrapped(sql)
+            sealing.relation, sealing.column, wrapped(sql)
         ):
             self.census.dead += 1
             return

@@ -68,6 +68,7 @@ class Server:
         self._relations: dict[int, Relation | None] = {}
         self._run("SET client_min_messages = error; SET statement_timeout = '1500ms'")
         self._run("SET lock_timeout = '500ms'; SET debug_pretty_print = off")
+        self._run("SET enable_partition_pruning = off; SET constraint_exclusion = off")
 
     def close(self) -> None:
         self._connection.close()
@@ -91,27 +92,22 @@ class Server:
         self._relations.clear()
         return self._run(sql)
 
-    def uses_value(self, table: str, column: str, query: str) -> bool:
+    def uses_value(self, relation: Relation, column: str, query: str) -> bool:
         """Does PostgreSQL's plan of a query have the column in its result or in any condition?
 
         What a scan hands on and nobody takes is no use. Best asked under a name that nothing else
-        has; a query that uses the column's own name is asked for what its plan calls `alias.name`.
-        True where it cannot be planned."""
+        has; a query that uses the column's own name is asked for what its plan calls `alias.name`, and
+        for what subqueries may call it. True where it cannot be planned."""
         name = "only_this_one"
         idle = self._connection.info.transaction_status == pq.TransactionStatus.IDLE
         self._run("BEGIN" if idle else "SAVEPOINT renamed")
-        self._run(f'ALTER TABLE {table} RENAME COLUMN "{column}" TO {name}')
+        self._run(f'ALTER TABLE {relation.label} RENAME COLUMN "{column}" TO {name}')
         plan = self._explain(query)
         self._run("ROLLBACK" if idle else "ROLLBACK TO renamed; RELEASE renamed")
         if plan:
             return name in _used_lines(plan, frozenset())
         plan = self._explain(query)
-        aliases = _aliases(plan, table)
-        if not aliases:
-            return True
-        lines = _used_lines(plan, aliases)
-        quoted = "|".join(re.escape(alias) for alias in aliases)
-        return bool(re.search(rf'(?:{quoted})\.("?){re.escape(column)}\1(?![\w$])', lines))
+        return not plan or _names_it(plan, relation, column)
 
     def _explain(self, query: str) -> list[str]:
         result = self._connection.pgconn.exec_(
@@ -161,35 +157,61 @@ class Server:
         return result.status in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 
 
+_NAME: Final = r'(?:"(?:[^"]|"")*"|[^\s."]+)'
 _NODE: Final = re.compile(
-    r"\s*(?:-> +)?(?:[A-Z][A-Za-z ]*) on (\S+|\S*\"[^\"]*\")(?: (\S+|\".*\"))?$"
+    rf"\s*(?:-> +)?[A-Z][A-Za-z ]* on ({_NAME}(?:\.{_NAME})?)(?: ({_NAME}))?$"
+)
+
+
+def _names_it(plan: list[str], relation: Relation, column: str) -> bool:
+    """Does a plan have `alias.column`, or a column of a subquery that may be it: one of its name, or
+    of a name that is none of the table's?"""
+    aliases = _aliases(plan, relation.label)
+    lines = _used_lines(plan, aliases)
+    others = {attribute.name for attribute in relation.attributes} - {column}
+    inner = frozenset(
+        match[2] or match[1] for line in plan if (match := _SUBQUERY.match(line)) is not None
+    )
+    for alias, name in _COLUMN.findall(lines):
+        plain = name.strip('"')
+        if (alias in aliases and plain == column) or (alias in inner and plain not in others):
+            return True
+    return False
+
+
+_PART: Final = r'(?:"(?:[^"]|"")*"|[\w$]+)'
+_COLUMN: Final = re.compile(rf"(?<![\w$\"])({_PART})\.({_PART})")
+_SUBQUERY: Final = re.compile(
+    rf"\s*(?:-> +)?(?:Subquery|CTE|WorkTable|Values|Function) Scan on ({_NAME})(?: ({_NAME}))?$"
 )
 
 
 def _aliases(plan: list[str], table: str) -> frozenset[str]:
-    """Names that the plan has for a table. One with children is not scanned itself: they are called
-    alias_1, alias_2 ..., and what is above them speaks of alias."""
+    """Names that the plan has for a table. One with children is alias_1, alias_2 ... where it is
+    scanned, and what is above speaks of alias; an only child is called alias."""
     nodes = [match for line in plan if (match := _NODE.match(line)) is not None]
-    own = {_alias(node) for node in nodes if node[1] == table}
-    numbered = {_alias(node) for node in nodes if re.search(r"_[0-9]+$", _alias(node))}
-    return frozenset(own or numbered | {re.sub(r"_[0-9]+$", "", name) for name in numbered})
+    own = {_alias(node) for node in nodes if node[1] == table} or {_alias(node) for node in nodes}
+    return frozenset(own | {re.sub(r"_[0-9]+$", "", name) for name in own})
 
 
 def _alias(node: re.Match[str]) -> str:
-    return node[2] or node[1].rpartition(".")[2]
+    return node[2] or re.findall(_NAME, node[1])[-1]
 
 
 def _used_lines(plan: list[str], aliases: frozenset[str]) -> str:
-    """The plan without what scans of these aliases (of anything, if none is given) put out; the
-    topmost node's output is the result."""
+    """The plan without what scans of these aliases (of anything, if none is given) put out. The
+    result is the topmost node's output; where that prints none (Append, Insert), its children's."""
     kept: list[str] = []
-    scan = False
-    for number, line in enumerate(plan):
-        if (node := _NODE.match(line)) is not None:
-            scan = not aliases or _alias(node) in aliases
-        elif "->" in line:
-            scan = not aliases
-        if number == 1 or not (scan and line.lstrip().startswith("Output:")):
+    scan, result = False, 0
+    for line, following in zip(plan, [*plan[1:], ""], strict=True):
+        indent = len(line) - len(line.lstrip())
+        if line.lstrip().startswith("->") or not kept:
+            node = _NODE.match(line)
+            scan = not aliases or (node is not None and _alias(node) in aliases)
+            if indent <= result:
+                result += 0 if "Output:" in following else 6
+                scan = False
+        if not (scan and line.lstrip().startswith("Output:")):
             kept.append(line)
     return "\n".join(kept)
 
