@@ -228,7 +228,7 @@ def opened(
             state, named.name, moves=statement is not None and statement.command == "MOVE"
         )
     if statement is None and portal is not None and portal.prepared is None:
-        return fetched(state, portal.name.decode(), moves=False)
+        return fetched(state, portal.name.decode(errors="surrogateescape"), moves=False)
     return None
 
 
@@ -237,7 +237,7 @@ def fetched(state: State, name: str, *, moves: bool) -> StatementPlan | None:
     cursor = state.cursors.get(name)
     if cursor is not None:
         return cursor.move if moves else cursor.fetch
-    portal = state.portals.settled(name.encode())
+    portal = state.portals.settled(name.encode(errors="surrogateescape"))
     prepared = portal.prepared if portal is not None else None
     if prepared is None or prepared.plan is None:
         return None

@@ -523,7 +523,7 @@ class Response:
         head.keep()
         if head.portal is not None and head.portal.name:
             # Bound, or closed: no cursor of SQL's has the name now.
-            self._state.cursors.drop(head.portal.name.decode())
+            self._state.cursors.drop(head.portal.name.decode(errors="surrogateescape"))
         if self._suspended:
             self._end_suspended()
         return b"" if head.hidden else None

@@ -159,10 +159,10 @@ class State:
         return f"{self.origin.session}-{self.executions}"
 
     def name(self, raw: bytes) -> bytes:
-        """A name in a message as SQL has it: in UTF-8, cut to what the server keeps of it."""
-        if raw.isascii():
-            return raw[:NAME_BYTES]
-        return self.read_sql(raw).sql.encode()[:NAME_BYTES].decode("utf-8", "ignore").encode()
+        """A name in a message: in UTF-8, cut to what the server keeps of it. Unlike SQL's names, which are cut between
+        characters (truncate_identifier), it is cut wherever NAMEDATALEN falls: the key of a hash table.
+        """
+        return (raw if raw.isascii() else self.read_sql(raw).sql.encode())[:NAME_BYTES]
 
     def read_sql(self, raw: bytes) -> SqlText:
         """A statement's text out of client_encoding."""

@@ -298,3 +298,36 @@ def test_settings_between_bind_and_execute(shop: Shop, wire: WireClient) -> None
     wire.query("RESET ALL")
     found = wire.query("SELECT email FROM customers WHERE email = 'caf\xe9-of-the-attacks'")
     assert values(found) == ["caf\xe9-of-the-attacks".encode()]
+
+
+# Names and rows that are cut elsewhere than one would think.
+
+
+def test_a_long_name_is_cut_within_a_character(shop: Shop, wire: WireClient, secret: str) -> None:
+    """The protocol's names are cut at 63 bytes, SQL's between characters: two statements, not one."""
+    name = "n" * 62
+    wire.query(f"PREPARE {name} AS INSERT INTO customers (name, email) VALUES ('n', $1)")
+    insert = b"INSERT INTO plain (id, email) VALUES (7, $1)"
+    longer = f"{name}\xe9".encode()
+    wire.send(write_parse(Parse(longer, insert, ())), SYNC_MESSAGE)
+    wire.until("Z")
+    assert errors(wire.query(f"EXECUTE {name}('{secret}')")) == []
+    wire.send(bind(longer, "plain", portal=longer), write_execute(longer), SYNC_MESSAGE)
+    assert errors(wire.until("Z")) == []
+    assert not logged(shop, secret)
+
+
+@pytest.mark.parametrize("form", ["text", "csv"])
+def test_a_row_for_more_columns_than_copy_names(
+    shop: Shop, wire: WireClient, secret: str, form: str
+) -> None:
+    """The whole row is in the server's error; what is too much in it may be for a sealed column."""
+    wire.send(
+        message(ord("Q"), f"COPY customers (name, note) FROM STDIN (FORMAT {form})\0".encode())
+    )
+    wire.until("G")
+    separator = "\t" if form == "text" else ","
+    rows = f"a{separator}b\nn{separator}x{separator}{secret}\n"
+    wire.send(message(ord("d"), rows.encode()), message(ord("c"), b""))
+    assert errors(wire.until("Z")) == ["22P04"]
+    assert not logged(shop, secret)
