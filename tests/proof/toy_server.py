@@ -348,6 +348,8 @@ class ToyServer:
             values = [SETTINGS[setting or name] for setting, name in asked]
             yield _cells(values + [DOCUMENT] * ("catalog()" in statement.sql))
         elif statement.kind == "rows":
+            if any(form not in (0, 1) for form in cursor.formats):
+                raise Failed("22023")
             count = min(cursor.left, most) if most > 0 else cursor.left
             for i in range(cursor.left, cursor.left - count, -1):
                 yield _row(statement, i, cursor.formats)
