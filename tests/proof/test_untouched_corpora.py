@@ -130,6 +130,9 @@ def without_answers(found: list[Message]) -> list[Message]:
             continue  # Of a documented refusal.
         if one[0] == "3" and not left:
             left = ANSWER
+        if left and one[0] == "E":  # The transaction had failed already.
+            left = "Z"
+            continue
         if left and one[0] == left[0]:
             left = left[1:]
             continue
