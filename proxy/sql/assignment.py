@@ -15,7 +15,7 @@ from typing import Final
 from sqlglot import exp
 
 from policy import Access
-from proxy.sql import cases, comparisons, expressions, lists, refusals, resolve
+from proxy.sql import cases, common, comparisons, expressions, lists, refusals, resolve
 from proxy.sql.columns import (
     bare,
     sealed_column,
@@ -65,12 +65,15 @@ def sealable(
         )
     elif isinstance(node_in, exp.Case):
         comparisons.case_conditions(draft, scope, node_in)
+        if cast is None:
+            common.check_nodes(draft, target, _leaves(draft, node_in))
         for branch in case_branches(node_in):
             sealable(draft, scope, branch, target, direct=False, use=use, cast=cast)
     elif cast is not None and shown_as(target, cast) is None:
         raise refusals.odd_cast(target.label)
     elif is_coalesce(draft, node_in):
         expressions.function(draft, scope, node_in)
+        common.check_nodes(draft, target, _leaves(draft, node_in))
         for argument in node_in.expressions:
             sealable(draft, scope, argument, target, direct=False, use=use)
     elif _is_nullif(draft, node_in):
@@ -232,6 +235,13 @@ def _branches(draft: Draft, node: exp.Expr) -> list[exp.Expr]:
     if isinstance(node, exp.Case):
         return case_branches(node)
     return list(node.expressions) if is_coalesce(draft, node) else []
+
+
+def _leaves(draft: Draft, node: exp.Expr) -> list[exp.Expr]:
+    """What CASE and COALESCE inside one another may give."""
+    inner = unbracketed(node)
+    branches = _branches(draft, inner)
+    return [leaf for branch in branches for leaf in _leaves(draft, branch)] or [inner]
 
 
 def _carrier(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:

@@ -23,6 +23,8 @@ def column(draft: Draft, scope: Scope, node: exp.Column) -> Field:
         source = scope.source(_part(draft, node, "db"), draft.name(node.args["table"]))
         if source.shape.sealed is not None:
             raise refusals.whole_row(source.shape.sealed.label, f"{source.name}.*")
+        for listed_column in source.shape.fields:
+            draft.use_cells(listed_column.cells)
         return PLAIN
     field = field_of(draft, scope, node)
     draft.use_cells(field.cells)

@@ -7,19 +7,21 @@ operator: the tree's class is not enough, so the token is looked at.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from sqlglot import exp
 
 from policy import Access
-from proxy.sql import assignment, expressions, lists, refusals, resolve, subqueries
+from proxy.sql import assignment, common, expressions, lists, refusals, resolve, subqueries
 from proxy.sql.columns import bare, column_span, column_tokens, listed, sealed_column, sealed_row
 from proxy.sql.commands import closing
 from proxy.sql.draft import Draft
+from proxy.sql.lexer import Kind
 from proxy.sql.plan import Form, Use
 from proxy.sql.scope import Scope, SealedRef
 from proxy.sql.tree import place_of, row, text_at, unbracketed
-from proxy.sql.values import Value, chain, locate, word
+from proxy.sql.values import Value, chain, locate, one_cast, word
 
 EQ: Final = "sealgate.eq("
 
@@ -230,28 +232,47 @@ def seal_items(draft: Draft, ref: SealedRef, node: exp.Expr, use: Use | None) ->
         array = array.this
     if not isinstance(array, exp.Array) or not array.expressions:
         raise refusals.not_comparable(ref.label)
-    last = 0
+    values = []
     for element in array.expressions:
         item = chain(element)
         value = locate(draft.tokens, item) if item is not None else None
         if value is None:
             raise refusals.not_comparable(ref.label)
+        values.append(value)
+    if cast:
+        of = _retype_array(draft, ref, values[-1].end)
+        values = [_retyped(draft, ref, value, of) for value in values]
+    common.check_values(draft, ref, values)
+    for value in values:
         if use is None:
             _seal_term(draft, ref, value)
         else:
             assignment.seal_value(draft, ref, value, direct=False, use=use)
-        last = value.end
-    if cast:
-        _retype_array(draft, ref, last)
 
 
-def _retype_array(draft: Draft, ref: SealedRef, bracket: int) -> None:
-    """`ARRAY[...]::text[]`: the elements are bytea now."""
+def _retyped(draft: Draft, ref: SealedRef, value: Value, of: str) -> Value:
+    """An item of ARRAY[...]::type[]: the cast is each item's own (transformArrayExpr in parse_expr.c)."""
+    if word(draft.tokens, value.leaf) == "null":
+        return value
+    if draft.tokens[value.leaf].kind is Kind.NUMBER and value.cast is None:
+        return replace(value, cast=of)
+    both = one_cast(value.cast, of)
+    if both is None:
+        raise refusals.odd_cast(ref.label)
+    return replace(value, cast=both)
+
+
+def _retype_array(draft: Draft, ref: SealedRef, bracket: int) -> str:
+    """`ARRAY[...]::text[]`: the elements are bytea now. Returns the type that they were cast to."""
     tokens = draft.tokens
     found = draft.type_at(bracket + 2)
     if text_at(draft, bracket) != "]" or text_at(draft, bracket + 1) != "::" or found is None:
         raise refusals.odd_cast(ref.label)
+    if not found.name.endswith("[]"):
+        raise refusals.odd_cast(ref.label)
+    draft.literal_shaped |= found.modified
     draft.edit(tokens[bracket + 1].start, tokens[found.end - 1].end, "::bytea[]")
+    return found.name.removesuffix("[]")
 
 
 def in_list(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
@@ -273,6 +294,7 @@ def in_list(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
     end += word(draft.tokens, end) == "not"
     if word(draft.tokens, end) != "in" or text_at(draft, end + 1) != "(":
         raise refusals.not_understood()
+    common.check_nodes(draft, ref, node.expressions)
     for item in node.expressions:
         _term(draft, scope, ref, item)
     return True

@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from policy import Access
 from proxy.cells import TypeSpecError, logical_type
-from proxy.sql import assignment, comparisons, refusals
+from proxy.sql import assignment, common, comparisons, refusals
 from proxy.sql.columns import (
     Span,
     bare,
@@ -90,6 +90,8 @@ def seal_cells(
 ) -> None:
     """All that a column's values come from is sealed where it stands."""
     draft.seal_cells(field.cells, target)
+    if cast is None:
+        common.check_cells(draft, target, field.cells)
     for one in field.cells:
         if one.array:
             if cast is not None:

@@ -212,6 +212,14 @@ def odd_cast(label: str) -> Refused:
     )
 
 
+def mixed_types(label: str) -> Refused:
+    return Refused(
+        FEATURE_NOT_SUPPORTED,
+        f"values of several types side by side are not supported for sealed column {label}",
+        "Write all of them as the column's own type.",
+    )
+
+
 def terms_are_internal() -> Refused:
     return Refused(
         INSUFFICIENT_PRIVILEGE,

@@ -18,7 +18,17 @@ from typing import Final
 
 from sqlglot import exp
 
-from proxy.sql import assignment, expressions, functions, lists, ordering, refusals, sources, writes
+from proxy.sql import (
+    assignment,
+    common,
+    expressions,
+    functions,
+    lists,
+    ordering,
+    refusals,
+    sources,
+    writes,
+)
 from proxy.sql.columns import bare, field_of, listed, type_of, with_modifier, without_modifier
 from proxy.sql.draft import Draft
 from proxy.sql.parse import position
@@ -283,6 +293,8 @@ def _set_operation(
 ) -> Shape:
     only(node, "this", "expression", "distinct", "with_", *_MODIFIERS)
     scope = with_queries(draft, parent, node)
+    if targets is not None:
+        common.check_union(draft, node, enumerate(targets.refs))
     left = query(draft, scope, node.this, targets)
     right = query(draft, scope, node.expression, targets)
     bag = isinstance(node, exp.Union) and not node.args.get("distinct")
@@ -337,6 +349,9 @@ def _values(draft: Draft, parent: Scope | None, node: exp.Values, targets: Targe
     if targets is None:
         shape = _listed_rows(draft, scope, rows)
     else:
+        for place, ref in enumerate(targets.refs):
+            if ref is not None:
+                common.check_nodes(draft, ref, [row[place] for row in rows if place < len(row)])
         for row in rows:
             value_row(draft, scope, row, targets)
         width = max(map(len, rows))
