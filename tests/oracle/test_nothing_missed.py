@@ -96,8 +96,8 @@ def test_attacks(database: Database) -> None:
 
 @pytest.mark.long
 def test_many_attacks(database: Database) -> None:
-    """Ten thousand of them."""
-    attacked(database, 10_000)
+    """Six thousand of them."""
+    attacked(database, 6_000)
 
 
 @pytest.mark.long
