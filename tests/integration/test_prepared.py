@@ -387,6 +387,7 @@ def test_names_and_values_in_another_encoding(app: psycopg.Connection[Any]) -> N
         (f"EXECUTE pos(('{MARK}')::text, nosuch)", "nosuch"),
         ("FETCH 5 FROM", ""),
     ],
+    ids=lambda value: value.replace(MARK, "mark") if isinstance(value, str) else None,
 )
 def test_errors_point_into_the_clients_text(
     app: psycopg.Connection[Any], sql: str, at: str
