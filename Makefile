@@ -24,7 +24,7 @@ demo: $(VENV)/.demo
 	@$(RUN)/python -m proxy demo $(ARGS)
 
 test: $(VENV)/.test
-	$(RUN)/python -m pytest -q -m "not long and not languages" $(ARGS)
+	$(RUN)/python -m pytest -q -m "not long and not languages" --numprocesses auto --dist loadfile $(ARGS)
 
 test-long: $(VENV)/.test
 	$(RUN)/python -m pytest -q -m "not languages" $(ARGS)
