@@ -107,7 +107,7 @@ class Planner:
     def _uncertain(self, sql: str) -> Plan:
         """Where a literal ends is not certain: no part of the text may get into the access log, and names may be anywhere."""
         named = self._interesting is not None and self._interesting.search(sql) is not None
-        if named or 'u&"' in sql.lower() or _DO.search(sql):
+        if named or 'u&"' in sql.lower() or _DO.search(sql) or MAY_EXECUTE.search(sql):
             return refused_message(_BACKSLASH)
         plan = untouched(sql)
         return replace(plan, statements=(replace(plan.statements[0], pieces=()),))

@@ -122,6 +122,7 @@ def test_strings_that_do_not_conform_are_refused_when_they_could_differ() -> Non
         (r"SELECT 'a\' FROM customers", Action.REFUSE),
         (r"SELECT 'a\' FROM orders", Action.FORWARD),
         (r"SELECT 'a\'' , email FROM customers --'", Action.REFUSE),
+        (r"EXECUTE p('a\b')", Action.REFUSE),
         (r"SELECT E'a\'' FROM orders", Action.FORWARD),
         ("UPDATE customers SET email = 'x'", Action.REFUSE),
         ("UPDATE customers SET email = $1", Action.APPLY),
