@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from policy import Access
 from proxy.catalog import SCHEMA, Catalog, domain_name, label
-from proxy.sql import lists, refusals, resolve, writes
+from proxy.sql import assignment, lists, refusals, resolve, writes
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Token
 from proxy.sql.parse import parse
@@ -114,9 +114,7 @@ def touches_of_copy(analysis: Analysis, into: str) -> tuple[Touch, ...]:
         if ref is not None and not field.domain:
             raise refusals.type_lost(ref.label, into)
         if ref is not None and ref.column is not None:
-            searchable = "equality" in ref.column.search
-            access = Access.COMPARE if searchable else Access.PRESENCE
-            touches.append(Touch(ref.table, ref.label, access))
+            touches.append(Touch(ref.table, ref.label, assignment.copied(ref)))
     return tuple(dict.fromkeys(touches))
 
 

@@ -80,20 +80,20 @@ def sealable(
         ref = _nullif(draft, scope, node_in, named=False)
         if ref is None:
             raise refusals.not_a_value(target.label)
-        flow((Field(None, ref),), (target,), use)
+        flow(draft, (Field(None, ref),), (target,), use)
     elif isinstance(node_in, exp.Subquery):
         shape = resolve.query(draft, scope, node_in, Targets((target,), use, "text"))
-        flow(shape.fields, (target,), use)
+        flow(draft, shape.fields, (target,), use)
     elif (array := lists.unnested(node_in)) is not None:
         lists.seal_array(draft, target, array, use)
     elif lists.seal_values_column(draft, scope, node_in, target, use=use) is None:
         ref = sealed_column(draft, scope, node_in)
         if ref is None:
             if isinstance(node_in, exp.Column):
-                flow((Field(None),), (target,), use)
+                flow(draft, (Field(None),), (target,), use)
             expressions.walk(draft, scope, node_in, f"in a value for {target.label}")
             raise refusals.not_a_value(target.label)
-        flow((Field(None, ref),), (target,), use)
+        flow(draft, (Field(None, ref),), (target,), use)
 
 
 def seal_value(
@@ -140,10 +140,13 @@ def is_coalesce(draft: Draft, node: exp.Expr) -> bool:
 
 
 def flow(
-    fields: Sequence[Field], targets: Sequence[SealedRef | None], use: Use = Use.STORED
+    draft: Draft,
+    fields: Sequence[Field],
+    targets: Sequence[SealedRef | None],
+    use: Use = Use.STORED,
 ) -> None:
     """Values of `fields` are stored in `targets`, or compared with them: a sealed column takes the
-    sealed values that are its own."""
+    sealed values that are its own, and one that is not declared those of any (ADR 15)."""
     compared = Use.COMPARED in use
     for field, target in zip(fields, targets, strict=False):
         if field.sealed is None:
@@ -157,6 +160,14 @@ def flow(
             raise refusals.other_key_comparison(target.label, field.sealed.label)
         elif target.column is not None and target.label != field.sealed.label:
             raise refusals.other_key(field.sealed.label, target.label)
+        elif target.column is None:
+            draft.touch(field.sealed, copied(field.sealed))
+
+
+def copied(ref: SealedRef) -> Access:
+    """What it takes to have a column's values in another table: who has them sees which are equal."""
+    searchable = ref.column is not None and "equality" in ref.column.search
+    return Access.COMPARE if searchable else Access.PRESENCE
 
 
 def _nullif(draft: Draft, scope: Scope, node: exp.Expr, *, named: bool) -> SealedRef | None:

@@ -16,7 +16,7 @@ from typing import Final
 from sqlglot import exp
 
 from policy import Access
-from proxy.catalog import Catalog, Relation, SealedColumn, label
+from proxy.catalog import Catalog, Relation, SealedColumn, label, label_parts
 from proxy.sql import refusals
 from proxy.sql.lexer import Kind, Token
 from proxy.sql.parse import position
@@ -134,7 +134,7 @@ class Draft:
             return SealedRef(declared.label, declared.table, declared, declared.type.name)
         if not attribute.sealed and not attribute.carries_sealed:
             return None
-        return SealedRef(full, relation.label, None, attribute.sealed)
+        return SealedRef(full, relation.label, None, attribute.sealed, view=relation.kind == "v")
 
     def _inherited(self, relation: Relation, name: str) -> SealedColumn | None:
         """The column that a parent declares: its values and those of its children are one set, and
@@ -161,6 +161,28 @@ class Draft:
     def touch(self, ref: SealedRef, access: Access) -> None:
         if ref.column is not None:
             self._touches[Touch(ref.table, ref.label, access)] = None
+        elif ref.view and access is Access.PRESENCE:
+            for column in self._behind(ref):
+                self._touches[Touch(column.table, column.label, access)] = None
+
+    def _behind(self, ref: SealedRef) -> Sequence[SealedColumn]:
+        """The declared columns that a view's column may show: those of its name, else all of its type."""
+        oids = {relation.oid: relation.label for relation in self.catalog.relations}
+        reached = {oid for oid, name in oids.items() if name == ref.table}
+        pending = list(reached)
+        while pending:
+            view = pending.pop()
+            below = {d.referenced for d in self.catalog.dependencies if d.dependent == view}
+            pending += below - reached
+            reached |= below
+        tables = {oids[oid] for oid in reached if oid in oids}
+        of_type = [
+            column
+            for column in self.catalog.sealed.values()
+            if column.table in tables and ref.type in (None, column.type.name)
+        ]
+        name = label_parts(ref.label)[-1]
+        return [column for column in of_type if column.name == name] or of_type
 
     def seal(
         self,

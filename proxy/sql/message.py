@@ -366,7 +366,7 @@ class Message:
                 touches=copy.draft.touches,
                 copy=copy.plan,
             )
-        if analysis is None or analysis.touches_nothing or part.wrapper == "CREATE VIEW":
+        if analysis is None or analysis.touches_nothing:
             known = analysis.outputs if analysis is not None and not part.wrapper else None
             changes = changes or (analysis is not None and analysis.creates)
             copied = self._pieces(part, None)
@@ -381,10 +381,12 @@ class Message:
         touches = analysis.draft.touches
         if part.copied is not None:
             touches, changes = part.copied, True
-        if part.wrapper == "EXPLAIN" and part.run is Run.PLANNED:
+        if part.wrapper == "CREATE VIEW" or (part.wrapper == "EXPLAIN" and part.run is Run.PLANNED):
+            # Nothing is read; what a view tests, whoever reads the view learns.
             touches = tuple(touch for touch in touches if touch.access is not Access.READ)
             if not touches and not analysis.draft.changed:
-                return StatementPlan(Action.FORWARD, self._pieces(part, None), name)
+                copied = self._pieces(part, None)
+                return StatementPlan(Action.FORWARD, copied, name, changes_catalog=changes)
         return StatementPlan(
             Action.APPLY,
             self._pieces(part, analysis.draft),
@@ -521,6 +523,10 @@ def _check_wrapper(part: _Part) -> None:
             raise refusals.unsupported(
                 "CREATE VIEW that compares", "Leave comparisons to queries on the view's tables."
             )
+        lost = next((f for f in analysis.shape.fields if f.sealed and not f.domain), None)
+        if lost is not None and lost.sealed is not None:
+            # A bytea to the server, and to Sealgate when it reads of the view: no sealed column any more.
+            raise refusals.type_lost(lost.sealed.label, "CREATE VIEW")
     elif part.wrapper in _COPYING:
         _check_copied(part, analysis)
     elif not analysis.touches_nothing:

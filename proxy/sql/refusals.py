@@ -108,6 +108,14 @@ def undeclared(label: str) -> Refused:
     )
 
 
+def through_view(label: str) -> Refused:
+    return Refused(
+        FEATURE_NOT_SUPPORTED,
+        f"column {label} of a view carries sealed values and cannot be written",
+        "Write to the table itself, or leave this column out.",
+    )
+
+
 def not_a_value(label: str) -> Refused:
     return Refused(
         FEATURE_NOT_SUPPORTED,

@@ -191,7 +191,7 @@ def _store(draft: Draft, starred: Shape, targets: Targets) -> None:
             lists.seal_cells(draft, column, target, use=targets.use)
         else:
             draft.use_cells(column.cells)
-            assignment.flow((column,), (target,), targets.use)
+            assignment.flow(draft, (column,), (target,), targets.use)
 
 
 def _star(draft: Draft, scope: Scope, node: exp.Expr) -> Shape | None:
@@ -236,7 +236,7 @@ def _projection(
     ref = assignment.carried(draft, scope, expression, named=expression is node)
     ref = ref or functions.scalar_ref(draft, expression)
     if targets is not None:
-        assignment.flow((Field(name, ref),), (None,), targets.use)
+        assignment.flow(draft, (Field(name, ref),), (None,), targets.use)
     return Field(name, ref, domain=ref is not None and _keeps_domain(draft, scope, expression))
 
 

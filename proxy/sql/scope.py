@@ -39,6 +39,8 @@ class SealedRef:
     """The logical type's name; None for a type that holds sealed values inside."""
     shown: str | None = None
     """The type that a cast in the text shows the values as; None: their own."""
+    view: bool = False
+    """A column of a view: what is written to it goes into the tables behind it."""
 
 
 @dataclass(frozen=True, slots=True)

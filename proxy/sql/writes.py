@@ -91,6 +91,8 @@ def target_column(draft: Draft, target: RowSource, name: exp.Expr) -> SealedRef 
 def written(draft: Draft, targets: Sequence[SealedRef | None]) -> None:
     for target in targets:
         if target is not None:
+            if target.view:
+                raise refusals.through_view(target.label)
             draft.touch(target, Access.WRITE)
 
 
@@ -183,8 +185,7 @@ def _assigned(draft: Draft, target: RowSource, node: exp.Expr) -> SealedRef | No
         draft.name(name)
     if ref is not None and (len(names) > 1 or parts is not node):
         raise refusals.misuse(ref.label, "in parts")
-    if ref is not None:
-        draft.touch(ref, Access.WRITE)
+    written(draft, (ref,))
     return ref
 
 
