@@ -267,8 +267,8 @@ class Client(asyncio.Protocol):
             case RelayCancel(packet):
                 await self._relay_cancel(packet)
             case RefreshCatalog():
-                await self._listener.catalog_refreshed()
-                self._perform(self._core.catalog_refreshed())
+                taken = await self._listener.catalog_refreshed()
+                self._perform(self._core.catalog_refreshed(taken=taken))
 
     async def _start_tls(self, received: bytes) -> None:
         context, transport = self._listener.tls, self._transport

@@ -35,6 +35,12 @@ class ControlConnection:
         async with self._connected() as connection:
             return await roles_of(connection, login)
 
+    async def up_to_date(self) -> bool:
+        """Schema sealgate has what sessions ask for; if not, `sealgate apply` is due. Raises one of `FAILURES`."""
+        async with self._connected() as connection:
+            asked = "SELECT pg_catalog.to_regprocedure('sealgate.catalog()') IS NOT NULL"
+            return bool(await connection.fetchval(asked))
+
     async def scram_secret(self, login: str) -> str | None:
         """pg_authid.rolpassword of a login, by the function of docs/tls.md. Raises one of `FAILURES`."""
         async with self._connected() as connection:

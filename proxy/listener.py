@@ -32,7 +32,7 @@ class Listener:
         source: SnapshotSource,
         audit: AuditLog,
         control: ControlConnection,
-        refresh: Callable[[], Awaitable[None]],
+        refresh: Callable[[], Awaitable[bool]],
     ) -> None:
         self.configure(configuration)
         self.source = source
@@ -136,9 +136,9 @@ class Listener:
             self._stale = False
             await self._refresh()
 
-    async def catalog_refreshed(self) -> None:
-        """Returns when a picture begun after this is in place, or could not be had."""
-        await self._refresh()
+    async def catalog_refreshed(self) -> bool:
+        """A picture begun after this is in place; False: it could not be had."""
+        return await self._refresh()
 
     def joined(self, client: Client) -> None:
         self._clients.add(client)

@@ -56,6 +56,7 @@ from proxy.wire.messages import (
 )
 
 _AWAITED: Final = RefreshCatalog(awaited=True)
+_IN_FAILED: Final = b"25P02"
 CONNECTION_FAILURE: Final = "08006"
 
 
@@ -134,10 +135,15 @@ class Response:
             del effects[cut:]
         return effects
 
-    def catalog_refreshed(self) -> list[Effect]:
-        """The next statement is planned by the new picture: the client may know that its DDL is done."""
+    def catalog_refreshed(self, *, taken: bool) -> list[Effect]:
+        """The next statement is planned by the new picture: the client may know that its DDL is done. If none could be
+        taken, the session itself is asked before the next statement, and the picture is tried again behind it.
+        """
         self._state.refreshing = False
-        self._state.settle(Changes.CATALOG)
+        if taken:
+            self._state.settle(Changes.CATALOG)
+        else:
+            self._state.changed |= Changes.CATALOG
         behind, self._behind = self._behind, []
         return behind
 
@@ -464,7 +470,7 @@ class Response:
         fields = read_fields(data[position + HEADER_SIZE : end])
         self._inquiry = None
         if inflight.inquiring:
-            self._state.not_told()
+            self._not_told(fields)
         instead: bytes | None = None
         executing = head is not None and (head.query is not None or head.kind is Kind.EXECUTE)
         if head is not None and executing and not head.refused:
@@ -478,6 +484,8 @@ class Response:
                 self._suspended.pop(head.portal, None)
         self._opened, self._running = False, None
         edited = head.edited if head is not None and not head.hidden else None
+        if self._state.unasked and fields.get("C") == _IN_FAILED:
+            instead = write_fields(ERROR_RESPONSE, {**fields, "H": self._state.unasked})
         instead = instead or presented(fields, edited)
         if inflight.private:
             # Nothing of the client's has failed; its transaction has, as it will be told.
@@ -487,6 +495,29 @@ class Response:
         inflight.fail()
         self._failed = True
         return instead
+
+    def _not_told(self, fields: dict[str, bytes]) -> None:
+        """A question of ours has failed. The client learns of it from what it sent next; unless there is no transaction
+        that could fail: then nothing could be planned with certainty any more.
+        """
+        state = self._state
+        state.not_told()
+        if not state.inflight.private:
+            return
+        if state.transaction_status == IDLE and Changes.CATALOG in state.unsettled:
+            text = "Sealgate cannot see what DDL has changed"
+            raise _over(
+                [],
+                "58000",
+                text,
+                "Neither its own login nor sealgate.catalog() could be asked: run sealgate check.",
+            )
+        reason = b"%s: %s" % (fields.get("C", b""), fields.get("M", b""))
+        state.unasked = (
+            b"Sealgate could not ask what this statement depends on ("
+            + reason
+            + b"). Does sealgate check find anything?"
+        )
 
     def ready(self, data: bytes, position: int, end: int) -> bytes | None:
         state = self._state
@@ -503,12 +534,15 @@ class Response:
         if not len(state.inflight):
             if state.transaction_status == IDLE:
                 state.portals.clear()  # The end of a transaction closes them.
-                refresh = state.idle()
+                told = answered is not None and answered.hidden and state.own_catalog is not None
+                refresh = not told and state.idle()
             elif state.transaction_status == FAILED:
                 state.settle(~Changes.ROLE)  # Nothing is executed before it is rolled back.
             else:
                 state.settle(Changes.SETTINGS)  # The server has reported them.
             state.ended = False
+        if state.transaction_status != FAILED:
+            state.unasked = b""
         if refresh:
             self._flush()
             self._effects.append(_AWAITED)

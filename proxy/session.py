@@ -111,9 +111,9 @@ class Session:
     def roles_unknown(self) -> list[Effect]:
         return self._react("server", self._handshake.roles_unknown)
 
-    def catalog_refreshed(self) -> list[Effect]:
-        """After RefreshCatalog(awaited=True): the picture is the newest, or could not be had."""
-        return self._react("server", self._after_refresh)
+    def catalog_refreshed(self, *, taken: bool = True) -> list[Effect]:
+        """After RefreshCatalog(awaited=True): the picture is the newest, or could not be `taken`."""
+        return self._react("server", self._after_refresh, taken)
 
     def verifier_known(self, verifier: Verifier | None) -> list[Effect]:
         return self._react("server", self._handshake.verifier_known, verifier)
@@ -178,10 +178,10 @@ class Session:
         effects = self._handshake.server_data(data)
         return effects + self._begin()
 
-    def _after_refresh(self) -> list[Effect]:
+    def _after_refresh(self, taken: bool) -> list[Effect]:
         if self._response is None or self._request is None:
             return []
-        return self._response.catalog_refreshed() + self._resumed(self._request)
+        return self._response.catalog_refreshed(taken=taken) + self._resumed(self._request)
 
     def _resumed(self, request: Request) -> list[Effect]:
         """What the client sent goes on being read. If that fails, it fails for the client: what the server has said stands."""

@@ -62,6 +62,8 @@ class State:
     """The same since the session was last idle: the end of the transaction may undo it."""
     asked: bool = False
     """A question of ours was answered since the last ReadyForQuery."""
+    unasked: bytes = b""
+    """Why a question of ours has failed the client's transaction; a hint for it."""
     ended: bool = False
     """A transaction was ended, or partly undone, since nothing was in flight."""
     refreshing: bool = False

@@ -83,13 +83,15 @@ class Upkeep:
         for event in _in_force(self._loaded, None):
             self._audit.write(event)
 
-    async def refresh(self) -> None:
-        """Looks at the catalog again. A server that cannot be asked leaves the picture as it is."""
+    async def refresh(self) -> bool:
+        """Looks at the catalog again. False: the server could not be asked, the picture is as it was."""
         async with self._turn:
             try:
                 await self._look(self._loaded)
             except FAILURES as failed:
                 log.warning("catalog not read", problem=type(failed).__name__)
+                return False
+            return True
 
     async def look(self) -> None:
         """`refresh` that raises one of FAILURES: for the start."""
@@ -120,6 +122,8 @@ class Upkeep:
 
     async def _look(self, loaded: Loaded) -> None:
         catalog = await self._control.catalog(loaded.configuration.policy.columns)
+        if not self._source.ready and not await self._control.up_to_date():
+            log.warning("schema sealgate is not up to date", fix="run sealgate apply")
         if self._source.ready:
             current = self._source.current
             unchanged = current.policy is loaded.configuration.policy

@@ -331,3 +331,53 @@ def test_a_row_for_more_columns_than_copy_names(
     wire.send(message(ord("d"), rows.encode()), message(ord("c"), b""))
     assert errors(wire.until("Z")) == ["22P04"]
     assert not logged(shop, secret)
+
+
+# A schema from before.
+
+
+def test_a_function_that_is_missing(shop: Shop) -> None:
+    """`sealgate apply` was not run after an update: no hang and no guess, and it is said why, in three places."""
+    shop.database.psql("ALTER FUNCTION sealgate.catalog() RENAME TO catalog_of_old")
+    try:
+        found = shop.sealgate("check", ok=False).stdout
+        assert "sealgate.catalog()" in found
+        assert "sealgate apply" in found
+        with WireClient(shop.port) as wire:
+            wire.start("shop_app", shop.database.name)
+            wire.query("BEGIN")
+            wire.query("CREATE TABLE old_one (v sealgate.sealed_text)")
+            ((_, error), _) = wire.query("SELECT email FROM customers")
+            assert sqlstate(error) == "25P02"
+            assert b"sealgate.catalog() does not exist" in error
+            assert b"sealgate check" in error
+            wire.query("ROLLBACK")
+            assert errors(wire.query("SELECT email FROM customers")) == []
+            assert in_sync(wire)
+        shop.stop()
+        shop.serve()
+        assert "schema sealgate is not up to date" in shop.output_path.read_text()
+    finally:
+        shop.database.psql("ALTER FUNCTION sealgate.catalog_of_old() RENAME TO catalog")
+
+
+def test_ddl_while_the_control_connection_fails(shop: Shop, secret: str) -> None:
+    """The picture cannot be taken: what the session itself sees decides, not what was before."""
+    role = f"ALTER ROLE postgres IN DATABASE {shop.database.name}"
+    others = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sealgate'"
+    )
+    with WireClient(shop.port) as wire, shop.direct() as direct:
+        wire.start("postgres", shop.database.name)
+        direct.execute(f"{role} SET statement_timeout = '1ms'")
+        direct.execute(others)
+        try:
+            assert errors(wire.query("ALTER TABLE sealed_one.t RENAME TO tt")) == []
+            replies = wire.query(f"INSERT INTO sealed_one.tt (email) VALUES ('{secret}')")
+            assert errors(replies) == ["0A000"]
+        finally:
+            direct.execute(f"{role} RESET statement_timeout")
+            direct.execute(others)
+        wire.query("ALTER TABLE sealed_one.tt RENAME TO t")
+        assert in_sync(wire)
+    assert not logged(shop, secret)

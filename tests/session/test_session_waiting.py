@@ -224,3 +224,42 @@ def test_nothing_is_sent_while_the_picture_is_taken() -> None:
     assert talk._did(talk.session.catalog_refreshed()) == ["<- Z", "-> BDES"]
     assert talk.server(reply("2n"), done("ALTER TABLE"), ready()) == ["<- 2C", "RefreshCatalog"]
     assert talk._did(talk.session.catalog_refreshed()) == ["<- Z"]
+
+
+def test_a_picture_that_cannot_be_taken_is_asked_for_in_the_session() -> None:
+    """The control connection is down: the next statement is planned by what the session itself sees, not by the old picture."""
+    talk = Talk()
+    talk.client(query(RENAME))
+    assert talk.server(done("ALTER TABLE"), ready()) == ["<- C", "RefreshCatalog"]
+    assert talk._did(talk.session.catalog_refreshed(taken=False)) == ["<- Z"]
+    assert talk.client(query(INSERT)) == ["-> CPBECCS"]
+    told = talk.server(answer(*SETTINGS, document()), ready())
+    assert told == ["record statement.refused 0A000", "-> Q"]
+    assert talk.server(error("0A000"), ready()) == ["<- E", "RefreshCatalog"]
+    assert talk._did(talk.session.catalog_refreshed()) == ["<- Z"]
+    assert b"ada" not in b"".join(body for _, body in talk.to_server)
+
+
+def test_nobody_can_tell_what_ddl_has_changed() -> None:
+    """Neither the control connection nor the session: it ends, before a value goes where nobody knows."""
+    talk = Talk()
+    talk.client(query(RENAME))
+    talk.server(done("ALTER TABLE"), ready())
+    talk._did(talk.session.catalog_refreshed(taken=False))
+    assert talk.client(query(INSERT)) == ["-> CPBECCS"]
+    told = talk.server(reply("3"), error("42883"))
+    assert told == ["<- E", "record session.closed", "close"]
+    assert b"58000" in talk.to_client[0][1]
+
+
+def test_a_question_that_fails_the_transaction_says_why() -> None:
+    """sealgate.catalog() is missing, in a database that an older Sealgate has prepared: 25P02 has a hint."""
+    talk = Talk()
+    talk.client(query("BEGIN"))
+    talk.server(done("BEGIN"), ready("T"))
+    talk.client(query(RENAME))
+    talk.server(done("ALTER TABLE"), ready("T"))
+    assert talk.client(query("SELECT 1")) == ["-> CPBECCS"]
+    assert talk.server(reply("3"), error("42883"), ready("E")) == ["-> Q"]
+    talk.server(error("25P02"), ready("E"))
+    assert b"sealgate check" in talk.to_client[0][1]
