@@ -512,6 +512,8 @@ class Response:
                 text,
                 "Neither its own login nor sealgate.catalog() could be asked: run sealgate check.",
             )
+        if fields.get("C") == _IN_FAILED:
+            return  # It had failed before: the client's next error is the server's own.
         reason = b"%s: %s" % (fields.get("C", b""), fields.get("M", b""))
         state.unasked = (
             b"Sealgate could not ask what this statement depends on ("
