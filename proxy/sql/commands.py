@@ -214,7 +214,7 @@ def check_utility(catalog: Catalog, tokens: Sequence[Token]) -> None:
     if first == "create":
         _check_create(catalog, tokens, sealed)
     elif first == "alter":
-        _check_alter(tokens, sealed)
+        _check_alter(catalog, tokens, sealed)
     else:
         raise refusals.not_understood(f"{first.upper()} statement" if first else "the statement")
 
@@ -241,7 +241,7 @@ def is_name(token: Token) -> bool:
 def _check_create(catalog: Catalog, tokens: Sequence[Token], sealed: frozenset[str]) -> None:
     kind = next((w for w in (word(tokens, i) for i in range(1, 8)) if w in _CREATED), "")
     if kind in ("function", "procedure", "aggregate"):
-        return  # Its body runs later, against columns that refuse plaintext.
+        return  # `bodies` has looked at what runs later, against columns that refuse plaintext.
     if kind == "rule":
         raise refusals.unsupported(
             "CREATE RULE", "Use a trigger, or write through the table itself."
@@ -254,6 +254,7 @@ def _check_create(catalog: Catalog, tokens: Sequence[Token], sealed: frozenset[s
                 "CREATE TEMPORARY TABLE like a sealed one",
                 "Create it UNLOGGED, or with other columns.",
             )
+        _check_child(tokens, sealed)
         return  # Defaults and checks in it are the new table's; LIKE and INHERITS copy the sealed type.
     mentioned = [i for i, token in enumerate(tokens) if is_name(token) and token.value in sealed]
     if not mentioned:
@@ -271,6 +272,18 @@ def _check_create(catalog: Catalog, tokens: Sequence[Token], sealed: frozenset[s
     raise refusals.unsupported(what, hint)
 
 
+def _check_child(tokens: Sequence[Token], sealed: frozenset[str]) -> None:
+    """A table that takes its columns from a sealed one may say nothing of the sealed ones."""
+    used = {word(tokens, i) for i in range(len(tokens))}
+    named = any(is_name(token) and token.value in sealed for token in tokens)
+    if named and used & {"inherits", "of", "like"} and used & _EVALUATED:
+        raise refusals.unsupported(
+            "CREATE TABLE with a default or a check beside columns taken from a sealed table",
+            "Leave the sealed columns out of it.",
+        )
+
+
+_EVALUATED: Final = frozenset({"default", "check", "generated", "exclude"})
 _CREATED: Final = words(
     """
     function procedure aggregate rule table index trigger policy statistics publication sequence type
@@ -327,11 +340,13 @@ _HARMFUL: Final = words(
 )
 
 
-def _check_alter(tokens: Sequence[Token], sealed: frozenset[str]) -> None:
+def _check_alter(catalog: Catalog, tokens: Sequence[Token], sealed: frozenset[str]) -> None:
     used = {word(tokens, i) for i in range(len(tokens))}
-    if not any(is_name(token) and token.value in sealed for token in tokens):
-        return  # Defaults, checks and USING in it are other columns'.
     strings = any(token.kind is Kind.STRING for token in tokens)
+    if not any(is_name(token) and token.value in sealed for token in tokens):
+        named = [t.value for t in tokens if is_name(t) and t.value in catalog.interesting]
+        if not (strings and used & _EVALUATED and len(named) > len(set(named))):
+            return  # Defaults, checks and USING in it are other columns'; and of no whole row.
     if used & _HARMFUL or strings or not used & _HARMLESS:
         raise refusals.unsupported(
             "this ALTER statement",

@@ -20,6 +20,7 @@ from policy import Access
 from proxy.catalog import SCHEMA, Catalog
 from proxy.sql import refusals
 from proxy.sql.analysis import Analysis, analyse, touches_of_copy
+from proxy.sql.bodies import check_routine, is_routine
 from proxy.sql.commands import (
     Command,
     check_temporary,
@@ -126,7 +127,9 @@ _CONCERNS_SEALED: Final = re.compile(
 )
 _SEVERAL: Final = re.compile(r";\s*+[^\s;]")
 # Decided by what a literal holds, so no name need be in the text.
-_BY_LITERAL_OR_COPY: Final = re.compile(rf"\bDO\b|u&\"|{_FIRST}COPY\b", re.IGNORECASE | re.DOTALL)
+_BY_LITERAL_OR_COPY: Final = re.compile(
+    rf"\bDO\b|\bFUNCTION\b|\bPROCEDURE\b|u&\"|{_FIRST}COPY\b", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(slots=True)
@@ -265,6 +268,9 @@ class Message:
             found = self._interesting
             if found and any(t.kind is Kind.STRING and found.search(t.value) for t in part.tokens):
                 raise refusals.unsupported("a DO block that names a sealed table", _DO_HINT)
+        if is_routine(part.tokens):
+            self.literal_shaped = True
+            check_routine(self._catalog, part.tokens)
         if self._strings_uncertain and self._is_interesting(part.tokens) and _backslashes(part):
             raise refusals.Refused(
                 refusals.FEATURE_NOT_SUPPORTED,

@@ -1,0 +1,75 @@
+"""Bodies of functions, procedures and DO: statements inside a literal, or behind RETURN and BEGIN ATOMIC.
+
+They run later, in the server, where nothing is sealed on the way. What they hand on (rows of NEW, columns of a query) is
+sealed as it was. A constant for a sealed column would stand in the catalog and the server's log as it is, and would
+never be equal to what is stored; so a body that has one beside such a column is refused. What is put together at run
+time (EXECUTE 'SELECT ...' || ...) nobody can see; the column's domain refuses it as a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from proxy.catalog import Catalog
+from proxy.sql import refusals
+from proxy.sql.commands import is_name, sealed_names
+from proxy.sql.lexer import Kind, Token, UnreadableSql, tokenize
+from proxy.sql.values import word
+
+_OPERATORS: Final = frozenset({"=", "<>", "!=", "<", ">", "<=", ">=", ":=", "like", "ilike", "in"})
+_CONSTANTS: Final = frozenset({Kind.STRING, Kind.NUMBER})
+_BETWEEN: Final = frozenset({"(", "not", "-"})
+_HINT: Final = (
+    "Give the value to the function as an argument, and compare in a statement of the application."
+)
+
+
+def is_routine(tokens: Sequence[Token]) -> bool:
+    """CREATE [OR REPLACE] { FUNCTION | PROCEDURE }"""
+    at = 3 if word(tokens, 1) == "or" else 1
+    return word(tokens, 0) == "create" and word(tokens, at) in ("function", "procedure")
+
+
+def check_routine(catalog: Catalog, tokens: Sequence[Token]) -> None:
+    """Raises Refused if a body has a constant beside a sealed column of a relation that it names."""
+    for token in tokens:
+        if token.kind is Kind.STRING:
+            try:
+                _check(catalog, tokenize(token.value))
+            except UnreadableSql:
+                continue  # No SQL: a library's name, a body in another language.
+    for at in range(len(tokens)):
+        if word(tokens, at) == "return" or word(tokens, at) == "atomic":
+            _check(catalog, tokens[at:])
+            return
+
+
+def _check(catalog: Catalog, tokens: Sequence[Token]) -> None:
+    sealed = sealed_names(catalog, tokens)
+    for at, token in enumerate(tokens):
+        if is_name(token) and token.value in sealed and _beside_constant(tokens, at):
+            raise refusals.unsupported(
+                "a function whose body has a constant for a sealed column", _HINT
+            )
+
+
+def _beside_constant(tokens: Sequence[Token], at: int) -> bool:
+    """`email = 'x'`, `NEW.email := 'x'`, `'x' = c.email`, `email NOT IN ('x', ...)`"""
+    behind = at + 1
+    while behind < len(tokens) and tokens[behind].value in _BETWEEN | {")"}:
+        behind += 1
+    if behind < len(tokens) and tokens[behind].value in _OPERATORS:
+        behind += 1
+        while behind < len(tokens) and tokens[behind].value in _BETWEEN:
+            behind += 1
+        if behind < len(tokens) and tokens[behind].kind in _CONSTANTS:
+            return True
+    before = at - 1
+    while before > 0 and tokens[before].text == ".":
+        before -= 2
+    while before > 0 and tokens[before].text == "(":
+        before -= 1
+    if before > 0 and tokens[before].value in _OPERATORS:
+        return tokens[before - 1].kind in _CONSTANTS
+    return False
