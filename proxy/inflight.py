@@ -192,6 +192,8 @@ class Owed:
 
     def undo(self) -> None:
         """The server has discarded it."""
+        if self.query is not None:
+            self.query.abandon()
         for change in reversed(self.changes):
             change.undo()
 
