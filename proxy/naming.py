@@ -23,7 +23,16 @@ from proxy.seal import ValueRefused, check_null_argument, check_parameters
 from proxy.sql.execute import Executed, Executes, executed, nulls, readable
 from proxy.sql.lexer import Stripped, UnreadableSql
 from proxy.sql.named import Closes, Deallocates, Declares, Fetches, Prepares, RollsBackTo
-from proxy.sql.plan import Action, Changes, Plan, Refusal, StatementPlan
+from proxy.sql.plan import (
+    Action,
+    Changes,
+    ConstantSite,
+    LiteralSite,
+    Piece,
+    Plan,
+    Refusal,
+    StatementPlan,
+)
 from proxy.sql.refusals import Refused
 from proxy.state import State
 from proxy.statements import Change, Portal, Prepared, Source
@@ -175,7 +184,7 @@ def look_up_anew(state: State, found: Prepared) -> None:
     now, before = plan.statements[source.ordinal], source.statement
     plain = now.action is before.action is Action.FORWARD
     if not plain and _sent(now) != _sent(before):
-        raise ValueRefused(_OTHER_TABLES)
+        raise ValueRefused(now.refusal or _OTHER_TABLES)
     found.plan = now.named.statement if isinstance(now.named, Prepares) else now
     found.source = replace(
         source, statement=now, named=plan.named, snapshot=snapshot, search_path=path
@@ -194,7 +203,21 @@ def looked_up_anew(state: State, found: Prepared) -> Refusal | None:
 def _sent(plan: StatementPlan) -> tuple[object, ...]:
     """What the server got of a statement, and what it is still to get."""
     run = plan.named.statement if isinstance(plan.named, Prepares) else plan
-    return plan.action, plan.pieces, run.action, run.parameters, run.copy
+    refused = Action.REFUSE in (plan.action, run.action)
+    return refused, _written(plan.pieces), dict(run.parameters), run.copy
+
+
+def _written(pieces: Sequence[Piece]) -> list[object]:
+    """The text that is sent, however it was cut: what is sealed in it stands for itself."""
+    found: list[object] = [""]
+    for piece in pieces:
+        if isinstance(piece, ConstantSite) or (isinstance(piece, LiteralSite) and piece.seal):
+            found += (piece, "")
+        elif isinstance(piece, LiteralSite):
+            found[-1] = f"{found[-1]}\0{piece.ordinal}\0"
+        else:
+            found[-1] = f"{found[-1]}{piece}"
+    return found
 
 
 def runs_another(state: State, found: Prepared) -> Refusal | None:

@@ -171,6 +171,24 @@ def test_a_sealed_statement_is_as_good_as_before_where_its_names_mean_the_same(
     assert values(wire.query("EXECUTE q('same@example.com')")) == [b"same@example.com"]
 
 
+def test_a_view_that_is_made_under_a_prepared_statement(shop: Shop, wire: WireClient) -> None:
+    """What is sent for it is the same before and after: it goes on, and its values are typed from then on."""
+    select = b"SELECT email FROM made_later WHERE id = 1"
+    wire.query("CREATE TABLE made_later (id int, email text)")
+    wire.send(write_parse(Parse(b"p", select, ())), SYNC_MESSAGE)
+    wire.until("Z")
+    wire.query("DROP TABLE made_later")
+    wire.query("CREATE VIEW made_later AS SELECT id, email FROM customers")
+    wire.send(bind(b"p"), write_execute(b""), SYNC_MESSAGE)
+    assert errors(wire.until("Z")) == ["0A000"]  # The server's own: the result has another type.
+    wire.send(write_parse(Parse(b"q", select, ())), SYNC_MESSAGE)
+    wire.until("Z")
+    wire.query("CREATE TABLE made_meanwhile (id int)")
+    wire.send(bind(b"q"), write_execute(b""), SYNC_MESSAGE)
+    assert values(wire.until("Z")) == [b"ada@example.com"]
+    wire.query("DROP VIEW made_later; DROP TABLE made_meanwhile")
+
+
 def test_a_table_renamed_under_a_prepared_statement(shop: Shop, secret: str) -> None:
     """`plain` is the sealed table when the statement is planned anew."""
     with WireClient(shop.port) as wire:
