@@ -190,7 +190,8 @@ def carried(draft: Draft, scope: Scope, node: exp.Expr, *, named: bool = False) 
         if inner is not node and named:
             raise refusals.misuse(ref.label, "in NULLIF")
         _nullif(draft, scope, inner, named=named)
-        return with_modifier(ref)
+        # There is no operator of varchar's own, and the result is what the operator takes.
+        return replace(ref, shown="text") if ref.type == "varchar" else with_modifier(ref)
     elif isinstance(inner, exp.Window):
         return _windowed(draft, scope, inner, ref)
     elif isinstance(inner, (exp.Case, exp.Anonymous)):

@@ -22,6 +22,9 @@ from proxy.sql.values import Value, chain, locate, word
 
 _UNTYPED: Final = ""
 _EXACT: Final = frozenset({"number", "int2", "int4", "int8", "numeric"})
+_INTEGERS: Final = frozenset({"int2", "int4", "int8"})
+MOST_DIGITS: Final = 19
+"""Of an integer constant that is no numeric for certain, plus one."""
 _NUMBERS: Final = _EXACT | {"float4", "float8"}
 _TEXT: Final = frozenset({"text", "varchar"})
 
@@ -52,6 +55,23 @@ def check_union(
         if ref is not None:
             column = [s.expressions[place] for s in selects if place < len(s.expressions)]
             check_nodes(draft, ref, [c.this if isinstance(c, exp.Alias) else c for c in column])
+
+
+def check_nullif(draft: Draft, ref: SealedRef, node: exp.Expr) -> None:
+    """Raises Refused where the operator of NULLIF(column, value) is of a wider type, which is the result's then."""
+    value = _value(draft, node)
+    kind = _kind(draft, value, None) if value is not None else None
+    if value is None or kind in (None, _UNTYPED, ref.type):
+        return
+    own = ref.type or ""
+    whole = kind == "number" and draft.tokens[value.leaf].text.isdigit()
+    if own in _INTEGERS and (whole or kind in _INTEGERS):
+        draft.literal_shaped |= whole  # A long one is a numeric.
+        if not whole or len(draft.tokens[value.leaf].text) < MOST_DIGITS:
+            return
+    widest = {"numeric": _EXACT, "float8": _NUMBERS}.get(own, frozenset())
+    if kind not in widest and not {own, kind} <= _TEXT:
+        raise refusals.odd_cast(ref.label)
 
 
 def _selects(node: exp.Expr) -> Iterable[exp.Select]:

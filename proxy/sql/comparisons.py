@@ -124,6 +124,7 @@ def nullif(draft: Draft, scope: Scope, node: exp.Anonymous, ref: SealedRef, *, n
     tokens, place = draft.tokens, place_of(node)
     column, other = node.expressions
     _require_equality(draft, ref)
+    common.check_nullif(draft, ref, other)
     start, end = column_span(draft, column)
     other_start, other_end = _term(draft, scope, ref, other)
     around = [text_at(draft, at) for at in (start - 1, end, other_end)]
@@ -342,10 +343,18 @@ def is_null(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
     if ref is None:
         # A sealed NULL is NULL as well: this is no use of the values in a list.
         return null and bool(listed(draft, scope, node.this))
-    if not null:
+    if not null or _is_unknown(draft, node.this):
         raise refusals.misuse(ref.label, "in IS TRUE")
     draft.touch(ref, Access.PRESENCE)
     return True
+
+
+def _is_unknown(draft: Draft, operand: exp.Expr) -> bool:
+    """IS [NOT] UNKNOWN, which takes a boolean; the tree has a NULL there."""
+    if not isinstance(bare(operand), exp.Column):
+        return False
+    _, end = column_span(draft, operand)
+    return "unknown" in (word(draft.tokens, end + 1), word(draft.tokens, end + 2))
 
 
 def case_conditions(draft: Draft, scope: Scope, node: exp.Expr) -> None:

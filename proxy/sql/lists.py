@@ -106,6 +106,20 @@ def seal_cells(
                 raise refusals.odd_cast(target.label)
             value = replace(value, cast=both)
         assignment.seal_value(draft, target, value, direct=False, use=use, default=one.type)
+        if value is not None and one.label is not None:
+            end = draft.tokens[value.end - 1].end
+            draft.edit(end, end, f' AS "{one.label}"')
+
+
+def label(draft: Draft, node: exp.Expr) -> str | None:
+    """The name of a result column that is a value without AS (FigureColname): the type of its cast, or none."""
+    found = chain(node)
+    value = locate(draft.tokens, found) if found is not None else None
+    if value is None:
+        return None
+    if value.cast is None:
+        return "?column?"
+    return _type_name(value.cast.removesuffix("[]"))
 
 
 def seal_array(draft: Draft, target: SealedRef, node: exp.Expr, use: Use) -> None:

@@ -257,6 +257,10 @@ def too_many_values() -> Refused:
     return Refused(SYNTAX_ERROR, "INSERT has more expressions than target columns", "")
 
 
+def too_many_columns() -> Refused:
+    return Refused("54011", "target lists can have at most 1664 entries", "Name fewer columns.")
+
+
 def unknown_qualifier() -> Refused:
     return Refused(
         UNDEFINED_TABLE, "missing FROM-clause entry for a table that the statement names", ""

@@ -34,6 +34,7 @@ from proxy.sql.draft import Draft
 from proxy.sql.parse import position
 from proxy.sql.scope import PLAIN, Cell, Field, Scope, SealedRef, Shape, Targets
 from proxy.sql.tree import only, unbracketed
+from proxy.sql.values import chain
 
 _SELECT: Final = (
     "with_", "distinct", "expressions", "from_", "joins", "where", "group", "having", "windows",
@@ -42,6 +43,8 @@ _SELECT: Final = (
 
 
 _MODIFIERS: Final = ("order", "limit", "offset")
+MOST_COLUMNS: Final = 1664
+"""MaxTupleAttributeNumber: a chain of WITH queries that doubles its columns is not followed for long."""
 
 
 def query(
@@ -165,6 +168,8 @@ def _projections(
 ) -> ordering.Result:
     result = ordering.Result()
     for node in nodes:
+        if len(result.fields) > MOST_COLUMNS:
+            raise refusals.too_many_columns()
         starred = _star(draft, scope, node)
         if starred is None:
             result.fields.append(_projection(draft, scope, node, result, targets))
@@ -231,6 +236,8 @@ def _projection(
         return Field(name, target)
     if targets is None:
         cells = _cells(draft, scope, expression)
+        if len(cells) == 1 and expression is node and chain(unbracketed(node)) is not None:
+            cells = (replace(cells[0], label=lists.label(draft, node)),)
         if cells:
             return Field(name, cells=cells)
     ref = assignment.carried(draft, scope, expression, named=expression is node)
@@ -293,7 +300,7 @@ def _set_operation(
 ) -> Shape:
     only(node, "this", "expression", "distinct", "with_", *_MODIFIERS)
     scope = with_queries(draft, parent, node)
-    if targets is not None:
+    if targets is not None and not isinstance(node.parent, exp.SetOperation):
         common.check_union(draft, node, enumerate(targets.refs))
     left = query(draft, scope, node.this, targets)
     right = query(draft, scope, node.expression, targets)
@@ -328,7 +335,9 @@ def _side_by_side(draft: Draft, one: Field, other: Field) -> Field:
     ref = one.sealed or other.sealed
     if ref is None:
         if one.cells and other.cells:
-            return Field(one.name, cells=(*one.cells, *other.cells))
+            # One list may be named many times.
+            both = {(id(c.node), c.type): c for c in (*one.cells, *other.cells)}
+            return Field(one.name, cells=tuple(both.values()))
         draft.use_cells((*one.cells, *other.cells))
         return Field(one.name)
     for side in (one, other):

@@ -52,6 +52,8 @@ class Cell:
     """An argument of unnest(): each element is a value."""
     type: str | None = None
     """The type it has got on its way through FROM or WITH, if the text gives it none."""
+    label: str | None = None
+    """The name that its column has without AS; sealed, the value has a cast and would give another."""
 
 
 @dataclass(frozen=True, slots=True)
