@@ -338,7 +338,10 @@ class ToyServer:
             self.portals[statement.names[0].encode()] = Cursor(analyse(_SELECTED, ()))
         elif statement.kind == "prepare":
             name, _, text = statement.sql.partition(" AS ")
-            self.statements[name.split()[1].encode()] = analyse(text, ())
+            words = name.split()
+            if len(words) < 2:
+                raise Failed("42601")
+            self.statements[words[1].encode()] = analyse(text, ())
         elif statement.kind == "deallocate":
             self.statements.pop(statement.sql.split()[1].encode(), None)
         elif statement.kind == "inquiry":
