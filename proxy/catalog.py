@@ -136,7 +136,9 @@ class Catalog:
 
     def __post_init__(self) -> None:
         columns = dict(_declared_attributes(self.relations, self.sealed))
-        types = dict(_domain_types(self.relations)) | {at: c.type for at, c in columns.items()}
+        types = dict(_domain_types(self.relations))
+        types |= _inherited_types(self.relations, columns, self.dependencies)
+        types |= {at: c.type for at, c in columns.items()}
         by_name = _by_name(self.relations)
         interesting = _interesting(self.relations, self.sealed, self.dependencies)
         derived = {
@@ -255,6 +257,32 @@ def _declared_attributes(
             column = sealed.get(label(relation.schema, relation.name, attribute.name))
             if column is not None:
                 yield (relation.oid, attribute.number), column
+
+
+def _inherited_types(
+    relations: Iterable[Relation],
+    columns: Mapping[tuple[int, int], SealedColumn],
+    dependencies: Iterable[Dependency],
+) -> dict[tuple[int, int], LogicalType]:
+    """Of partitions and other children: the type that the parent's column is declared with, its length included."""
+    by_oid = {relation.oid: relation for relation in relations}
+    children: dict[int, list[int]] = {}
+    for edge in dependencies:
+        if edge.inheritance:
+            children.setdefault(edge.referenced, []).append(edge.dependent)
+    types = {}
+    for (parent, _), column in columns.items():
+        pending, seen = list(children.get(parent, ())), {parent}
+        while pending:
+            child = pending.pop()
+            if child in seen or child not in by_oid:
+                continue
+            seen.add(child)
+            pending += children.get(child, ())
+            for attribute in by_oid[child].attributes:
+                if attribute.name == column.name and attribute.sealed == column.type.name:
+                    types[child, attribute.number] = column.type
+    return types
 
 
 def _domain_types(

@@ -230,6 +230,7 @@ def executed(plan: StatementPlan, executes: Executes, found: Executed) -> Statem
         plan,
         command=plan.command if executes.wrapper else target.command,
         outputs=plan.outputs if executes.wrapper else target.outputs,
+        shown=plan.shown if executes.wrapper else target.shown,
         changes=plan.changes | target.changes,
         changes_catalog=plan.changes_catalog or target.changes_catalog,
         recorded_as=found.text,

@@ -82,6 +82,26 @@ def test_a_view_or_history_table_is_typed_by_its_domain() -> None:
     assert taken.attribute_type(200, 1) == logical_type("text")
 
 
+def test_a_partition_is_typed_by_its_parents_declaration() -> None:
+    """A child's column shows the length that its parent's is declared with, a grandchild's too; a view's does not."""
+    varchar = dataclasses.replace(EMAIL, sealed="varchar")
+    parent = dataclasses.replace(CUSTOMERS, attributes=(ID, varchar))
+    child, grandchild, view = (
+        Relation(200 + n, "public", name, kind, (dataclasses.replace(varchar, number=n + 1),))
+        for n, (name, kind) in enumerate((("child", "r"), ("grandchild", "r"), ("view", "v")))
+    )
+    edges = (
+        Dependency(200, 100, inheritance=True),
+        Dependency(201, 200, inheritance=True),
+        Dependency(202, 100),
+    )
+    taken = catalog(parent, child, grandchild, view, sealed=EMAIL_DECLARED, dependencies=edges)
+    assert taken.attribute_type(200, 1) == logical_type("varchar(40)")
+    assert taken.attribute_type(201, 2) == logical_type("varchar(40)")
+    assert taken.attribute_type(202, 3) == logical_type("varchar")
+    assert taken.column(200, 1) is None
+
+
 def test_names_are_looked_up_in_every_schema() -> None:
     """`named` knows no search_path: the planner decides which of them a statement means."""
     other = Relation(300, "sales", "customers", "v")

@@ -37,7 +37,13 @@ INSERT INTO account VALUES
 INSERT INTO visit VALUES
     (1, 1, 'oslo', 'ada@x.example', '2020-01-01'), (2, 1, 'rome', NULL, '2020-01-02'), (3, 2, 'oslo', 'x', NULL),
     (4, 9, NULL, 'bob@x.example', '1990-01-02');
+CREATE TABLE event (id int PRIMARY KEY, email text, at date, kind varchar(4)) PARTITION BY RANGE (id);
+CREATE TABLE event_low PARTITION OF event FOR VALUES FROM (0) TO (100);
+CREATE TABLE event_high PARTITION OF event FOR VALUES FROM (100) TO (1000);
+INSERT INTO event VALUES (1, 'ada@x.example', '1985-12-10', 'in'), (2, NULL, NULL, 'out'), (101, 'bob@x.example', '1990-01-02', NULL);
 """
+VIEW = "CREATE VIEW {0}.seen AS SELECT id, name, email, born AS day FROM {0}.account; GRANT ALL ON {0}.seen TO PUBLIC;"
+"""After the columns are sealed: apply does not change what a view reads."""
 SEALED = {
     "account.email": ("text", True),
     "account.ssn": ("text", False),
@@ -47,6 +53,8 @@ SEALED = {
     "account.active": ("bool", True),
     "account.seen": ("timestamptz", False),
     "visit.contact": ("text", True),
+    "event.email": ("text", True),
+    "event.kind": ("varchar(4)", True),
 }
 COLUMNS = {
     "account": {
@@ -54,10 +62,12 @@ COLUMNS = {
         "balance": "numeric", "active": "boolean", "seen": "timestamptz",
     },
     "visit": {"id": "int", "account": "int", "place": "text", "contact": "text", "at": "date"},
+    "event": {"id": "int", "email": "text", "at": "date", "kind": "varchar"},
 }  # fmt: skip
 POOLS: dict[str, tuple[Any, ...]] = {
     "int": (0, 1, 2, 3, 30, 36, -1),
     "text": ("ada@x.example", "bob@x.example", "", "111", "ada", "oslo", "ÿ 'quoted' \\ €", "x" * 300),
+    "varchar": ("in", "out", "in  ", "", "x     "),
     "date": (datetime.date(1985, 12, 10), datetime.date(1990, 1, 2), datetime.date(2020, 1, 1)),
     "numeric": (decimal.Decimal("100.50"), decimal.Decimal("0"), decimal.Decimal("-3"), decimal.Decimal("7.125")),
     "boolean": (True, False),
@@ -71,6 +81,8 @@ class Sql:
 
     text: str
     values: tuple[Any, ...] = ()
+    literal: bool = False
+    """The values are written into the text in every mode: a utility command takes no parameters."""
 
     def __add__(self, other: Sql | str) -> Sql:
         if isinstance(other, str):
@@ -206,6 +218,27 @@ class Grammar:
             lambda: Sql(f"{column} IS NULL"),
             lambda: Sql(f"lower({column}::text)"),
             lambda: self.value(kind) + f"::{kind}",
+            lambda: self.nested(sources, column, kind, 2),
+        )()
+
+    def nested(self, sources: dict[str, str], column: str, kind: str, depth: int) -> Sql:
+        """CASE, NULLIF and COALESCE inside one another, around one column and values of its type."""
+        if not depth:
+            return self.one(Sql(column), self.value(kind))
+        inner = [self.nested(sources, column, kind, depth - 1) for _ in range(2)]
+        return self.one(
+            lambda: "coalesce(" + inner[0] + ", " + inner[1] + ")",
+            lambda: "nullif(" + inner[0] + ", " + self.value(kind) + ")",
+            lambda: (
+                "CASE WHEN "
+                + self.condition(sources, 0)
+                + " THEN "
+                + inner[0]
+                + " ELSE "
+                + inner[1]
+                + " END"
+            ),
+            lambda: f"CASE {column} WHEN " + self.value(kind) + " THEN " + inner[0] + " END",
         )()
 
     def source(self) -> tuple[Sql, dict[str, str]]:
@@ -213,6 +246,8 @@ class Grammar:
         kind = self.one("one", "one", "join", "left", "comma", "derived", "lateral", "cte")
         if kind == "one":
             table = self.one(*COLUMNS)
+            if table == "event" and self.maybe():
+                return Sql(self.one("event_low AS a", "event_high AS a")), {"a": table}
             return Sql(f"{table} AS a"), {"a": table}
         if kind in ("join", "left"):
             on = self.one(Sql("b.account = a.id"), Sql("b.contact = a.email"), Sql("b.at = a.born"))
@@ -241,7 +276,7 @@ class Grammar:
             query = query + self.one("", " LIMIT 2", " LIMIT 2 OFFSET 1")
             return query, len(sources) == 1
         if shape == "union":
-            one, two = (self.select_one_column(table) for table in COLUMNS)
+            one, two = (self.select_one_column(self.one(*COLUMNS)) for _ in range(2))
             return one + self.one(" UNION ALL ", " UNION ") + two, False
         if shape == "grouped":
             key, _ = self.plain(sources)
@@ -253,8 +288,138 @@ class Grammar:
             return grouped + f" GROUP BY {by}", False
         return query, False
 
+    # Lists of values, chains of WITH, DISTINCT ON, views.
+
+    def listed_join(self) -> tuple[Sql, bool]:
+        """A table and a list of values: VALUES, a query's own list, or unnest."""
+        table = self.one(*COLUMNS)
+        name = self.one(*[n for n in COLUMNS[table] if n != "id"])
+        kind = COLUMNS[table][name]
+        items = [self.value(kind) for _ in range(self.one(1, 2, 3))]
+        rows = [
+            f"({n}, " + item + (f"::{kind})" if n == 0 else ")") for n, item in enumerate(items)
+        ]
+        values = "(VALUES " + joined(rows, ", ") + ")"
+        raw = [self.one(*POOLS[kind], None) for _ in items]
+        source = self.one(
+            values + " AS l (k, v)",
+            "(SELECT w.k, w.v FROM " + values + " AS w (k, v) WHERE w.k < 2) AS l",
+            Sql(f"unnest(%s::{kind}[]) WITH ORDINALITY AS l (v, k)", (raw,)),
+            "(SELECT "
+            + items[0]
+            + f"::{kind} AS v, 1 AS k UNION ALL SELECT "
+            + items[-1]
+            + ", 2) AS l",
+        )
+        on = self.one(f"a.{name} = l.v", f"l.v = a.{name}", f"a.{name} IS NOT DISTINCT FROM l.v")
+        how = self.one("JOIN", "JOIN", "LEFT JOIN")
+        shown = self.one("a.id, l.k", "a.id, l.k", f"a.id, l.k, a.{name}", "l.v, a.id", "l.*, a.id")
+        query = f"SELECT {shown} FROM {table} AS a {how} " + source + f" ON {on}"
+        if self.one(0, 0, 1):
+            query = query + " WHERE " + self.condition({"a": table}, 1)
+        return query, False
+
+    def chained(self) -> tuple[Sql, bool]:
+        """WITH queries that build on one another, with names that shadow tables and columns."""
+        table = self.one(*COLUMNS)
+        name = self.one(*COLUMNS[table])
+        kind = COLUMNS[table][name]
+        first = f"SELECT i.* FROM {table} AS i WHERE " + self.condition({"i": table}, 1)
+        one = self.one("one", "visit" if table != "visit" else "account")
+        column = self.one("v", "name", "email")
+        last = self.one(
+            Sql(f"SELECT two.k, two.{column} FROM two"),
+            f"SELECT k FROM two WHERE {column} = " + self.value(kind),
+            Sql(f"SELECT two.k, o.id FROM two JOIN {one} AS o ON o.{name} = two.{column}"),
+            Sql(f"SELECT count({column}), count(*) FROM two"),
+            f"SELECT k FROM two WHERE {column} IN (SELECT {name} FROM {one}) AND k < "
+            + Sql("%s", (3,)),
+        )
+        return (
+            f"WITH {one} AS ("
+            + first
+            + f"), two (k, {column}) AS (SELECT id, {name} FROM {one}) "
+            + last
+        ), False
+
+    def distinct_on(self) -> tuple[Sql, bool]:
+        table = self.one(*COLUMNS)
+        key, _ = self.plain({"a": table})
+        targets = [Sql(key), self.target({"a": table})]
+        return (
+            f"SELECT DISTINCT ON ({key}) "
+            + joined(targets, ", ")
+            + f" FROM {table} AS a WHERE "
+            + self.condition({"a": table}, 1)
+            + f" ORDER BY {key}, a.id"
+        ), True
+
+    def viewed(self) -> tuple[Sql, bool]:
+        shown = self.one(
+            "*", "email", "id, day", "s.email AS e, s.name", "count(*)", "count(email)"
+        )
+        where = self.one(
+            Sql("s.id < 4"),
+            "s.name = " + self.value("text"),
+            Sql("s.email IS NULL"),
+            Sql("NOT s.day IS NULL"),
+        )
+        return f"SELECT {shown} FROM seen AS s WHERE " + where, False
+
+    def query(self) -> tuple[Sql, bool]:
+        return self.one(
+            *(self.select,) * 5,
+            self.listed_join,
+            self.listed_join,
+            self.chained,
+            self.distinct_on,
+            self.viewed,
+        )()
+
+    # What runs a query in several statements, or in another.
+
+    def cursor(self) -> tuple[Sql, ...]:
+        query, ordered = self.query()
+        scroll, fetch = ("", "FETCH ALL FROM c")
+        if ordered:
+            scroll, fetch = self.one(
+                ("", "FETCH 2 FROM c"),
+                ("SCROLL ", "FETCH ABSOLUTE 2 FROM c"),
+                ("SCROLL ", "FETCH LAST FROM c"),
+            )
+        declare = f"DECLARE c {scroll}CURSOR FOR " + query
+        return (
+            Sql(declare.text, declare.values, literal=True), Sql(fetch), Sql("FETCH FROM c"), Sql("CLOSE c")
+        )  # fmt: skip
+
+    def prepared(self) -> tuple[Sql, ...]:
+        query = self.one(
+            lambda: self.query()[0], lambda: self.query()[0], self.insert, self.update, self.delete
+        )()
+        parts = query.text.split("%s")
+        text = parts[0] + "".join(f"${n}{part}" for n, part in enumerate(parts[1:], 1))
+        arguments = f"({', '.join(['%s'] * len(query.values))})" if query.values else ""
+        return (
+            Sql(f"PREPARE p AS {text}"),
+            Sql(f"EXECUTE p {arguments}", query.values, literal=True),
+        )
+
+    def copied(self) -> tuple[Sql, ...]:
+        query, _ = self.query()
+        copy = (
+            "COPY ("
+            + query
+            + ") TO STDOUT"
+            + self.one("", " (FORMAT csv)", " (FORMAT csv, HEADER)")
+        )
+        return (Sql(copy.text, copy.values, literal=True),)
+
     def select_one_column(self, table: str) -> Sql:
-        names = {"account": ("email", "name", "ssn"), "visit": ("contact", "place")}[table]
+        names = {
+            "account": ("email", "name", "ssn"),
+            "visit": ("contact", "place"),
+            "event": ("email", "kind"),
+        }[table]
         where = self.condition({"u": table}, 1)
         return f"SELECT u.{self.one(*names)} FROM {table} u WHERE " + where
 
@@ -318,7 +483,7 @@ class Grammar:
 
     def update(self) -> Sql:
         table = self.one(*COLUMNS)
-        other = {"account": "visit", "visit": "account"}[table]
+        other = {"account": "visit", "visit": "account", "event": "account"}[table]
         if self.one(0, 0, 0, 1):
             name = self.one(*[n for n in COLUMNS[table] if n != "id"])
             rows = [
@@ -363,18 +528,28 @@ class Grammar:
         statement = statement + self.one(
             " THEN DELETE", f" THEN UPDATE SET {name} = s.v", " THEN DO NOTHING"
         )
-        return statement + f" WHEN NOT MATCHED THEN INSERT (id, {name}) VALUES (s.id, s.v)"
+        statement = statement + f" WHEN NOT MATCHED THEN INSERT (id, {name}) VALUES (s.id, s.v)"
+        if self.one(0, 0, 1):
+            listed = "WITH m (id, v) AS (VALUES " + joined(rows, ", ") + ") "
+            statement = listed + Sql(
+                statement.text.replace(source.text, "m AS s", 1),
+                statement.values[len(source.values) :],
+            )
+        return statement + self.one("", " RETURNING merge_action(), a.*")
 
-    def statement(self) -> tuple[str, Sql, bool]:
-        """A family, a statement of it, and whether the order of its rows is certain."""
+    def statement(self) -> tuple[str, tuple[Sql, ...], bool]:
+        """A family, statements of it, and whether the order of their rows is certain."""
         family = self.one(
-            *("select",) * 5, "insert", "insert", "update", "update", "delete", "merge", "cte"
-        )
-        if family == "select":
-            query, ordered = self.select()
-            return family, query, ordered
+            *("query",) * 7, "insert", "insert", "update", "update", "delete", "merge", "cte",
+            "cursor", "prepared", "copied",
+        )  # fmt: skip
+        if family == "query":
+            query, ordered = self.query()
+            return family, (query,), ordered
+        if family in ("cursor", "prepared", "copied"):
+            return family, getattr(self, family)(), False
         if family == "cte":
             write = self.one(self.insert, self.update, self.delete)()
             inner = write if " RETURNING " in write.text else write + " RETURNING a.*"
-            return family, "WITH w AS (" + inner + ") SELECT * FROM w", False
-        return family, getattr(self, family)(), False
+            return family, ("WITH w AS (" + inner + ") SELECT * FROM w",), False
+        return family, (getattr(self, family)(),), False
