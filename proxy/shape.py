@@ -56,7 +56,6 @@ class Shape:
         object.__setattr__(self, "formats", tuple(field.format for field in self.fields))
         object.__setattr__(self, "described", write_row_description(shown))
 
-
     def told_as(self, other: Shape) -> Shape:
         """This result for a client that was told `other`: its types hold."""
         if len(other.columns) != len(self.columns):
