@@ -53,16 +53,26 @@ class ValueRefused(Exception):
 class Sealer:
     """Seals the values of one statement, counting cells by column into `sealed`."""
 
-    __slots__ = ("_sealed", "_settings", "_snapshot", "_written")
+    __slots__ = ("_compared", "_sealed", "_settings", "_snapshot", "_written")
 
     def __init__(self, state: State, plan: StatementPlan, sealed: Counter[str]) -> None:
         self._snapshot = state.current_authority().snapshot
         self._settings = state.settings
         self._written = {touch.column for touch in plan.touches if touch.access is Access.WRITE}
         self._sealed = sealed
+        self._compared: dict[tuple[Seal, str], bytes] = {}
+        """`GROUP BY email = 'x'` is the expression of the select list only if both are the same in the text."""
 
     def literal(self, seal: Seal, text: str) -> bytes:
         """A literal's decoded text -> a sealed value, or a bytea[] in binary form."""
+        if Use.COMPARED not in seal.use or seal.column in self._written:
+            return self._literal(seal, text)
+        found = self._compared.get((seal, text))
+        if found is None:
+            found = self._compared[seal, text] = self._literal(seal, text)
+        return found
+
+    def _literal(self, seal: Seal, text: str) -> bytes:
         # Literals are in UTF-8 by now, whatever the client's encoding is.
         settings = replace(self._settings, encoding="UTF8")
         with _refusing(seal.column):
