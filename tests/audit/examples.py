@@ -86,7 +86,9 @@ COMPARE = replace(
 )
 UNTYPED = replace(
     READ,
-    columns=(ColumnUse("public.customers.email", "clear", 1, "roles.support.clear", (1,), "bytea"),),
+    columns=(
+        ColumnUse("public.customers.email", "clear", 1, "roles.support.clear", (1,), "bytea"),
+    ),
     statement="SELECT raw_mail_of($1)",
     rows=1,
     cell_ids=READ.cell_ids[:1],

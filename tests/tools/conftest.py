@@ -74,4 +74,3 @@ def stage(
         make_database, tmp_path_factory.mktemp("tools"), SCHEMA + KINDS + OWNED, AFTER
     )
     postgres.psql("REVOKE pg_read_all_data FROM backup")  # sealgate check of other tests would tell
-
