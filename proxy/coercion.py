@@ -71,7 +71,11 @@ def alike(one: LogicalType | None, other: LogicalType) -> bool:
     """Values of the one are values of the other, whatever they are."""
     if one is None or one.modifier >= 0:
         return False
-    return one.name == other.name or {one.name, other.name} <= {"text", "varchar"}
+    pair = one.name, other.name
+    return one.name == other.name or set(pair) <= {"text", "varchar"} or pair in _WITHIN
+
+
+_WITHIN: Final = frozenset({("int2", "int4"), ("int2", "int8"), ("int4", "int8")})
 
 
 def cast(source: LogicalType, target: LogicalType, canonical: bytes, settings: Settings) -> bytes:

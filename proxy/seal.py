@@ -327,6 +327,11 @@ def _check_argument(
         fits = given is None or (not array and can_convert(given, expected))
     else:
         fits = given is None or (array and coercion.alike(given, expected))
+        if array and not fits and given is not None and can_convert(given, expected):
+            names = (
+                f"{sql_name(given)}[] for one of type {sql_name(replace(expected, modifier=-1))}[]"
+            )
+            raise CellError("0A000", f"an argument of type {names} is not supported")
     if not fits:
         raise _not_expected(given, expected, array=seal.form is not Form.VALUE)
 

@@ -64,11 +64,14 @@ def check_nullif(draft: Draft, ref: SealedRef, node: exp.Expr) -> None:
     if value is None or kind in (None, _UNTYPED, ref.type):
         return
     own = ref.type or ""
-    whole = kind == "number" and draft.tokens[value.leaf].text.isdigit()
-    if own in _INTEGERS and (whole or kind in _INTEGERS):
-        draft.literal_shaped |= whole  # A long one is a numeric.
-        if not whole or len(draft.tokens[value.leaf].text) < MOST_DIGITS:
+    if own in _INTEGERS and kind == "number":
+        # `1.5` and a long one are numerics.
+        draft.literal_shaped = True
+        text = draft.tokens[value.leaf].text
+        if text.isdigit() and len(text) < MOST_DIGITS:
             return
+    elif own in _INTEGERS and kind in _INTEGERS:
+        return
     widest = {"numeric": _EXACT, "float8": _NUMBERS}.get(own, frozenset())
     if kind not in widest and not {own, kind} <= _TEXT:
         raise refusals.odd_cast(ref.label)
