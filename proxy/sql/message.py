@@ -128,8 +128,11 @@ _CONCERNS_SEALED: Final = re.compile(
 _SEVERAL: Final = re.compile(r";\s*+[^\s;]")
 # Decided by what a literal holds, so no name need be in the text.
 _BY_LITERAL_OR_COPY: Final = re.compile(
-    rf"\bDO\b|\bFUNCTION\b|\bPROCEDURE\b|u&\"|{_FIRST}COPY\b", re.IGNORECASE | re.DOTALL
+    rf"\bDO\b|\bFUNCTION\b|\bPROCEDURE\b|_to_xml|\bts_stat\b|\bdblink|u&\"|{_FIRST}COPY\b",
+    re.IGNORECASE | re.DOTALL,
 )
+_RUNS_TEXT: Final = re.compile(r"[a-z]+_to_xml[a-z_]*|ts_stat|dblink[a-z_]*")
+"""Functions that take a query, or a table's name, as text."""
 
 
 @dataclass(slots=True)
@@ -268,6 +271,13 @@ class Message:
             found = self._interesting
             if found and any(t.kind is Kind.STRING and found.search(t.value) for t in part.tokens):
                 raise refusals.unsupported("a DO block that names a sealed table", _DO_HINT)
+        if any(_RUNS_TEXT.fullmatch(name) for name in words):
+            self.literal_shaped = True
+            found = self._interesting
+            if found and any(t.kind is Kind.STRING and found.search(t.value) for t in part.tokens):
+                raise refusals.unsupported(
+                    "a query on a sealed table inside the text of another", "Send it by itself."
+                )
         if is_routine(part.tokens):
             self.literal_shaped = True
             check_routine(self._catalog, part.tokens)
