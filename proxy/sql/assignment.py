@@ -77,7 +77,7 @@ def sealable(
         for argument in node_in.expressions:
             sealable(draft, scope, argument, target, direct=False, use=use)
     elif _is_nullif(draft, node_in):
-        ref = _nullif(draft, scope, node_in, named=False)
+        ref = _nullif(draft, scope, node_in)
         if ref is None:
             raise refusals.not_a_value(target.label)
         flow(draft, (Field(None, ref),), (target,), use)
@@ -170,26 +170,24 @@ def copied(ref: SealedRef) -> Access:
     return Access.COMPARE if searchable else Access.PRESENCE
 
 
-def _nullif(draft: Draft, scope: Scope, node: exp.Expr, *, named: bool) -> SealedRef | None:
+def _nullif(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
     ref = sealed_column(draft, scope, node.expressions[0])
     if ref is None or not isinstance(node, exp.Anonymous):
         expressions.walk(draft, scope, node)
         return None
     expressions.function_name(draft, node)
-    comparisons.nullif(draft, scope, node, ref, named=named)
+    comparisons.nullif(draft, scope, node, ref)
     return ref
 
 
-def carried(draft: Draft, scope: Scope, node: exp.Expr, *, named: bool = False) -> SealedRef | None:
+def carried(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
     """The sealed column whose values a result column hands through, or None after a `expressions.walk`."""
     ref = _carrier(draft, scope, node)
     inner = unbracketed(node)
     if ref is None:
         expressions.walk(draft, scope, node)
     elif _is_nullif(draft, inner):
-        if inner is not node and named:
-            raise refusals.misuse(ref.label, "in NULLIF")
-        _nullif(draft, scope, inner, named=named)
+        _nullif(draft, scope, inner)
         # There is no operator of varchar's own, and the result is what the operator takes.
         return replace(ref, shown="text") if ref.type == "varchar" else with_modifier(ref)
     elif isinstance(inner, exp.Window):

@@ -118,9 +118,9 @@ def _as_term(draft: Draft, node: exp.Expr) -> None:
     draft.edit(tokens[end - 1].end, tokens[end - 1].end, ")")
 
 
-def nullif(draft: Draft, scope: Scope, node: exp.Anonymous, ref: SealedRef, *, named: bool) -> None:
-    """`NULLIF(email, 'x')` becomes a CASE that compares terms. `named`: it has the name of a result
-    column to give, which a CASE would take from its ELSE."""
+def nullif(draft: Draft, scope: Scope, node: exp.Anonymous, ref: SealedRef) -> None:
+    """`NULLIF(email, 'x')` becomes NULLIF(email, CASE WHEN terms are equal THEN email END): a function
+    of that name still, after which the result column is called."""
     tokens, place = draft.tokens, place_of(node)
     column, other = node.expressions
     _require_equality(draft, ref)
@@ -132,11 +132,8 @@ def nullif(draft: Draft, scope: Scope, node: exp.Anonymous, ref: SealedRef, *, n
         raise refusals.not_understood("NULLIF")
     first, last = column_tokens(draft, bare(column))
     spelled = "".join(token.text for token in tokens[first:last])
-    draft.edit(tokens[place].start, tokens[start].start, "(CASE WHEN ")
-    _as_term(draft, column)
-    draft.edit(tokens[end - 1].end, tokens[other_start].start, " = ")
-    result = f" THEN NULL ELSE {spelled} END)" + (' AS "nullif"' if named else "")
-    draft.edit(tokens[other_end - 1].end, tokens[other_end].end, result)
+    draft.edit(tokens[end].end, tokens[end].end, f" CASE WHEN {EQ}{spelled}) =")
+    draft.edit(tokens[other_end - 1].end, tokens[other_end - 1].end, f" THEN {spelled} END")
 
 
 def conflict_term(draft: Draft, ref: SealedRef, node: exp.Expr) -> None:

@@ -240,7 +240,7 @@ def _projection(
             cells = (replace(cells[0], label=lists.label(draft, node)),)
         if cells:
             return Field(name, cells=cells)
-    ref = assignment.carried(draft, scope, expression, named=expression is node)
+    ref = assignment.carried(draft, scope, expression)
     ref = ref or functions.scalar_ref(draft, expression)
     if targets is not None:
         assignment.flow(draft, (Field(name, ref),), (None,), targets.use)

@@ -54,8 +54,10 @@ def test_random_statements() -> None:
          "INSERT INTO t VALUES (1) ON CONFLICT (sealgate.eq(b)) DO NOTHING"),
         ("INSERT INTO t (a, b) VALUES (1, 2)", "INSERT INTO t (b, a) VALUES (1, 2)"),
         ("SELECT 1", "SELECT 1; SELECT 2"),
-        ("SELECT nullif(a, 'x')", "SELECT CASE WHEN a = 'x' THEN NULL ELSE b END AS \"nullif\""),
-        ("SELECT nullif(a, 'x')", "SELECT CASE WHEN a = 'x' THEN NULL ELSE a END AS other"),
+        ("SELECT nullif(a, 'x')", "SELECT nullif(a, CASE WHEN a = 'x' THEN b END)"),
+        ("SELECT 'x'", "SELECT '\\x00'::bytea AS other"),
+        ("SELECT nullif(a, 'x')", "SELECT nullif(b, CASE WHEN a = 'x' THEN a END)"),
+        ("SELECT nullif(a, 'x')", "SELECT nullif(a, CASE WHEN a = 'x' THEN a ELSE a END)"),
     ],
 )  # fmt: skip
 def test_other_changes_are_differences(before: str, after: str) -> None:

@@ -4,7 +4,7 @@ The trees must be equal but for what a plan may do: a constant or parameter beco
 type bytea, the cast of a sealed value goes or is to bytea, a value becomes its term
 `sealgate.eq(value)`, and the subquery that a term is compared
 with becomes one of terms, `SELECT sealgate.eq(r.c1) FROM (subquery) AS r(c1)`. NULLIF(a, b) becomes
-the CASE that it stands for, under its own name.
+NULLIF(a, CASE WHEN a = b THEN a END). A constant that gets a cast keeps the name of its column by AS.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Comparison:
         elif _is_cast(old) and not _is_cast(new):
             self.edits["cast"] += 1
             yield from self._compare(old["TypeCast"]["arg"], new, path)
-        elif _is_nullif(old) and (parts := _case_parts(new)) is not None:
+        elif _is_nullif(old) and _is_nullif(new) and (parts := _case_parts(new)) is not None:
             self.edits["nullif"] += 1
-            yield from self._compare(old["A_Expr"]["lexpr"], parts[0], path + ".lexpr")
             yield from self._compare(old["A_Expr"]["rexpr"], parts[1], path + ".rexpr")
-            yield from self._compare(old["A_Expr"]["lexpr"], parts[2], path + ".else")
+            for column in (new["A_Expr"]["lexpr"], parts[0], parts[2]):
+                yield from self._compare(old["A_Expr"]["lexpr"], column, path + ".lexpr")
         elif (terms := _terms_of(new)) is not None and _terms_of(old) is None:
             self.edits["terms of a query"] += 1
             yield from self._compare(old, terms, path)
@@ -69,12 +69,17 @@ class Comparison:
                     yield f"{path}.{key}"
             elif key == "expr" and "name" in old and "name" not in new:
                 continue
-            elif key == "name" and new.get(key) == "nullif" and _is_nullif(old.get("val")):
-                self.edits["nullif"] += key not in old
+            elif key == "name" and key not in old and new[key] == _unnamed(old.get("val")):
+                self.edits["name"] += 1
             elif key == "argtypes":
                 yield from self._types(old.get(key, []), new.get(key, []), f"{path}.{key}")
             elif key == "typeName" and _names(new.get(key, {}).get("names", ())) == ["bytea"]:
                 self.edits["type"] += key not in old or old[key] != new[key]
+            elif key == "name" and path.endswith("ResTarget") and key not in old:
+                # A value that is sealed, or a NULL made bytea, keeps the name of the column that it makes.
+                self.edits["name"] += 1
+                if new[key] != _figured(old["val"]):
+                    yield f"{path}.{key}"
             elif key not in old or key not in new:
                 yield f"{path}.{key}"
             else:
@@ -129,19 +134,33 @@ def _is_nullif(node: Node) -> bool:
 
 
 def _case_parts(node: Node) -> tuple[Node, Node, Node] | None:
-    """a, b and c of `CASE WHEN a = b THEN NULL ELSE c END`: NULLIF(a, b) is that with c = a."""
-    case = node.get("CaseExpr") if isinstance(node, dict) else None
-    if case is None or len(case["args"]) != 1 or "arg" in case or "defresult" not in case:
+    """a, b and c of `NULLIF(..., CASE WHEN a = b THEN c END)`."""
+    case = node["A_Expr"]["rexpr"].get("CaseExpr")
+    if case is None or len(case["args"]) != 1 or {"arg", "defresult"} & case.keys():
         return None
     when = case["args"][0]["CaseWhen"]
     equality = when["expr"].get("A_Expr", {})
-    if _names(equality.get("name", ())) != ["="] or not when["result"]["A_Const"].get("isnull"):
+    if _names(equality.get("name", ())) != ["="]:
         return None
-    return equality["lexpr"], equality["rexpr"], case["defresult"]
+    return equality["lexpr"], equality["rexpr"], when["result"]
+
+
+def _unnamed(value: Node) -> str | None:
+    """The name of a result column that is a constant without AS."""
+    if value is None or not _is_constant(value):
+        return None
+    return _names(value["TypeCast"]["typeName"]["names"])[-1] if _is_cast(value) else "?column?"
 
 
 def _is_cast(node: Node) -> bool:
     return isinstance(node, dict) and "TypeCast" in node
+
+
+def _figured(value: Node) -> str:
+    """The name that PostgreSQL gives a constant's column (FigureColname, src/backend/parser/parse_target.c)."""
+    if _is_cast(value):
+        return _names(value["TypeCast"]["typeName"]["names"])[-1]
+    return "?column?"
 
 
 def _is_constant(node: Node) -> bool:

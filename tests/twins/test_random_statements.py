@@ -103,11 +103,17 @@ def listed(cursor: psycopg.Cursor[Any]) -> tuple[list[Any], list[Any]]:
     assert result is not None
     across = range(result.nfields)
     columns = [
-        (result.fname(i), result.ftype(i), result.fmod(i), result.fsize(i), result.fformat(i))
+        (result.fname(i), result.ftype(i), _modifier(result, i), result.fsize(i), result.fformat(i))
         for i in across
     ]
     down = range(result.ntuples)
     return columns, [tuple(result.get_value(row, i) for i in across) for row in down]
+
+
+def _modifier(result: psycopg.pq.abc.PGresult, column: int) -> int | None:
+    """None for what PostgreSQL's planner may simplify, `coalesce(kind, NULL)` for instance: it finds a length then."""
+    computed = (result.fname(column) or b"") in (b"coalesce", b"case", b"nullif")
+    return None if computed else result.fmod(column)
 
 
 def play(connection: psycopg.Connection[Any], statements: tuple[Sql, ...], ordered: bool) -> Any:
