@@ -135,7 +135,7 @@ class Sealer:
             return keys.seal(b"", place.compared(canonical))
         searchable = "equality" in self._snapshot.catalog.sealed[seal.column].search
         if seal.column in self._written:
-            plaintext = place.assigned(canonical)
+            plaintext = _stored(seal, place, canonical)
             self._sealed[seal.column] += 1
         else:
             plaintext = place.carried(canonical)
@@ -145,6 +145,20 @@ class Sealer:
                 "0A000", "one parameter is stored and compared, and the column would change it"
             )
         return keys.seal(plaintext, form)
+
+
+def _stored(seal: Seal, place: _Place, canonical: bytes) -> bytes:
+    if Use.SHOWN not in seal.use:
+        return place.assigned(canonical)
+    try:
+        plaintext = place.assigned(canonical)
+    except CellError:
+        plaintext = None
+    if plaintext is None or plaintext != place.carried(canonical):
+        raise CellError(
+            "0A000", "a value beside the column's own is one that the column would change"
+        )
+    return plaintext
 
 
 @dataclass(frozen=True, slots=True)

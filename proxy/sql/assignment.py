@@ -31,6 +31,9 @@ from proxy.sql.scope import Field, Scope, SealedRef, Targets
 from proxy.sql.tree import case_branches, keyword, unbracketed
 from proxy.sql.values import Value, chain, locate, word
 
+BESIDE: Final = Use.STORED | Use.SHOWN
+"""For a value beside the column's own in a result, which is shown, or stored further out."""
+
 
 def sealable(
     draft: Draft,
@@ -196,7 +199,7 @@ def carried(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
         _check_unmixed(draft, scope, inner, ref)
         # Values next to the column's own are sealed by its keys, which is as good as comparing.
         before = len(draft.marks) + len(draft.parameters)
-        sealable(draft, scope, inner, ref, direct=False)
+        sealable(draft, scope, inner, ref, direct=False, use=BESIDE)
         if len(draft.marks) + len(draft.parameters) > before:
             draft.touch(ref, Access.COMPARE)
         plain = _is_plain(draft, scope, inner)
@@ -215,7 +218,7 @@ def _windowed(draft: Draft, scope: Scope, node: exp.Window, ref: SealedRef) -> S
     _, *others = call.expressions
     expressions.walk_all(draft, scope, others[:1], f"as an argument of {call.name}()")
     for default in others[1:]:
-        sealable(draft, scope, default, ref, direct=False)
+        sealable(draft, scope, default, ref, direct=False, use=BESIDE)
         draft.touch(ref, Access.COMPARE)
     if isinstance(node.args.get("alias"), exp.Identifier):
         draft.name(node.args["alias"])

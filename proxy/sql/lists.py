@@ -145,7 +145,7 @@ def seal_array(draft: Draft, target: SealedRef, node: exp.Expr, use: Use) -> Non
 def beside(draft: Draft, field: Field, ref: SealedRef) -> None:
     """Values in a result column that carries sealed ones are sealed as these are."""
     before = len(draft.marks) + len(draft.parameters)
-    seal_cells(draft, field, ref, use=Use.STORED)
+    seal_cells(draft, field, ref, use=assignment.BESIDE)
     if len(draft.marks) + len(draft.parameters) > before:
         draft.touch(ref, Access.COMPARE)
 
@@ -162,7 +162,7 @@ def shown(draft: Draft, field: Field) -> Field:
     as_type = shown_as(ref, next(iter(types)) or "") if len(types) == 1 else None
     if as_type is None:
         raise refusals.listed_twice(ref.label)
-    seal_cells(draft, field, ref, use=Use.STORED)
+    seal_cells(draft, field, ref, use=assignment.BESIDE)
     return Field(field.name, as_type)
 
 

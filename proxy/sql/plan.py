@@ -60,6 +60,8 @@ class Use(Flag):
     """It stands where the column's own values stand: assigned to it, or beside it in a result."""
     COMPARED = auto()
     """Only its equality term counts."""
+    SHOWN = auto()
+    """It stands in a result that may be shown: what an assignment to the column would change is not the same value."""
 
 
 class Run(Enum):

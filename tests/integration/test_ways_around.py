@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -74,6 +75,18 @@ def test_values_that_one_common_type_would_change(shop: Shop, condition: str) ->
     with shop.connect() as app, pytest.raises(psycopg.errors.FeatureNotSupported) as refused:
         ids(app, condition)
     assert "side by side" in (refused.value.diag.message_primary or "")
+
+
+def test_a_value_that_is_shown_is_not_cut_to_the_columns_length(shop: Shop) -> None:
+    """In a statement that writes the column as well, a value beside it in RETURNING is not one that is assigned."""
+    update = "UPDATE customers SET balance = NULL WHERE id = 1 RETURNING coalesce(balance, %s)"
+    with (
+        shop.connect(cursor_factory=psycopg.ClientCursor) as app,
+        app.transaction(force_rollback=True),
+    ):
+        assert [str(row[0]) for row in app.execute(update, (Decimal("1.50"),))] == ["1.50"]
+    with shop.connect() as app, pytest.raises(psycopg.errors.FeatureNotSupported):
+        app.execute(update, (Decimal("1.505"),))
 
 
 def test_a_condition_is_grouped_by(shop: Shop) -> None:

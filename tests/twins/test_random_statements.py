@@ -43,6 +43,7 @@ DOCUMENTED = (
     "has a cast that Sealgate does not follow",
     "carries sealed values and is not declared itself",
     "is not a constant",
+    "a value beside the column's own is one that the column would change",
 )
 
 
