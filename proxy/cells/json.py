@@ -68,6 +68,13 @@ def check(text: bytes) -> None:
         pass
 
 
+def _lexemes(text: bytes, lexed: Callable[[bytes], object] | None) -> Iterator[tuple[int, bytes]]:
+    for kind, token in tokens(text):
+        if kind == STRING and lexed is not None:
+            lexed(token)
+        yield kind, token
+
+
 def events(
     text: bytes, lexed: Callable[[bytes], object] | None = None
 ) -> Iterator[tuple[int, bytes]]:
@@ -77,9 +84,10 @@ def events(
     """
     nesting = bytearray()
     expected = _VALUE
-    for kind, token in tokens(text):
-        if kind == STRING and lexed is not None:
-            lexed(token)
+    lexemes = _lexemes(text, lexed)
+    following = next(lexemes, None)
+    while following is not None:
+        kind, token = following
         if kind != PUNCTUATION:
             if expected in (_VALUE, _VALUE_OR_END):
                 expected = _AFTER
@@ -107,7 +115,13 @@ def events(
             expected = _VALUE if nesting.endswith(b"[") else _KEY
         else:
             raise syntax_error()
-        yield kind, token
+        if kind == NUMBER:
+            # The server lexes what stands behind a value before it looks at the value (parse_scalar).
+            following = next(lexemes, None)
+            yield kind, token
+        else:
+            yield kind, token
+            following = next(lexemes, None)
     if nesting or expected != _AFTER:
         raise syntax_error()
 
