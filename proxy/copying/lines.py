@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Final
 
 from proxy.copying.errors import CopyError
@@ -24,7 +25,7 @@ _WORDS: Final = {
 }
 
 
-class Lines:
+class Lines(ABC):
     """Rows of a stream of lines; how lines hang together is the format's (`_rows_of`).
 
     `feed` and `finish` return whole rows without their ends. What stands behind the last of them may be wrong:
@@ -84,14 +85,15 @@ class Lines:
             return begin + end
         return self._slowly(block, begin, rows, last=last)
 
+    @abstractmethod
     def _quickly(self, block: bytes, rows: list[bytes]) -> int | None:
-        """The same where nothing in the block needs a second look; None where something does."""
-        raise NotImplementedError
+        """`_rows` where nothing in the block needs a second look; None where something does."""
 
+    @abstractmethod
     def _slowly(
         self, block: bytes, begin: int, rows: list[bytes], *, last: bool, most: int = 0
     ) -> int:
-        raise NotImplementedError
+        """`_rows` from `begin` on, looking at every character that can matter. `most`: rows to find; 0: all."""
 
     def _behind_end(self, block: bytes, at: int, *, last: bool) -> int:
         """Where the line end at `at` ends; -1: it may go on. Raises CopyError for another one than the first line's."""

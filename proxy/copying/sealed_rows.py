@@ -7,6 +7,7 @@ take, so that the server skips and counts the row; the value itself does not get
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from binascii import hexlify
 from collections import Counter
 from collections.abc import Callable
@@ -51,18 +52,20 @@ class Failure:
         return self.message.encode("ascii", "backslashreplace")
 
 
-class SealedRows:
+class SealedRows(ABC):
     """One format's rows, sealed. `convert` and `finish` return what to send, `failure` says why no more will be."""
 
     def __init__(self) -> None:
         self.failure: Failure | None = None
         self.line = 0
 
+    @abstractmethod
     def convert(self, data: bytes) -> bytes:
-        raise NotImplementedError
+        """What to send for the whole rows that `data` completes."""
 
+    @abstractmethod
     def finish(self) -> bytes:
-        raise NotImplementedError
+        """What to send at the end of the client's data."""
 
     def _failed(self, error: CopyError | CellError, column: CopyColumn | None = None) -> None:
         text = error.message
