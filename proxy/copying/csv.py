@@ -40,18 +40,8 @@ class CsvRows(Lines):
         if quote not in block:
             rows += pieces
             return len(block) - rest
-        open_: list[bytes] = []
-        for piece in pieces:
-            odd = piece.count(quote) & 1
-            if open_:
-                open_.append(piece)
-                if odd:
-                    rows.append(self.end.join(open_))
-                    open_ = []
-            elif odd:
-                open_ = [piece]
-            else:
-                rows.append(piece)
+        whole, open_ = _whole(pieces, quote, self.end)
+        rows += whole
         rest += sum(len(piece) + len(self.end) for piece in open_)
         return len(block) - rest
 
@@ -112,19 +102,7 @@ class CsvFields:
             return pieces
         if self._escape != quote and self._escape in row:
             return self._split_slowly(row)
-        fields: list[bytes] = []
-        open_: list[bytes] = []
-        for piece in pieces:
-            odd = piece.count(quote) & 1
-            if open_:
-                open_.append(piece)
-                if odd:
-                    fields.append(self._delimiter.join(open_))
-                    open_ = []
-            elif odd:
-                open_ = [piece]
-            else:
-                fields.append(piece)
+        fields, open_ = _whole(pieces, quote, self._delimiter)
         if open_:
             raise CopyError(UNTERMINATED)
         return fields
@@ -195,3 +173,21 @@ class CsvFields:
         if escape != quote:
             value = value.replace(escape, escape + escape)
         return quote + value.replace(quote, escape + quote) + quote
+
+
+def _whole(pieces: list[bytes], quote: bytes, cut: bytes) -> tuple[list[bytes], list[bytes]]:
+    """Pieces that were cut apart at every `cut`, joined again where it stood in quotes; and those whose quotes stay open."""
+    whole: list[bytes] = []
+    open_: list[bytes] = []
+    for piece in pieces:
+        odd = piece.count(quote) & 1
+        if open_:
+            open_.append(piece)
+            if odd:
+                whole.append(cut.join(open_))
+                open_ = []
+        elif odd:
+            open_ = [piece]
+        else:
+            whole.append(piece)
+    return whole, open_
