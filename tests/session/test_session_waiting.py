@@ -78,6 +78,16 @@ def renamed() -> Snapshot:
     return Snapshot(now.policy, read_document(document(), CATALOG.sealed), now.keyset)
 
 
+def renaming() -> Talk:
+    """A session whose open transaction has renamed the sealed table."""
+    talk = Talk()
+    talk.client(query("BEGIN"))
+    talk.server(done("BEGIN"), ready("T"))
+    talk.client(query(RENAME))
+    talk.server(done("ALTER TABLE"), ready("T"))
+    return talk
+
+
 def test_the_client_learns_of_its_ddl_when_the_proxy_knows() -> None:
     """ReadyForQuery stands behind the new picture; what is said meanwhile waits too."""
     source = SnapshotSource(snapshot())
@@ -118,11 +128,7 @@ def test_ddl_in_a_transaction_is_asked_for_in_the_session() -> None:
 
 def test_the_own_picture_goes_with_the_transaction() -> None:
     """After ROLLBACK the table has its old name again; the shared picture is asked for and holds."""
-    talk = Talk()
-    talk.client(query("BEGIN"))
-    talk.server(done("BEGIN"), ready("T"))
-    talk.client(query(RENAME))
-    talk.server(done("ALTER TABLE"), ready("T"))
+    talk = renaming()
     talk.client(query("ROLLBACK"))
     talk.server(answer(*SETTINGS, document()), ready("T"))
     assert talk.server(done("ROLLBACK"), ready()) == ["<- C", "RefreshCatalog"]
@@ -183,11 +189,7 @@ def test_a_question_that_fails_is_the_pipelines_failure() -> None:
 
 def test_a_question_between_statements_that_fails_is_not_told() -> None:
     """The client has asked for nothing: its next statement tells that the transaction has failed."""
-    talk = Talk()
-    talk.client(query("BEGIN"))
-    talk.server(done("BEGIN"), ready("T"))
-    talk.client(query(RENAME))
-    talk.server(done("ALTER TABLE"), ready("T"))
+    talk = renaming()
     talk.client(query("SELECT 1"))
     assert talk.server(error("57014"), ready("E")) == ["-> Q"]
     assert talk.server(error("25P02"), ready("E")) == ["<- EZ"]
@@ -196,11 +198,7 @@ def test_a_question_between_statements_that_fails_is_not_told() -> None:
 @pytest.mark.parametrize("wrong", [b"", b"{}", b"[]", b"\xff", b'{"header": {}}'])
 def test_an_answer_that_is_none_ends_the_session(wrong: bytes) -> None:
     """Somebody replaced sealgate.catalog(): nothing can be planned with certainty."""
-    talk = Talk()
-    talk.client(query("BEGIN"))
-    talk.server(done("BEGIN"), ready("T"))
-    talk.client(query(RENAME))
-    talk.server(done("ALTER TABLE"), ready("T"))
+    talk = renaming()
     talk.client(query("SELECT 1"))
     assert talk.server(answer(*SETTINGS, wrong), ready("T"))[-1] == "close"
 
@@ -254,11 +252,7 @@ def test_nobody_can_tell_what_ddl_has_changed() -> None:
 
 def test_a_question_that_fails_the_transaction_says_why() -> None:
     """sealgate.catalog() is missing, in a database that an older Sealgate has prepared: 25P02 has a hint."""
-    talk = Talk()
-    talk.client(query("BEGIN"))
-    talk.server(done("BEGIN"), ready("T"))
-    talk.client(query(RENAME))
-    talk.server(done("ALTER TABLE"), ready("T"))
+    talk = renaming()
     assert talk.client(query("SELECT 1")) == ["-> CPBECCS"]
     assert talk.server(reply("3"), error("42883"), ready("E")) == ["-> Q"]
     talk.server(error("25P02"), ready("E"))
