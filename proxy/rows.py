@@ -24,7 +24,7 @@ from proxy.cells import CellError, LogicalType, Settings, by_oid, can_convert, c
 from proxy.execution import Tally
 from proxy.shape import BYTEA_OID, Column, Shape
 from proxy.snapshot import Authority
-from proxy.wire.framing import INT32, LENGTH, UINT16, BadMessage
+from proxy.wire.framing import HEADER_SIZE, INT32, LENGTH, UINT16, BadMessage
 from proxy.wire.messages import DATA_ROW, format_of, message
 
 HEX_MAGIC: Final = b"\\x5ea1"
@@ -75,6 +75,40 @@ class RowProgram:
             compile_cell(column, format_of(formats, i), authority, settings) if column else None
             for i, column in enumerate(shape.columns[: last + 1])
         )
+
+    def unseal_rows(
+        self,
+        data: bytes,
+        position: int,
+        limit: int,
+        tally: Tally,
+        out: list[bytes],
+        room: int,
+        longest: int = 0x3FFFFFFF,
+    ) -> tuple[int, int, int]:
+        """The run of DataRow messages at `position`, as the client is to see it, appended to `out`.
+
+        It ends before the first message that is not a DataRow or not whole in data[:limit], or once `room` bytes
+        were appended. Returns (position behind the last row taken, bytes appended, rows). Raises what `unseal`
+        raises, and BadMessage for a DataRow whose length field is under 4 or over `longest`; what `out` was given
+        until then is not to be released.
+        """
+        appended = rows = 0
+        while appended < room and limit - position >= HEADER_SIZE and data[position] == DATA_ROW:
+            length: int = LENGTH.unpack_from(data, position + 1)[0]
+            if length < 4:
+                raise BadMessage(f"invalid message length {length}")
+            if length > longest:
+                raise BadMessage(f"message of {length} bytes exceeds the limit of {longest} bytes")
+            end = position + 1 + length
+            if end > limit:
+                break
+            row = self.unseal(data, position, end, tally)
+            out.append(row)
+            appended += len(row)
+            rows += 1
+            position = end
+        return position, appended, rows
 
     def unseal(self, data: bytes, start: int, end: int, tally: Tally) -> bytes:
         """The whole DataRow message at [start, end) as the client is to see it."""
