@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from proxy.sql.plan import Changes
     from proxy.state import State
 
 
@@ -26,7 +25,7 @@ class Held(Exception):
         self.ask = ask
 
 
-def settled(state: State, changes: Changes) -> None:
+def settled(state: State, changes: int) -> None:
     """Raises Held while something under way may change what the next step depends on."""
     if state.undecided(changes):
         raise Held(lambda: not state.undecided(changes) or state.inflight.skipping, ask=True)

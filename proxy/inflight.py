@@ -33,7 +33,6 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 from proxy.sql.plan import Action
@@ -62,36 +61,38 @@ if TYPE_CHECKING:
     from proxy.statements import Change, Portal, Prepared
 
 
-class Kind(Enum):
-    PARSE = auto()
-    BIND = auto()
-    CLOSE = auto()
-    DESCRIBE_STATEMENT = auto()
-    DESCRIBE_PORTAL = auto()
-    EXECUTE = auto()
-    SYNC = auto()
-    QUERY = auto()
-    FUNCTION = auto()
-    COPY_END = auto()
+class Kind:
+    """What the client's message was. One bit each: a set of them is an int."""
+
+    PARSE: Final = 1
+    BIND: Final = 2
+    CLOSE: Final = 4
+    DESCRIBE_STATEMENT: Final = 8
+    DESCRIBE_PORTAL: Final = 16
+    EXECUTE: Final = 32
+    SYNC: Final = 64
+    QUERY: Final = 128
+    FUNCTION: Final = 256
+    COPY_END: Final = 512
 
 
-_DESCRIPTIONS: Final = frozenset({Kind.DESCRIBE_STATEMENT, Kind.DESCRIBE_PORTAL})
-_ENDS_WITH_READY: Final = frozenset({Kind.SYNC, Kind.QUERY, Kind.FUNCTION})
-_RUNS: Final = frozenset({Kind.EXECUTE, Kind.QUERY})
-_ADMITTED: Final = {
-    PARSE_COMPLETE: frozenset({Kind.PARSE}),
-    BIND_COMPLETE: frozenset({Kind.BIND}),
-    CLOSE_COMPLETE: frozenset({Kind.CLOSE}),
-    PARAMETER_DESCRIPTION: frozenset({Kind.DESCRIBE_STATEMENT}),
-    ROW_DESCRIPTION: _DESCRIPTIONS | {Kind.QUERY},
+_DESCRIPTIONS: Final = Kind.DESCRIBE_STATEMENT | Kind.DESCRIBE_PORTAL
+_ENDS_WITH_READY: Final = Kind.SYNC | Kind.QUERY | Kind.FUNCTION
+_RUNS: Final = Kind.EXECUTE | Kind.QUERY
+_ADMITTED: Final[dict[int, int]] = {
+    PARSE_COMPLETE: Kind.PARSE,
+    BIND_COMPLETE: Kind.BIND,
+    CLOSE_COMPLETE: Kind.CLOSE,
+    PARAMETER_DESCRIPTION: Kind.DESCRIBE_STATEMENT,
+    ROW_DESCRIPTION: _DESCRIPTIONS | Kind.QUERY,
     NO_DATA: _DESCRIPTIONS,
     DATA_ROW: _RUNS,
     COMMAND_COMPLETE: _RUNS,
     EMPTY_QUERY_RESPONSE: _RUNS,
     COPY_IN_RESPONSE: _RUNS,
     COPY_OUT_RESPONSE: _RUNS,
-    PORTAL_SUSPENDED: frozenset({Kind.EXECUTE}),
-    FUNCTION_CALL_RESPONSE: frozenset({Kind.FUNCTION}),
+    PORTAL_SUSPENDED: Kind.EXECUTE,
+    FUNCTION_CALL_RESPONSE: Kind.FUNCTION,
 }
 """Reply -> the entries it can answer. Those that are not here may come at any time, or are not looked at."""
 _COPY: Final = re.compile(r"\bcopy\b", re.IGNORECASE)
@@ -105,7 +106,7 @@ class Owed:
 
     def __init__(
         self,
-        kind: Kind,
+        kind: int,
         *,
         hidden: bool = False,
         prepared: Prepared | None = None,
@@ -114,6 +115,7 @@ class Owed:
         changes: tuple[Change[Any], ...] = (),
     ) -> None:
         self.kind = kind
+        """`Kind`"""
         self.hidden = hidden
         self.prepared = prepared
         self.portal = portal
@@ -121,11 +123,12 @@ class Owed:
         self.changes = changes
         self.inquiry: Inquiry | None = None
         """The question that this hidden Execute asks."""
-        self.answered = kind is Kind.SYNC
+        self.answered = kind == Kind.SYNC
         """ReadyForQuery may end it."""
 
     def __repr__(self) -> str:
-        return f"<Owed {self.kind.name}{' hidden' if self.hidden else ''}>"
+        name = next(name for name, kind in vars(Kind).items() if kind == self.kind)
+        return f"<Owed {name}{' hidden' if self.hidden else ''}>"
 
     @property
     def refused(self) -> bool:
@@ -150,10 +153,10 @@ class Owed:
 
     @property
     def _copying(self) -> tuple[str, tuple[StatementPlan, ...]]:
-        if self.kind is Kind.QUERY and self.query is not None:
+        if self.kind == Kind.QUERY and self.query is not None:
             return self.query.stripped.text, self.query.plans
         prepared = self._statement
-        if self.kind is not Kind.EXECUTE or prepared is None or prepared.plan is None:
+        if self.kind != Kind.EXECUTE or prepared is None or prepared.plan is None:
             return "", ()
         return prepared.stripped.text, (prepared.plan,)
 
@@ -182,7 +185,7 @@ class Owed:
         """It has a COPY FROM before it whose data is not to reach the server as it is: into sealed columns, or refused."""
         if self.query is not None:
             return any(map(withholds_data, self.query.to_come))
-        plan = self.plan if self.kind is Kind.EXECUTE else None
+        plan = self.plan if self.kind == Kind.EXECUTE else None
         return plan is not None and withholds_data(plan)
 
     def keep(self) -> None:
@@ -194,7 +197,7 @@ class Owed:
         """The server has discarded it."""
         if self.query is not None:
             self.query.abandon()
-        for change in reversed(self.changes):
+        for change in self.changes[::-1]:
             change.undo()
 
 
@@ -242,18 +245,18 @@ class Inflight:
     def head(self) -> Owed | None:
         """The entry that the server is answering."""
         queue = self._queue
-        while queue and queue[0].kind is Kind.COPY_END:
+        while queue and queue[0].kind == Kind.COPY_END:
             queue.popleft()
         return queue[0] if queue else None
 
     def push(self, owed: Owed) -> None:
         """The client sent a message that the server will answer."""
-        if owed.kind is Kind.COPY_END:
+        if owed.kind == Kind.COPY_END:
             self.copy_in = False
         else:
-            self._extended = owed.kind not in _ENDS_WITH_READY
+            self._extended = not owed.kind & _ENDS_WITH_READY
             self.unit += not self._extended
-        if owed.kind is Kind.SYNC:
+        if owed.kind == Kind.SYNC:
             if self.copy_in:
                 self._swallowed += 1
                 return
@@ -268,7 +271,7 @@ class Inflight:
     @property
     def private(self) -> bool:
         """The server is at messages of ours, and so is the Sync behind them."""
-        sync = next((owed for owed in self._queue if owed.kind in _ENDS_WITH_READY), None)
+        sync = next((owed for owed in self._queue if owed.kind & _ENDS_WITH_READY), None)
         return sync is not None and sync.hidden
 
     @property
@@ -279,8 +282,11 @@ class Inflight:
     def expect(self, reply: int) -> Owed:
         """The head, which this reply must be able to answer; raises `BadMessage` if it is not."""
         head = self.head
-        admitted = head is not None and head.kind in _ADMITTED[reply]
-        if head is None or not admitted or (reply == COPY_IN_RESPONSE and not head.may_copy_in):
+        if (
+            head is None
+            or not head.kind & _ADMITTED[reply]
+            or (reply == COPY_IN_RESPONSE and not head.may_copy_in)
+        ):
             raise BadMessage(f"message type {chr(reply)!r} answers nothing that was asked")
         if reply in _LAST_BUT_READY:
             head.answered = True
@@ -295,7 +301,7 @@ class Inflight:
     @property
     def executing(self) -> int:
         """Messages under way that run statements."""
-        return sum(owed.kind in _RUNS for owed in self._queue)
+        return sum(1 for owed in self._queue if owed.kind & _RUNS)
 
     @property
     def may_relay_copy(self) -> bool:
@@ -313,7 +319,7 @@ class Inflight:
         """ReadyForQuery: the head that it ends. Raises `BadMessage` if there is none."""
         self.skipping = False
         head = self.head
-        if head is not None and head.kind in _ENDS_WITH_READY and head.answered:
+        if head is not None and head.kind & _ENDS_WITH_READY and head.answered:
             head.keep()
             return self._queue.popleft()
         if not self._doubtful:
@@ -328,13 +334,13 @@ class Inflight:
         if head is None:
             self.skipping = self._extended
             return
-        if head.kind in _ENDS_WITH_READY:
+        if head.kind & _ENDS_WITH_READY:
             head.answered = True
             return
         dropped: list[Owed] = []
-        while self._queue and self._queue[0].kind is not Kind.SYNC:
+        while self._queue and self._queue[0].kind != Kind.SYNC:
             dropped.append(self._queue.popleft())
-        for owed in reversed(dropped):
+        for owed in dropped[::-1]:
             owed.undo()
         self.skipping = not self._queue
 
@@ -342,9 +348,9 @@ class Inflight:
         """CopyInResponse to the head: Syncs up to the client's CopyDone or CopyFail go unanswered."""
         self._copying = True
         kept: deque[Owed] = deque([self._queue.popleft()])
-        while self._queue and self._queue[0].kind is not Kind.COPY_END:
+        while self._queue and self._queue[0].kind != Kind.COPY_END:
             owed = self._queue.popleft()
-            if owed.kind is Kind.SYNC:
+            if owed.kind == Kind.SYNC:
                 self._swallowed += 1
             else:
                 kept.append(owed)
@@ -358,7 +364,7 @@ class Inflight:
             return
         if failed:
             self._doubtful += self._swallowed
-        elif len(self._queue) > 1 and self._queue[1].kind is Kind.COPY_END:
+        elif len(self._queue) > 1 and self._queue[1].kind == Kind.COPY_END:
             del self._queue[1]
         self._copying = self.copy_in = False
         self._swallowed = 0

@@ -61,7 +61,7 @@ def steps(state: State, plan: Plan, stripped: Stripped, sql: str) -> list[Step]:
             found.append(step(state, statement, stripped.literals))
             found[-1].refused = found[-1].refused or behind_settings(state, found[-1].plan, forms)
             forms |= statement.changes
-            if Changes.TRANSACTION in statement.changes:
+            if statement.changes & Changes.TRANSACTION:
                 forms |= state.changed
             made = source(state, plan, i, sql)
             found[-1].changes = announce(state, statement, stripped.text, found[-1].sealed, made)
@@ -73,12 +73,12 @@ def steps(state: State, plan: Plan, stripped: Stripped, sql: str) -> list[Step]:
     return found
 
 
-def behind_settings(state: State, plan: StatementPlan, changed: Changes) -> ValueRefused | None:
+def behind_settings(state: State, plan: StatementPlan, changed: int) -> ValueRefused | None:
     """What other statements of the same message have changed is not known when this one is read and written."""
     plan = opened(state, plan, None) or plan
     if plan.action is not Action.APPLY or not changed & (Changes.DATES | Changes.ENCODING):
         return None
-    if Changes.ENCODING in changed or plan.copy is not None or _has_dates(state, plan):
+    if changed & Changes.ENCODING or plan.copy is not None or _has_dates(state, plan):
         return ValueRefused(_BEHIND_SETTINGS)
     return None
 

@@ -219,7 +219,7 @@ class Request:
         inflight = state.inflight
         if state.refreshing or inflight.inquiring or (len(inflight) and not inflight.pipelining):
             return
-        inquiry = Inquiry(catalog=Changes.CATALOG in state.unsettled)
+        inquiry = Inquiry(catalog=bool(state.unsettled & Changes.CATALOG))
         sent, owed = inquiry.messages(sync=not inflight.pipelining)
         for entry in owed:
             inflight.push(entry)

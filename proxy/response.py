@@ -165,7 +165,7 @@ class Response:
     def _cut_short(self, owed: Owed) -> list[Effect]:
         """Nobody will learn from the server what became of it; that it was sent is on record."""
         records: list[Effect] = []
-        if owed.query is None and owed.kind is not Kind.EXECUTE:
+        if owed.query is None and owed.kind != Kind.EXECUTE:
             return records
         while (plan := self._plan(owed)) is not None and not owed.refused:
             if self._running is not None or recorded(plan):
@@ -408,7 +408,7 @@ class Response:
         self._copies.ended()
         self._finish(head, plan, affected=affected)
         self._advance(head)
-        if plan is not None and plan.changes_catalog and Changes.CATALOG not in plan.changes:
+        if plan is not None and plan.changes_catalog and not plan.changes & Changes.CATALOG:
             self._effects.append(RefreshCatalog())
 
     def _advance(self, head: Owed) -> None:
@@ -472,7 +472,7 @@ class Response:
         if inflight.inquiring:
             self._not_told(fields)
         instead: bytes | None = None
-        executing = head is not None and (head.query is not None or head.kind is Kind.EXECUTE)
+        executing = head is not None and (head.query is not None or head.kind == Kind.EXECUTE)
         if head is not None and executing and not head.refused:
             given = fields
             fields = self._copies.failed(self._plan(head), given)
@@ -504,7 +504,7 @@ class Response:
         state.not_told()
         if not state.inflight.private:
             return
-        if state.transaction_status == IDLE and Changes.CATALOG in state.unsettled:
+        if state.transaction_status == IDLE and state.unsettled & Changes.CATALOG:
             text = "Sealgate cannot see what DDL has changed"
             raise _over(
                 [],

@@ -56,9 +56,9 @@ class State:
     cursors: Cursors = field(default_factory=Cursors)
     """SQL's: kept by the response side."""
     executions: int = 0
-    unsettled: Changes = Changes.NOTHING
+    unsettled: int = Changes.NOTHING
     """What statements under way may have changed: whatever depends on it is not planned yet (`proxy.holding`)."""
-    changed: Changes = Changes.NOTHING
+    changed: int = Changes.NOTHING
     """The same since the session was last idle: the end of the transaction may undo it."""
     asked: bool = False
     """A question of ours was answered since the last ReadyForQuery."""
@@ -91,7 +91,7 @@ class State:
         for plan in plans:
             if plan.changes:
                 changes = plan.changes
-                if Changes.TRANSACTION in changes:
+                if changes & Changes.TRANSACTION:
                     self.ended = True
                     changes = (changes | self.changed) & ~Changes.TRANSACTION
                 self.unsettled |= changes
@@ -104,12 +104,14 @@ class State:
         if self.changed and (self.transaction_status == IDLE or self.ended):
             self.unsettled |= self.changed
 
-    def undecided(self, changes: Changes) -> Changes:
+    def undecided(self, changes: int) -> int:
         """What of `changes` is not known yet."""
-        if Changes.SETTINGS in changes and _USER in self.path_as_set:
+        if not self.unsettled:
+            return Changes.NOTHING
+        if changes & Changes.SETTINGS and _USER in self.path_as_set:
             changes |= Changes.ROLE
         open_ = self.unsettled & changes
-        if Changes.ROLE in open_ and not self.current_authority().snapshot.catalog.namesakes:
+        if open_ & Changes.ROLE and not self.current_authority().snapshot.catalog.namesakes:
             return open_ & ~Changes.ROLE
         return open_
 
@@ -130,7 +132,7 @@ class State:
 
     def idle(self) -> bool:
         """ReadyForQuery outside a transaction, nothing in flight. True: the catalog may have changed for everybody."""
-        changed = Changes.CATALOG in self.changed
+        changed = bool(self.changed & Changes.CATALOG)
         self.changed = Changes.NOTHING
         self.own_catalog = None
         self.settle(~Changes.ROLE)
@@ -138,13 +140,13 @@ class State:
             self.unsettled |= Changes.CATALOG
         return changed
 
-    def settle(self, changes: Changes) -> None:
+    def settle(self, changes: int) -> None:
         """These are known again."""
         self.unsettled &= ~changes
 
     def not_told(self) -> None:
         """A question of ours has failed, and the next one would. What only it could tell is not known."""
-        if Changes.ROLE in self.unsettled:
+        if self.unsettled & Changes.ROLE:
             self.settle(Changes.ROLE)
             self.user = _NOBODY
             self._look_up_path()

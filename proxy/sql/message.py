@@ -493,7 +493,7 @@ def _backslashes(part: _Part) -> bool:
     return any(t.kind is Kind.STRING and t.text[:1] == "'" and "\\" in t.text for t in part.tokens)
 
 
-def _forms_changed(tokens: Sequence[Token]) -> Changes:
+def _forms_changed(tokens: Sequence[Token]) -> int:
     """What SET, RESET and DISCARD ALL change of how values are written."""
     named = {token.value.lower() for token in tokens[:4] if is_name(token)}
     changes = Changes.NOTHING

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, Flag, auto
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from policy import Access
 from proxy.sql.copy_plan import CopyPlan
@@ -74,21 +74,21 @@ class Run(Enum):
     """Other statements execute it: PREPARE, DECLARE CURSOR."""
 
 
-class Changes(Flag):
-    """What a statement may leave changed that the next statement is planned by."""
+class Changes:
+    """What a statement may leave changed that the next statement is planned by: bits of an int, asked at every message."""
 
-    NOTHING = 0
-    SETTINGS = auto()
+    NOTHING: Final = 0
+    SETTINGS: Final = 1
     """client_encoding, search_path, DateStyle ..."""
-    CATALOG = auto()
+    CATALOG: Final = 2
     """DDL on what is sealed, or that may be: the next statement waits for a new picture."""
-    TRANSACTION = auto()
+    TRANSACTION: Final = 4
     """It ends a transaction, or goes back to a savepoint: what was changed in it may be undone."""
-    DATES = auto()
+    DATES: Final = 8
     """DateStyle or TimeZone."""
-    ENCODING = auto()
+    ENCODING: Final = 16
     """client_encoding."""
-    ROLE = auto()
+    ROLE: Final = 32
     """SET ROLE: "$user" in search_path is another schema; the server reports no change of it."""
 
 
@@ -213,7 +213,8 @@ class StatementPlan:
     """COPY FROM STDIN into sealed columns, or COPY TO STDOUT: how its data is read."""
     changes_catalog: bool = False
     """DDL: the catalog picture is out of date once this statement has completed."""
-    changes: Changes = Changes.NOTHING
+    changes: int = Changes.NOTHING
+    """`Changes`"""
     run: Run = Run.NOW
     named: Named | None = None
     """The cursor, prepared statement or savepoint that it is about."""

@@ -22,7 +22,7 @@ def test_an_error_discards_up_to_the_next_sync() -> None:
     assert inflight.ready() is not None
     head = inflight.head
     assert head is not None
-    assert head.kind is Kind.PARSE
+    assert head.kind == Kind.PARSE
     assert len(inflight) == 2
 
 
@@ -43,7 +43,7 @@ def test_an_error_in_a_simple_query_waits_for_its_ready_for_query() -> None:
     assert not inflight.skipping
     ended = inflight.ready()
     assert ended is not None
-    assert ended.kind is Kind.QUERY
+    assert ended.kind == Kind.QUERY
 
 
 def test_an_error_at_sync_does_not_skip() -> None:
@@ -67,7 +67,7 @@ def test_syncs_inside_copy_in_are_not_answered() -> None:
     inflight.pop()
     head = inflight.head
     assert head is not None
-    assert head.kind is Kind.SYNC
+    assert head.kind == Kind.SYNC
 
 
 def test_copy_in_that_was_sent_in_one_piece() -> None:
