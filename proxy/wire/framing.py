@@ -12,6 +12,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from librt.strings import read_i16_be, read_i32_be
+
 HEADER: Final = struct.Struct("!BI")
 """Type byte and length of a message after start-up."""
 HEADER_SIZE: Final = 5
@@ -22,6 +24,16 @@ UINT16: Final = struct.Struct("!H")
 
 STARTUP_LIMIT: Final = 10_000
 """MAX_STARTUP_PACKET_LENGTH in PostgreSQL's pqcomm.h."""
+
+
+def int16_at(data: bytes, position: int) -> int:
+    """The signed int16 at `position`, which must be within `data`."""
+    return read_i16_be(data, position)
+
+
+def int32_at(data: bytes, position: int) -> int:
+    """The signed int32 at `position`, which must be within `data`."""
+    return read_i32_be(data, position)
 
 
 class BadMessage(Exception):
@@ -78,9 +90,9 @@ class MessageBuffer:
 
     def length(self, data: bytes, position: int) -> int:
         """The length field of the message at `position`, checked against the protocol and the limit."""
-        length: int = HEADER.unpack_from(data, position)[1]
+        length = read_i32_be(data, position + 1)
         if length < 4:
-            raise BadMessage(f"invalid message length {length}")
+            raise BadMessage(f"invalid message length {length & 0xFFFFFFFF}")
         if length > self.limit:
             raise BadMessage(f"message of {length} bytes exceeds the limit of {self.limit} bytes")
         return length
