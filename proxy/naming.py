@@ -66,7 +66,7 @@ def steps(state: State, plan: Plan, stripped: Stripped, sql: str) -> list[Step]:
             made = source(state, plan, i, sql)
             found[-1].changes = announce(state, statement, stripped.text, found[-1].sealed, made)
     except Held:
-        for one in reversed(found):
+        for one in found[::-1]:
             for change in one.changes:
                 change.undo()
         raise

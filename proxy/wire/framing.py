@@ -90,7 +90,7 @@ class MessageBuffer:
 
     def length(self, data: bytes, position: int) -> int:
         """The length field of the message at `position`, checked against the protocol and the limit."""
-        length = read_i32_be(data, position + 1)
+        length: int = read_i32_be(data, position + 1)
         if length < 4:
             raise BadMessage(f"invalid message length {length & 0xFFFFFFFF}")
         if length > self.limit:
