@@ -278,8 +278,8 @@ class SimpleQuery:
 
     def abandon(self) -> None:
         """The server has failed at the current statement and will not run those behind it."""
-        for changes in reversed(self.changes[self._next :]):
-            for change in reversed(changes):
+        for changes in self.changes[self._next :][::-1]:
+            for change in changes[::-1]:
                 change.undo()
         self._next = len(self.plans)
         self.execution = None
