@@ -84,6 +84,7 @@ class Fault:
     """Something of ours failed: say where in the operations log. What an exception says may hold a value."""
 
     __slots__ = ("error",)
+    __match_args__ = ("error",)
 
     def __init__(self, error: Exception) -> None:
         self.error = error
