@@ -1,4 +1,4 @@
-"""DataRow messages unsealed: compiled once per result, then one flat loop.
+"""DataRow messages unsealed: compiled once per result, then one flat loop per received buffer.
 
 Authority follows the ciphertext. For every field that can carry a sealed value, the value itself names its data
 key, the key its column, and the column's grants decide: clear, masked or withheld. Neither the statement nor the
@@ -7,33 +7,47 @@ key, ends the session (`BadCell`): never a wrong value, never ciphertext in plac
 
 A `bytea` value that is not sealed at all, or under a key that is not ours, is ordinary data and is relayed as it
 is, where the client was told `bytea`. Where it was told the type of a sealed column (in a view of it too), it is not.
+
+What a data key means in a field is worked out at its first value (`Field`), and kept under the bytes that values of
+that key begin with: magic, version, flags and key id, 8 bytes, or their hexadecimal text. The loop looks those up.
+What they do not find, or what is too short for a sealed value, takes the long way (`Field.show`).
 """
 
 from __future__ import annotations
 
 import re
-from binascii import unhexlify
+from binascii import hexlify, unhexlify
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, final
+
+from librt.strings import read_i32_be
 
 from keystore import DataKey, TamperedValue, cell_id, key_id, looks_sealed
+from keystore.sealed import (
+    CELL_ID_SIZE,
+    EQUALITY,
+    HEADER_SIZE,
+    OVERHEAD,
+    OVERHEAD_WITH_TERM,
+    TERM_SIZE,
+)
 from policy import Access, Outcome
 from proxy.audit.event import Outcome as UseName
 from proxy.cells import CellError, LogicalType, Settings, by_oid, can_convert, convert
+from proxy.cells.settings import Convert, identity
 from proxy.execution import Tally
 from proxy.shape import BYTEA_OID, Column, Shape
-from proxy.snapshot import Authority
-from proxy.wire.framing import HEADER_SIZE, INT32, LENGTH, UINT16, BadMessage
-from proxy.wire.messages import DATA_ROW, format_of, message
+from proxy.snapshot import Authority, Mask
+from proxy.wire.framing import BadMessage
+from proxy.wire.messages import DATA_ROW, format_of
 
 HEX_MAGIC: Final = b"\\x5ea1"
 _HEX: Final = b"\\x"
 _ESCAPE_MAGIC: Final = b"^\\241"
 _ESCAPED: Final = re.compile(rb"\\(\\|[0-3][0-7][0-7])")
-
-CellProgram = Callable[[bytes, Tally], "bytes | None"]
-"""Wire form of one cell -> its wire form for the client; the very same object: nothing was sealed."""
+_NULL: Final = b"\xff\xff\xff\xff"
+_LONGEST: Final = 0x3FFFFFFF
 
 
 class BadCell(Exception):
@@ -64,17 +78,19 @@ class Withheld(Exception):
 class RowProgram:
     """Unseals the rows of one result, for one principal, in the formats the client asked for."""
 
-    __slots__ = ("_cells", "_fields")
+    __slots__ = ("_count", "_fields", "_sealed")
 
     def __init__(
         self, shape: Shape, formats: tuple[int, ...], authority: Authority, settings: Settings
     ) -> None:
-        self._fields = len(shape.fields)
+        self._count = len(shape.fields).to_bytes(2, "big")
         last = max((i for i, column in enumerate(shape.columns) if column is not None), default=-1)
-        self._cells: tuple[CellProgram | None, ...] = tuple(
-            compile_cell(column, format_of(formats, i), authority, settings) if column else None
+        self._fields: tuple[Field | None, ...] = tuple(
+            Field(column, format_of(formats, i), authority, settings) if column else None
             for i, column in enumerate(shape.columns[: last + 1])
         )
+        """Up to the last one that has to be looked at."""
+        self._sealed = [field for field in self._fields if field is not None]
 
     def unseal_rows(
         self,
@@ -84,118 +100,279 @@ class RowProgram:
         tally: Tally,
         out: list[bytes],
         room: int,
-        longest: int = 0x3FFFFFFF,
+        longest: int = _LONGEST,
     ) -> tuple[int, int, int]:
-        """The run of DataRow messages at `position`, as the client is to see it, appended to `out`.
+        """The run of DataRow messages at `position`, as the client is to see it, appended to `out` in one piece.
 
         It ends before the first message that is not a DataRow or not whole in data[:limit], or once `room` bytes
-        were appended. Returns (position behind the last row taken, bytes appended, rows). Raises what `unseal`
-        raises, and BadMessage for a DataRow whose length field is under 4 or over `longest`; what `out` was given
-        until then is not to be released.
+        were appended. Returns (position behind the last row taken, bytes appended, rows). Raises BadCell, Withheld
+        or UnshowableCell for a value that must not be shown, BadMessage for a row that is none or has a length
+        under 4 or over `longest`: then nothing was appended, and `tally` has what was unsealed until then.
         """
+        parts: list[bytes] = []
+        mark = position
         appended = rows = 0
-        while appended < room and limit - position >= HEADER_SIZE and data[position] == DATA_ROW:
-            length: int = LENGTH.unpack_from(data, position + 1)[0]
-            if length < 4:
-                raise BadMessage(f"invalid message length {length}")
-            if length > longest:
-                raise BadMessage(f"message of {length} bytes exceeds the limit of {longest} bytes")
-            end = position + 1 + length
-            if end > limit:
-                break
-            row = self.unseal(data, position, end, tally)
-            out.append(row)
-            appended += len(row)
-            rows += 1
-            position = end
+        count, fields = self._count, self._fields
+        try:
+            while appended < room and position + 5 <= limit and data[position] == DATA_ROW:
+                length: int = read_i32_be(data, position + 1)
+                if length < 4:
+                    raise BadMessage(f"invalid message length {length & 0xFFFFFFFF}")
+                if length > longest:
+                    raise BadMessage(
+                        f"message of {length} bytes exceeds the limit of {longest} bytes"
+                    )
+                end = position + 1 + length
+                if end > limit:
+                    break
+                at = position + 7
+                if end < at or data[position + 5 : at] != count:
+                    raise BadMessage("DataRow does not fit its RowDescription")
+                slot = -1
+                for field in fields:
+                    if at + 4 > end:
+                        raise BadMessage("DataRow is cut off")
+                    size: int = read_i32_be(data, at)
+                    at += 4
+                    if size < 0:
+                        continue
+                    stop = at + size
+                    if stop > end:
+                        raise BadMessage("DataRow is cut off")
+                    if field is not None:
+                        wire = data[at:stop]
+                        shown = field.show(wire)
+                        if shown is not wire:
+                            if slot < 0:
+                                parts.append(data[mark : position + 1])
+                                slot = len(parts)
+                                parts.append(b"")
+                                mark = position + 5
+                            parts.append(data[mark : at - 4])
+                            if shown is None:
+                                parts.append(_NULL)
+                                length -= size
+                            else:
+                                new = len(shown)
+                                parts.append(new.to_bytes(4, "big"))
+                                parts.append(shown)
+                                length += new - size
+                            mark = stop
+                    at = stop
+                if slot >= 0:
+                    parts[slot] = length.to_bytes(4, "big")
+                appended += 1 + length
+                rows += 1
+                position = end
+        finally:
+            for field in self._sealed:
+                field.count(tally)
+        if rows:
+            parts.append(data[mark:position])
+            out.append(b"".join(parts))
         return position, appended, rows
 
     def unseal(self, data: bytes, start: int, end: int, tally: Tally) -> bytes:
         """The whole DataRow message at [start, end) as the client is to see it."""
-        position = start + 7
-        if end < position or UINT16.unpack_from(data, start + 5)[0] != self._fields:
-            raise BadMessage("DataRow does not fit its RowDescription")
-        parts: list[bytes] = []
-        mark = start + 5
-        for program in self._cells:
-            if position + 4 > end:
-                raise BadMessage("DataRow is cut off")
-            (length,) = INT32.unpack_from(data, position)
-            value_at = position + 4
-            position = value_at + length if length > 0 else value_at
-            if position > end:
-                raise BadMessage("DataRow is cut off")
-            if program is None or length < 0:
-                continue
-            value = data[value_at:position]
-            shown = program(value, tally)
-            if shown is value:
-                continue
-            parts.append(data[mark : value_at - 4])
-            if shown is None:
-                parts.append(b"\xff\xff\xff\xff")
-            else:
-                parts.append(LENGTH.pack(len(shown)))
-                parts.append(shown)
-            mark = position
-        if not parts:
-            return data[start:end]
-        parts.append(data[mark:end])
-        return message(DATA_ROW, b"".join(parts))
+        out: list[bytes] = []
+        if self.unseal_rows(data, start, end, tally, out, 1)[0] != end:
+            raise BadMessage("not one DataRow")
+        return out[0]
 
 
-def compile_cell(
-    column: Column, format_code: int, authority: Authority, settings: Settings
-) -> CellProgram:
-    """The program of one field. In text form the value itself shows what bytea_output is at this moment."""
-    if format_code not in (0, 1):
-        raise BadMessage(
-            "unsupported format code"
-        )  # The server refuses it; if not, nobody can read the rows.
-    if format_code:
-        return _unsealing(column, format_code, authority, settings)
-    as_hex, as_escape = (
-        _unsealing(column, format_code, authority, replace(settings, bytea_output=output))
-        for output in ("hex", "escape")
+@final
+class Field:
+    """One field's values, for one principal. What it has shown is to be counted (`count`) before it is released."""
+
+    __slots__ = (
+        "_authority",
+        "_binary",
+        "_column",
+        "_escaped",
+        "_format",
+        "_known",
+        "_settings",
+        "_width",
     )
-    # Not reported by the server, and changed by more than SET: functions, rollbacks, ALTER ROLE.
-    return lambda wire, tally: (as_hex if wire[:2] == _HEX else as_escape)(wire, tally)
 
+    def __init__(
+        self, column: Column, format_code: int, authority: Authority, settings: Settings
+    ) -> None:
+        if format_code not in (0, 1):
+            # The server refuses it; if not, nobody can read the rows.
+            raise BadMessage("unsupported format code")
+        self._column = column
+        self._format = format_code
+        self._binary = format_code == 1
+        self._authority = authority
+        self._settings = settings
+        self._width = HEADER_SIZE if self._binary else 2 + 2 * HEADER_SIZE
+        self._known: dict[bytes, Values] = {}
+        """By the first `_width` bytes of the wire form: in binary, or in hexadecimal as the server writes it."""
+        self._escaped: dict[bytes, Values] = {}
+        """By the header, where bytea_output is `escape`."""
 
-def _unsealing(
-    column: Column, format_code: int, authority: Authority, settings: Settings
-) -> CellProgram:
-    """What a key means for this principal is worked out at its first value."""
-    keys = authority.snapshot.keyset.data_keys
-    declared = column.label
-    typed = column.logical is not None
-    by_key: dict[int, CellProgram] = {}
+    def show(self, wire: bytes) -> bytes | None:
+        """Wire form of one cell, not NULL -> its wire form for the client; the very same object: nothing was sealed."""
+        values = self._known.get(wire[: self._width])
+        if values is None or len(wire) < values.shortest:
+            return self._show(wire)
+        if self._binary:
+            return values.show(wire)
+        try:
+            value = unhexlify(wire[2:])
+        except ValueError:
+            return self._show(wire)
+        return values.show(value)
 
-    def unseal(wire: bytes, tally: Tally) -> bytes | None:
-        value = wire if format_code else bytea_from_text(wire)
+    def many(self, wires: list[bytes]) -> list[bytes | None]:
+        """`show` for each of one column's cells."""
+        show = self.show
+        return [show(wire) for wire in wires]
+
+    def count(self, tally: Tally) -> None:
+        """Put on record what was shown since the last time."""
+        for values in self._known.values():
+            values.count(tally)
+        if self._escaped:
+            for values in self._escaped.values():
+                values.count(tally)
+
+    def _show(self, wire: bytes) -> bytes | None:
+        """The first value under a key, one in escape form, and what may be no sealed value at all."""
+        column = self._column
+        typed = column.logical is not None
+        value = wire if self._binary else bytea_from_text(wire)
         if value is None or not looks_sealed(value):
             if typed:
                 raise BadCell(column, value or b"", None, "the stored value is not a sealed value")
             return wire
-        number = key_id(value)
-        program = by_key.get(number)
-        if program is None:
-            key = keys.get(number)
+        # In text form the value itself shows what bytea_output is at this moment: it is not reported by the server, and
+        # changed by more than SET: functions, rollbacks, ALTER ROLE.
+        escaped = not self._binary and wire[:2] != _HEX
+        header = value[:HEADER_SIZE]
+        prefix = header if self._binary or escaped else _HEX + hexlify(header)
+        known = self._escaped if escaped else self._known
+        values = known.get(prefix)
+        if values is None:
+            key = self._authority.snapshot.keyset.data_keys.get(key_id(value))
             if key is None:
                 if typed:
                     raise BadCell(column, value, None, "the stored value names an unknown data key")
                 return wire
-            if declared is not None and key.column != declared:
+            if column.label is not None and key.column != column.label:
                 raise BadCell(column, value, key, "the stored value belongs to another column")
-            program = by_key[number] = _compile_key(key, column, format_code, authority, settings)
-        return program(value, tally)
+            settings = self._settings
+            if not self._binary:
+                settings = replace(settings, bytea_output="escape" if escaped else "hex")
+            values = _values(key, header, column, self._format, self._authority, settings)
+            known[prefix] = values
+        return values.show(value)
 
-    return unseal
+
+class Values:
+    """The sealed values that begin with one header, in one field, for one principal."""
+
+    __slots__ = ("_ids", "_ids_at", "_ids_end", "_key", "_use", "shortest")
+
+    def __init__(self, key: DataKey, header: bytes, format_code: int, outcome: UseName) -> None:
+        self._key = key
+        self._use: tuple[str, UseName] = (key.column, outcome)
+        termed = header[3] & EQUALITY
+        shortest = OVERHEAD_WITH_TERM if termed else OVERHEAD
+        self.shortest = shortest if format_code else 2 + 2 * shortest
+        """Length of the shortest one on the wire, in hexadecimal where it is text."""
+        self._ids_at = HEADER_SIZE + TERM_SIZE if termed else HEADER_SIZE
+        self._ids_end = self._ids_at + CELL_ID_SIZE
+        self._ids: list[bytes] = []
+
+    def show(self, value: bytes) -> bytes | None:
+        """A sealed value -> the wire form for the client."""
+        raise NotImplementedError
+
+    def count(self, tally: Tally) -> None:
+        """Put on record what was shown since the last time."""
+        ids = self._ids
+        if ids:
+            tally.cells[self._use] += len(ids)
+            tally.cell_ids[self._key.column].extend(ids)
+            self._counted(tally)
+            self._ids = []
+
+    def _counted(self, tally: Tally) -> None:
+        """What else there is to say."""
 
 
-def _compile_key(
-    key: DataKey, column: Column, format_code: int, authority: Authority, settings: Settings
-) -> CellProgram:
+@final
+class Released(Values):
+    """They are opened, masked perhaps, and shown as the type that the client was told."""
+
+    __slots__ = ("_column", "_encode", "_mask", "_version")
+
+    def __init__(
+        self,
+        key: DataKey,
+        header: bytes,
+        format_code: int,
+        column: Column,
+        mask: Mask | None,
+        encode: Convert,
+    ) -> None:
+        super().__init__(key, header, format_code, "clear" if mask is None else "masked")
+        self._column = column
+        self._mask = mask
+        self._encode: Convert | None = None if encode is identity else encode
+        self._version = (key.column, key.version)
+
+    def show(self, value: bytes) -> bytes | None:
+        try:
+            plaintext: bytes | None = self._key.open(value)
+        except TamperedValue:
+            reason = "the stored value failed authentication"
+            raise BadCell(self._column, value, self._key, reason) from None
+        self._ids.append(value[self._ids_at : self._ids_end])
+        mask = self._mask
+        if mask is not None and plaintext is not None:
+            plaintext = mask(plaintext)
+        encode = self._encode
+        if encode is None or plaintext is None:
+            return plaintext
+        try:
+            return encode(plaintext)
+        except CellError as error:
+            raise UnshowableCell(self._key.column, error.sqlstate, error.message) from None
+
+    def _counted(self, tally: Tally) -> None:
+        tally.versions.add(self._version)
+        if self._column.logical is None:
+            tally.untyped.add(self._use)
+
+
+@final
+class Kept(Values):
+    """They are withheld: NULL, or the end of the session where the policy says so."""
+
+    __slots__ = ("_refuse",)
+
+    def __init__(self, key: DataKey, header: bytes, format_code: int, *, refuse: bool) -> None:
+        super().__init__(key, header, format_code, "withheld")
+        self._refuse = refuse
+
+    def show(self, value: bytes) -> bytes | None:
+        if self._refuse:
+            raise Withheld(self._key.column)
+        self._ids.append(value[self._ids_at : self._ids_end])
+        return None
+
+
+def _values(
+    key: DataKey,
+    header: bytes,
+    column: Column,
+    format_code: int,
+    authority: Authority,
+    settings: Settings,
+) -> Values:
     """What happens to values under one data key, in one field, for one principal."""
     snapshot = authority.snapshot
     outcome = authority.decide(key.column, Access.READ).outcome
@@ -206,33 +383,44 @@ def _compile_key(
         or outcome is Outcome.WITHHELD
         or (outcome is Outcome.MASKED and mask is None)
     ):
-        return _withhold(key, refuse=snapshot.policy.denied_value == "error")
-    encode = _encoder(logical, column, format_code, settings)
-    counted: tuple[str, UseName] = (key.column, "clear" if mask is None else "masked")
-    column_label = key.column
-    version = (key.column, key.version)
-    untyped = column.logical is None
+        return Kept(key, header, format_code, refuse=snapshot.policy.denied_value == "error")
+    try:
+        encode = _encoder(logical, column, format_code, settings)
+    except CellError as error:
+        raise UnshowableCell(key.column, error.sqlstate, error.message) from None
+    return Released(key, header, format_code, column, mask, encode)
 
-    def release(value: bytes, tally: Tally) -> bytes | None:
-        try:
-            plaintext: bytes | None = key.open(value)
-        except TamperedValue:
-            raise BadCell(column, value, key, "the stored value failed authentication") from None
-        tally.cells[counted] += 1
-        tally.versions.add(version)
-        if untyped:
-            tally.untyped.add(counted)
-        tally.cell_ids[column_label].append(cell_id(value))
-        if mask is not None and plaintext is not None:
-            plaintext = mask(plaintext)
-        if plaintext is None:
-            return None
-        try:
-            return encode(plaintext)
-        except CellError as error:
-            raise UnshowableCell(key.column, error.sqlstate, error.message) from None
 
-    return release
+@final
+class CellProgram:
+    """One field's values by themselves: wire form of a cell -> its wire form for the client, counted at once. The very
+    same object: nothing was sealed.
+    """
+
+    __slots__ = ("_field",)
+
+    def __init__(self, field: Field) -> None:
+        self._field = field
+
+    def __call__(self, wire: bytes, tally: Tally) -> bytes | None:
+        try:
+            return self._field.show(wire)
+        finally:
+            self._field.count(tally)
+
+    def many(self, wires: list[bytes], tally: Tally) -> list[bytes | None]:
+        """The same for each of one column's cells."""
+        try:
+            return self._field.many(wires)
+        finally:
+            self._field.count(tally)
+
+
+def compile_cell(
+    column: Column, format_code: int, authority: Authority, settings: Settings
+) -> CellProgram:
+    """The program of one field."""
+    return CellProgram(Field(column, format_code, authority, settings))
 
 
 class UnshowableCell(Exception):
@@ -242,20 +430,6 @@ class UnshowableCell(Exception):
         super().__init__(f"{text} (sealed column {column})")
         self.column = column
         self.sqlstate = sqlstate
-
-
-def _withhold(key: DataKey, *, refuse: bool) -> CellProgram:
-    column_label = key.column
-    counted: tuple[str, UseName] = (key.column, "withheld")
-
-    def withhold(value: bytes, tally: Tally) -> bytes | None:
-        if refuse:
-            raise Withheld(key.column)
-        tally.cells[counted] += 1
-        tally.cell_ids[column_label].append(cell_id(value))
-        return None
-
-    return withhold
 
 
 def _encoder(
