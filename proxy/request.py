@@ -120,6 +120,15 @@ class Request:
         """Bytes that were received and wait."""
         return len(self._buffer)
 
+    @property
+    def long(self) -> bool:
+        """What has been received of a message, or waits, is long: reading it should keep nobody else waiting."""
+        return self._buffer.long
+
+    def completed_by(self, size: int) -> bool:
+        """`size` more bytes, or word from the server, may have all of that read."""
+        return self._buffer.completed_by(size)
+
     def resume(self) -> list[Effect]:
         """The server has said something: go on with what waited for it, if it did."""
         return self.receive(b"") if self._until is not None else []

@@ -79,6 +79,36 @@ class Session:
         request = self._request
         return request is not None and request.holding and request.held > HELD_LIMIT
 
+    # How long things take. A long message may be read in another thread: `away` before, `back` after it.
+
+    @property
+    def long(self) -> bool:
+        """Something long has been received in part, or waits. Else no call takes long that is given a few kilobytes."""
+        request, response = self._request, self._response
+        return (request is not None and request.long) or (response is not None and response.long)
+
+    def client_completes(self, size: int) -> bool:
+        """The client's next `size` bytes may have something long read."""
+        request = self._request
+        return request is not None and request.long and request.completed_by(size)
+
+    def server_completes(self, size: int) -> bool:
+        """The same of the server's; its word may also be what the client's bytes wait for."""
+        request, response = self._request, self._response
+        if response is not None and response.long and response.completed_by(size):
+            return True
+        return request is not None and request.long and request.holding
+
+    def away(self) -> None:
+        """The next call is another thread's: what the session decides by stays the same meanwhile."""
+        if self._state is not None:
+            self._state.source = SnapshotSource(self._source.current)
+
+    def back(self) -> None:
+        """The other thread is done."""
+        if self._state is not None:
+            self._state.source = self._source
+
     # What happens to it.
 
     def client_data(self, data: bytes) -> list[Effect]:

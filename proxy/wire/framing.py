@@ -22,6 +22,8 @@ INT16: Final = struct.Struct("!h")
 INT32: Final = struct.Struct("!i")
 UINT16: Final = struct.Struct("!H")
 
+LONG: Final = 16 * 1024
+"""Bytes of a message that may take longer to read than others can wait."""
 STARTUP_LIMIT: Final = 10_000
 """MAX_STARTUP_PACKET_LENGTH in PostgreSQL's pqcomm.h."""
 
@@ -58,6 +60,15 @@ class MessageBuffer:
 
     def __len__(self) -> int:
         return self._size
+
+    @property
+    def long(self) -> bool:
+        """What is kept is long, or the message that it begins is."""
+        return self._size > 0 and (self._size > LONG or self._needed > LONG)
+
+    def completed_by(self, size: int) -> bool:
+        """`size` more bytes make whole what is kept."""
+        return self._size > 0 and self._size + size >= self._needed
 
     def feed(self, data: bytes) -> bytes:
         """Return everything unconsumed if it may hold a whole message, else `b""`."""
