@@ -15,6 +15,7 @@ from datetime import UTC as UTC_ZONE
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from struct import Struct
+from typing import Final
 
 from proxy.cells import calendar, datetime_output, encoding
 from proxy.cells.datetime_fields import fields
@@ -28,7 +29,7 @@ from proxy.cells.zones import zone
 DATE_FORM = Struct(">i")
 TIMESTAMP_FORM = Struct(">q")
 _ORDINAL_2000 = date(2000, 1, 1).toordinal()
-_ISO_DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_HYPHEN: Final = 0x2D
 _ISO_TIMESTAMP = re.compile(
     rb"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
     rb"(Z|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?"
@@ -73,11 +74,14 @@ def _read(value: bytes, settings: Settings, room: int, type_name: str) -> Readin
 
 def _date_from_text(settings: Settings) -> Convert:
     def parse(value: bytes) -> bytes:
-        if _ISO_DATE.fullmatch(value) is not None:
-            with suppress(ValueError):
-                return DATE_FORM.pack(
-                    date.fromisoformat(value.decode()).toordinal() - _ORDINAL_2000
-                )
+        # Of the forms that Python reads, only yyyy-mm-dd has hyphens in both places.
+        if len(value) == 10 and value[4] == _HYPHEN and value[7] == _HYPHEN:
+            try:
+                day = date.fromisoformat(value.decode())
+            except ValueError:
+                pass  # and not on from here: the exception quotes the value and must not become a context
+            else:
+                return DATE_FORM.pack(day.toordinal() - _ORDINAL_2000)
         reading = _read(value, settings, 129, "date")
         return DATE_FORM.pack(
             _SPECIAL_DATES[reading.special] if reading.special else _date(reading)
@@ -125,7 +129,7 @@ def _iso_timestamp(text: str, zoned: bool, offset: bool, session: Zone | None) -
     except ValueError:
         return None
     if not zoned:
-        since = moment.replace(tzinfo=None) - _EPOCH
+        since = (moment.replace(tzinfo=None) if offset else moment) - _EPOCH
     elif offset:
         since = moment - _EPOCH_UTC
     elif session is None:

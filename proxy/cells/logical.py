@@ -14,6 +14,7 @@ from proxy.cells import (
     boolean,
     bytea,
     datetimes,
+    encoding,
     floating,
     integer,
     json,
@@ -23,7 +24,7 @@ from proxy.cells import (
     uuid,
 )
 from proxy.cells.errors import CellError
-from proxy.cells.settings import Convert, Family, Settings
+from proxy.cells.settings import Convert, Family, Settings, unmodified
 
 _FAMILIES: Mapping[str, Family] = {
     "text": text.TEXT,
@@ -71,6 +72,15 @@ class LogicalType:
     def encoder(self, format: int, settings: Settings) -> Convert:  # noqa: A002
         """The function from the canonical form to a client's; it may be `settings.identity`."""
         return _encoder(self.name, format, settings)
+
+    def storing(self, format: int, settings: Settings) -> Convert:  # noqa: A002
+        """`decoder`, then `assign`, in one function: a client's form to what a column of this type stores."""
+        decode = _decoder(self.name, format, settings)
+        if self.modifier < 0 or _FAMILIES[self.name].assign is unmodified:
+            return decode
+        if self.name == "numeric" and not _is_binary(format) and self.modifier >= 4:
+            return encoding.ascii_form(numeric.Stored(self.modifier), settings.encoding)
+        return lambda value: self.assign(decode(value))
 
     def from_text(self, value: bytes, settings: Settings) -> bytes:
         return _decoder(self.name, 0, settings)(value)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from struct import Struct, pack, unpack_from
+from typing import Final
 
 from proxy.cells import encoding
 from proxy.cells.errors import (
@@ -33,8 +34,12 @@ _MAX_WEIGHT = 0x7FFF
 _MAX_SCALE = 0x3FFF
 _MAX_EXPONENT = 0x7FFFFFFF // 2
 
-_SMALL = re.compile(rb"-?[0-9]{1,16}(?:\.[0-9]{0,16})?\Z")
+_MOST_DIGITS: Final = 16
+"""Before the point, and behind it, of a number that is read as one integer."""
 _PACK = tuple(Struct(f">HhHH{count}H").pack for count in range(10))
+_PACK_1: Final = Struct(">HhHHH").pack
+_PACK_2: Final = Struct(">HhHHHH").pack
+_MINUS: Final = 0x2D
 _DECIMAL = re.compile(
     rb"([+-]?)(?=\.?[0-9])([0-9]+(?:_[0-9]+)*)?(?:\.([0-9]+(?:_[0-9]+)*)?)?(?:[eE]([+-]?)([0-9]+(?:_[0-9]+)*))?"
 )
@@ -47,25 +52,78 @@ _BLANKS = b" \t\n\v\f\r"
 
 def parse(value: bytes) -> bytes:
     """Canonical form of a numeric's text form (ASCII)."""
-    if _SMALL.match(value) is None:
-        return _parse_any(value.strip(_BLANKS))
     whole, _, fraction = value.partition(b".")
-    scale = len(fraction)
-    number = int(whole + fraction + b"0000"[: -scale % 4])
-    if number == 0:
-        return _HEADER.pack(0, 0, POSITIVE, scale)
     sign = POSITIVE
-    if number < 0:
-        number, sign = -number, NEGATIVE
+    if value[:1] == b"-":
+        sign = NEGATIVE
+        whole = whole[1:]
+    scale = len(fraction)
+    if (
+        not whole.isdigit()
+        or len(whole) > _MOST_DIGITS
+        or (scale and (scale > _MOST_DIGITS or not fraction.isdigit()))
+    ):
+        return _parse_any(value.strip(_BLANKS))
+    return _aligned(int(whole + fraction + b"0000"[: -scale % 4]), (scale + 3) // 4, sign, scale)
+
+
+class Stored:
+    """Text form -> what a column numeric(precision, scale) stores: `parse`, then `assign`.
+
+    A plain number with no more digits than the column has needs neither of them.
+    """
+
+    __slots__ = ("_modifier", "_scale", "_whole", "_words", "_zeros")
+
+    def __init__(self, modifier: int) -> None:
+        precision, scale = _typmod(modifier)
+        self._modifier = modifier
+        self._scale = scale
+        self._words = (scale + 3) // 4
+        self._zeros = b"0" * (4 * self._words)
+        self._whole = min(precision - scale, _MOST_DIGITS)
+        """Digits before the point that certainly fit. None do where there is no reading by one integer."""
+        if not 0 <= scale <= _MOST_DIGITS:
+            self._whole = 0
+
+    def __call__(self, value: bytes) -> bytes:
+        whole, _, fraction = value.partition(b".")
+        sign = POSITIVE
+        if value[:1] == b"-":
+            sign = NEGATIVE
+            whole = whole[1:]
+        shown = len(fraction)
+        if (
+            len(whole) > self._whole
+            or shown > self._scale
+            or not whole.isdigit()
+            or (shown and not fraction.isdigit())
+        ):
+            return assign(parse(value), self._modifier)
+        number = int(whole + fraction + self._zeros[shown:])
+        return _aligned(number, self._words, sign, self._scale)
+
+
+def _aligned(number: int, fraction: int, sign: int, scale: int) -> bytes:
+    """Canonical form of +-number / 10000**fraction."""
+    if number < 10000:
+        if number == 0:
+            return _HEADER.pack(0, 0, POSITIVE, scale)
+        return _PACK_1(1, -fraction, sign, scale, number)
+    high, low = divmod(number, 10000)
+    if high < 10000:
+        if low == 0:
+            return _PACK_1(1, 1 - fraction, sign, scale, high)
+        return _PACK_2(2, 1 - fraction, sign, scale, high, low)
     words: list[int] = []
-    weight = -1 - (scale + 3) // 4
+    weight = -1 - fraction
     while number:
         number, word = divmod(number, 10000)
         weight += 1
         if word or words:
             words.append(word)
     count = len(words)
-    return _PACK[count](count, weight, sign, scale, *reversed(words))
+    return _PACK[count](count, weight, sign, scale, *words[::-1])
 
 
 def _parse_any(value: bytes) -> bytes:
@@ -238,8 +296,7 @@ def assign(canonical: bytes, modifier: int) -> bytes:
     """apply_typmod: numeric(p,s) rounds to s and refuses more than p - s digits before the point."""
     if modifier < 4:
         return canonical
-    precision = (modifier - 4) >> 16 & 0xFFFF
-    scale = ((modifier - 4 & 0x7FF) ^ 1024) - 1024
+    precision, scale = _typmod(modifier)
     special = decompose(canonical)[0]
     if special == NAN:
         return canonical
@@ -250,6 +307,11 @@ def assign(canonical: bytes, modifier: int) -> bytes:
     if leading_zeros < len(digits) and point - leading_zeros > precision - scale:
         raise out_of_range("numeric field overflow")
     return compose(sign, digits, point, max(0, scale))
+
+
+def _typmod(modifier: int) -> tuple[int, int]:
+    """(precision, scale)"""
+    return (modifier - 4) >> 16 & 0xFFFF, ((modifier - 4 & 0x7FF) ^ 1024) - 1024
 
 
 def equality_form(canonical: bytes) -> bytes:
