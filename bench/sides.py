@@ -1,0 +1,36 @@
+"""Who is compared: a name, where it listens, which schema its statements read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.servers import Server
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One way to the data. server: whose CPU counts; None for the direct one."""
+
+    name: str
+    port: int
+    schema: str
+    server: Server | None = None
+
+    def dsn(self, login: str, database: str) -> str:
+        return f"postgresql://{login}@127.0.0.1:{self.port}/{database}"
+
+
+TITLES = {
+    "direct": "direct",
+    "pgbouncer": "pgbouncer",
+    "pgbouncer_sealed": "pgbouncer, sealed bytes",
+    "sealgate": "Sealgate, unprotected table",
+    "sealed": "Sealgate, sealed columns",
+    "sealgate_2": "Sealgate, unprotected, 2 workers",
+    "sealed_2": "Sealgate, sealed, 2 workers",
+    "pgcrypto": "pgcrypto (pgp_sym_encrypt)",
+    "pgcrypto_raw": "pgcrypto (raw AES-CBC)",
+    "sealed_pgcrypto": "Sealgate, same server as pgcrypto",
+    "application": "application-side encryption",
+    "sealed_application": "Sealgate, same driver",
+}

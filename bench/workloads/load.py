@@ -1,0 +1,97 @@
+"""A load that pgbench makes: a script, a protocol, how many clients, and who is compared. [io]"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.measure import Figures, Measured, interleave
+from bench.processes import cpu_seconds
+from bench.servers import NotAvailable
+from bench.stage import Stage
+
+EMAILS = 4
+"""pgbench cannot compute texts: an e-mail is chosen by choosing among so many scripts. Few, as every client prepares
+the statement of every script."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """script: pgbench's, with `{s}` for the schema, `{people}` and `{accounts}` for numbers of rows, and `:email`
+    for one of the e-mails. cells: sealed cells per transaction on a sealed side."""
+
+    name: str
+    title: str
+    script: str
+    sides: tuple[str, ...]
+    protocol: Literal["simple", "extended", "prepared"] = "prepared"
+    clients: tuple[int, ...] = (8,)
+    cells: int = 0
+    warm: int = 30  # transactions of each client before a measured round
+    reconnect: bool = False
+    writes: bool = False
+
+    def runs(self) -> list[tuple[str, Callable[[Stage], Measured]]]:
+        return [(f"{self.name}@{count}", self._run(count)) for count in self.clients]
+
+    def _run(self, clients: int) -> Callable[[Stage], Measured]:
+        def run(stage: Stage) -> Measured:
+            measured = Measured(
+                f"{self.name}@{clients}", self.title, "transactions/s", clients, self.cells
+            )
+            available = reachable(stage, self.sides, measured)
+            interleave(
+                measured, available, stage.scale.rounds, lambda s: self._once(stage, s, clients)
+            )
+            return measured
+
+        return run
+
+    def _once(self, stage: Stage, name: str, clients: int) -> Figures:
+        side = stage.side(name)
+        pgbench = stage.pgbench(side)
+        if self.writes:
+            stage.empty()
+        scripts, variables = self._scripts(stage, side.schema)
+
+        def load(seconds: int | None, transactions: int | None) -> dict[str, float]:
+            return pgbench.run(
+                scripts,
+                protocol=self.protocol,
+                clients=clients,
+                seconds=seconds,
+                transactions=transactions,
+                reconnect=self.reconnect,
+                variables=variables,
+            )
+
+        load(None, self.warm)
+        pids = side.server.pids if side.server is not None else []
+        before = cpu_seconds(pids)
+        figures = load(max(1, round(stage.scale.seconds)), None)
+        if pids:
+            figures["cpu_s"] = cpu_seconds(pids) - before
+        return figures
+
+    def _scripts(self, stage: Stage, schema: str) -> tuple[list[str], dict[str, str]]:
+        scale = stage.scale
+        script = self.script.format(s=schema, people=scale.people, accounts=scale.accounts)
+        if ":email" not in script:
+            return [script], {}
+        step = scale.people // EMAILS
+        emails = {f"e{n}": f"user{1 + n * step}@example.com" for n in range(EMAILS)}
+        return [script.replace(":email", f":{name}") for name in emails], emails
+
+
+def reachable(stage: Stage, sides: tuple[str, ...], measured: Measured) -> list[str]:
+    """The sides that can run here; the others are noted in `measured`, with the reason."""
+    found = []
+    for name in sides:
+        try:
+            stage.side(name)
+        except NotAvailable as reason:
+            measured.missing[name] = str(reason)
+        else:
+            found.append(name)
+    return found
