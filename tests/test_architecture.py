@@ -24,6 +24,8 @@ SHELL = {
     "proxy/upkeep.py",
     "proxy/upstream.py",
     "proxy/audit/log.py",
+    "proxy/audit/log_file.py",
+    "proxy/audit/log_state.py",
     "proxy/audit/operations.py",
 }
 SHELL_FOLDERS = ("proxy/commands/", "proxy/database/", "proxy/demo/")

@@ -1,13 +1,21 @@
 """The access log: one JSON object per line, each line written whole or not at all. [io]
 
-Every event is one `os.write` on a descriptor opened with O_APPEND, so lines of several processes do
-not mix. A write that stops half way (full disk, file size limit) is cut off again; a lock shared with the
-other writers of the file keeps that cut from taking a line of theirs. What a crash leaves is one torn
-last line; the next start closes it with a newline and says so in an event.
+Events are one `os.write` on a descriptor opened with O_APPEND, under a lock that all writers of the file share, so
+lines do not mix and a write that stops half way (full disk, file size limit) is cut off again without taking a line
+of somebody else. The processes of one service share a `LogState` as well: under the same lock each goes on where the
+last one stopped, so `sequence` has no gap and is in the order of the file. What a crash leaves is one torn last line;
+whoever writes next closes it with a newline and says so in an event.
 
-`write` blocks for the time of the system call and is meant for one thread. It raises AuditFailed and leaves
+    lock ── file as long as the state says? ── stamp ── write ── state ── unlock
+                      no: somebody was killed between write and state, or wrote without us, or the file was cut:
+                      read what is behind; numbers go on behind the last of ours
+
+After rotation one process moves the service to the new file while it holds the locks of both; the others see that at
+their next event and follow before they write it, so the order also holds from file to file.
+
+Writing blocks for the time of the system call and is meant for one thread. It raises AuditFailed and leaves
 the decision (may rows be released?) to the caller; once writing works again, an event says how many were
-lost.
+lost, in all processes.
 """
 
 from __future__ import annotations
@@ -16,22 +24,40 @@ import errno
 import fcntl
 import os
 import secrets
-import stat
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
 import orjson
 
 from proxy.audit.lifecycle import log_repaired, log_resumed
+from proxy.audit.log_file import (
+    LINE_LIMIT,
+    append,
+    close_torn_line,
+    identity,
+    lock,
+    open_log,
+    tail,
+    unlock,
+)
+from proxy.audit.log_state import (
+    DEVICE,
+    GENERATION,
+    INODE,
+    OFFSET,
+    SEQUENCE,
+    TIME,
+    UNSAID,
+    LogState,
+)
 from proxy.audit.ocsf import Event
 
-LINE_LIMIT: Final = 4 << 20
-"""Bytes of an event at most: a statement on a table of 1600 sealed columns stays below."""
-_LOCK_PATIENCE: Final = 0.5  # seconds; a writer holds the lock for some ten microseconds
-_LOCK_PAUSE: Final = 0.0002
+_LOCK_PATIENCE: Final = 0.5  # seconds; a writer holds the lock for some microseconds
+_METADATA: Final = b'"metadata":{'
+_STAMP_BYTES: Final = 200
 _BASE32: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS: Final = tuple(high + low for high in _BASE32 for low in _BASE32)
 
@@ -65,59 +91,101 @@ def epoch_milliseconds() -> int:
 
 
 class AuditLog:
-    """An open log. Opening, writing and reopening raise AuditFailed."""
+    """An open log. Opening, writing and reopening raise AuditFailed.
+
+    `writers` processes may write it: this one, which is number 0, and those forked from it (`forked`).
+    """
 
     def __init__(
-        self, path: Path, *, fsync: bool = False, clock: Callable[[], int] = epoch_milliseconds
+        self,
+        path: Path,
+        *,
+        fsync: bool = False,
+        clock: Callable[[], int] = epoch_milliseconds,
+        writers: int = 1,
     ) -> None:
         self._path = path
         self._fsync = fsync
         self._clock = clock
-        self._identity = _Identity()
+        self._state = LogState(writers)
+        self._numbers = self._state.numbers
+        self._writer = 0
         self._fd = -1
+        self._generation = 0
         self._patience = _LOCK_PATIENCE
-        self._status = LogStatus(sequence=0)
+        self._source = _base32(secrets.randbits(40))
+        self._uids = _Uids(self._source)
         self.reopen()
 
     @property
     def status(self) -> LogStatus:
-        return self._status
+        """Of the whole service."""
+        return LogStatus(self._numbers[SEQUENCE], *self._state.losses())
 
     def write(self, event: Event) -> None:
         """Append one event. Raises AuditFailed; the file then ends where it ended before."""
+        self.write_all((event,))
+
+    def write_all(self, events: Sequence[Event]) -> None:
+        """Append events, all of them or none: one lock, one write. Raises AuditFailed as `write` does."""
         if self._fd < 0:
-            raise self._failed("the log is closed")
+            raise self._failed("the log is closed", len(events))
         try:
-            if not self._status.ok:
-                self._resume()
-            self._append(event)
+            encoded = [_encoded(event) for event in events]
+            self._lock()
+            try:
+                size = os.lseek(self._fd, 0, os.SEEK_END)
+                if size != self._numbers[OFFSET]:
+                    self._catch_up(size)
+                if self._numbers[UNSAID]:
+                    self._tell_what_is_lost()
+                self._append(encoded)
+            finally:
+                unlock(self._fd)
+            if self._fsync:
+                os.fdatasync(self._fd)
         except BlockingIOError as error:
             self._patience = 0.0  # one event has waited in vain; the next ones do not
-            raise self._failed(_reason(error)) from None
+            raise self._failed(_reason(error), len(events)) from None
         except OSError as error:
-            raise self._failed(_reason(error)) from None
+            raise self._failed(_reason(error), len(events)) from None
         except orjson.JSONEncodeError:
-            raise self._failed("an event is not JSON") from None
+            raise self._failed("an event is not JSON", len(events)) from None
         except _TooLong:
-            raise self._failed("an event is too long") from None
+            raise self._failed("an event is too long", len(events)) from None
 
     def reopen(self) -> None:
         """Go on in the file that has the path now, after rotation. If that fails, stay in the old."""
         try:
-            fd = _open(self._path, sync_directory=self._fsync)
+            fd = open_log(self._path, sync_directory=self._fsync)
             try:
-                torn = _close_torn_line(fd, _LOCK_PATIENCE)
-                sequence = max(self._status.sequence, _last_sequence(fd))
+                moved, torn = self._move_to(fd)
             except BaseException:
                 os.close(fd)
                 raise
         except OSError as error:
             raise AuditFailed(f"{self._path}: {_reason(error)}") from None
+        if not moved:
+            os.close(fd)
+            return
         self.close()
         self._fd = fd
-        self._status = replace(self._status, sequence=sequence)
         if torn is not None:
             self.write(log_repaired(*torn))
+
+    def follow(self) -> None:
+        """Leave a file that another process of the service has left. What fails is tried again by the next write."""
+        try:
+            if self._numbers[GENERATION] != self._generation:
+                self._follow()
+        except OSError as error:
+            raise AuditFailed(f"{self._path}: {_reason(error)}") from None
+
+    def forked(self, writer: int) -> None:
+        """First thing in a forked process: it is this writer, with a lock of its own. Raises AuditFailed."""
+        self._writer = writer
+        self._generation = 0
+        self.follow()
 
     def close(self) -> None:
         """Writing after this raises AuditFailed."""
@@ -125,137 +193,153 @@ class AuditLog:
             os.close(self._fd)
             self._fd = -1
 
-    def _append(self, event: Event) -> None:
+    # All of these hold the lock.
+
+    def _append(self, events: Sequence[_Encoded]) -> None:
+        numbers = self._numbers
         now = self._clock()
-        sequence = self._status.sequence + 1
-        stamp = self._identity.stamp(now, sequence)
-        line = orjson.dumps(
-            {"time": now, **event, "metadata": event["metadata"] | stamp},
-            option=orjson.OPT_APPEND_NEWLINE,
-        )
-        if len(line) > LINE_LIMIT:
-            raise _TooLong
-        append(self._fd, line, self._patience)
+        sequence, source = numbers[SEQUENCE], self._source
+        uids = self._uids.at(max(now, numbers[TIME]))
+        opening = b'{"time":%d,' % now
+        parts: list[bytes] = []
+        for before, after in events:
+            sequence += 1
+            stamp = f'"uid":"{uids.uid(sequence)}","sequence":{sequence},"log_source":"{source}",'
+            parts += (opening, before, stamp.encode(), after)
+        data = b"".join(parts)
+        start = numbers[OFFSET]
+        append(self._fd, data, start)
+        numbers[SEQUENCE] = sequence
+        numbers[TIME] = uids.time
+        numbers[OFFSET] = start + len(data)
         self._patience = _LOCK_PATIENCE
-        self._status = replace(self._status, sequence=sequence)
-        if self._fsync:
-            os.fdatasync(self._fd)
 
-    def _resume(self) -> None:
-        """The first write after failures: say what is missing, before anything else."""
-        failed = self._status
-        torn = _close_torn_line(self._fd, self._patience)
-        if torn is not None:
-            self._append(log_repaired(*torn))
-        self._append(log_resumed(failed.lost, failed.since, failed.problem))
-        self._status = LogStatus(self._status.sequence)
+    def _catch_up(self, size: int) -> None:
+        """The file is not as the last of us has left it."""
+        start = self._numbers[OFFSET]
+        torn = close_torn_line(self._fd, size) if size else 0
+        new = tail(self._fd, start, size) if size > start else b""
+        self._numbers[SEQUENCE] = max(self._numbers[SEQUENCE], self._last_of_ours(new))
+        self._numbers[OFFSET] = size + (torn > 0)
+        if torn:
+            self._append((_encoded(log_repaired(size - torn, torn)),))
 
-    def _failed(self, reason: str) -> AuditFailed:
-        status = self._status
-        self._status = LogStatus(
-            status.sequence,
-            status.lost + 1,
-            status.since or self._clock(),
-            status.problem or reason,
-        )
+    def _last_of_ours(self, lines: bytes) -> int:
+        """The sequence number of the last of our own events, 0 if there is none. Others count by themselves."""
+        end = len(lines)
+        named = f'"{self._source}"'.encode()
+        while (found := lines.rfind(named, 0, end)) >= 0:
+            begins = lines.rfind(b"\n", 0, found) + 1
+            ends = lines.find(b"\n", found)
+            metadata = _metadata(lines[begins : ends if ends >= 0 else None])
+            if metadata.get("log_source") == self._source:
+                return _number(metadata)
+            end = begins
+        return 0
+
+    def _tell_what_is_lost(self) -> None:
+        """The first event after failures: what is missing, before anything else."""
+        self._numbers[UNSAID] = 0  # before the count, so that what is lost meanwhile is told next
+        counts = self._state.counts()
+        lost, since, reason = self._state.losses()
+        try:
+            if lost:
+                self._append((_encoded(log_resumed(lost, since, reason)),))
+        except BaseException:
+            self._numbers[UNSAID] = 1
+            raise
+        self._state.told(counts)
+
+    # The file.
+
+    def _lock(self) -> None:
+        """Locks the service's current file. Raises OSError."""
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock(self._fd, self._patience)
+            if self._generation == self._numbers[GENERATION]:
+                return
+            unlock(self._fd)
+            self._follow()
+
+    def _follow(self) -> None:
+        generation = self._numbers[GENERATION]
+        fd = open_log(self._path, create=False)
+        if identity(fd) != (self._numbers[DEVICE], self._numbers[INODE]):
+            os.close(fd)  # Where our own order goes on is not known: fail until the next reopen.
+            raise OSError(errno.ESTALE, "the file was moved again")
+        self.close()
+        self._fd, self._generation = fd, generation
+
+    def _move_to(self, fd: int) -> tuple[bool, tuple[int, int] | None]:
+        """Move the service, unless it is there already; (offset, size) of a torn line in the new file."""
+        if self._fd < 0:
+            return True, self._begin_in(fd)
+        self._lock()
+        try:
+            if identity(fd) == identity(self._fd):
+                return False, None
+            return True, self._begin_in(fd)
+        finally:
+            unlock(self._fd)
+
+    def _begin_in(self, fd: int) -> tuple[int, int] | None:
+        lock(fd, _LOCK_PATIENCE)
+        try:
+            size = os.lseek(fd, 0, os.SEEK_END)
+            torn = close_torn_line(fd, size)
+            last = _last_sequence(tail(fd, 0, size))
+            numbers = self._numbers
+            numbers[SEQUENCE] = max(numbers[SEQUENCE], last)
+            numbers[DEVICE], numbers[INODE] = identity(fd)
+            numbers[OFFSET] = size + (torn > 0)
+            numbers[GENERATION] = self._generation = numbers[GENERATION] + 1
+            return (size - torn, torn) if torn else None
+        finally:
+            unlock(fd)
+
+    def _failed(self, reason: str, count: int) -> AuditFailed:
+        self._state.lose(self._writer, count, self._clock(), reason)
         return AuditFailed(f"{self._path}: {reason}")
 
 
-def append(fd: int, line: bytes, patience: float = 0.0) -> None:
-    """Write `line` whole at the end of the file. Raises OSError, and then no part of it is there.
-
-    `patience`: seconds to wait for another writer of the file.
-    """
-    _lock(fd, patience)
-    try:
-        written = os.write(fd, line)
-        if written < len(line):
-            _finish(fd, line, written)
-    finally:
-        fcntl.flock(fd, fcntl.LOCK_UN)
+_Encoded = tuple[bytes, bytes]
+"""An event's JSON without its first brace, cut behind the brace of its metadata: what is added goes in front of both."""
 
 
-def _finish(fd: int, line: bytes, written: int) -> None:
-    """The second write says why the first one stopped, unless the reason is gone."""
-    start = os.lseek(fd, 0, os.SEEK_CUR) - written
-    try:
-        while written < len(line):
-            written += os.write(fd, line[written:])
-    except OSError:
-        os.ftruncate(fd, start)
-        raise
+def _encoded(event: Event) -> _Encoded:
+    line = orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+    # The first such key is the event's own: builders put metadata before what is nested. In a string its quotes
+    # would be escaped.
+    cut = line.index(_METADATA) + len(_METADATA)
+    if len(line) > LINE_LIMIT - _STAMP_BYTES:
+        raise _TooLong
+    return line[1:cut], line[cut:]
 
 
-def _lock(fd: int, patience: float) -> None:
-    """A stopped process that holds the lock must not stop this one, so nobody waits for ever."""
-    deadline = 0.0
-    while True:
-        try:
-            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            now = time.monotonic()
-            deadline = deadline or now + patience
-            if now >= deadline:
-                raise
-            time.sleep(_LOCK_PAUSE)
-
-
-def _open(path: Path, *, sync_directory: bool) -> int:
-    """Created for the owner alone. What others may write to is no evidence, so it is refused."""
-    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600)
-    try:
-        mode = os.fstat(fd).st_mode
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        if mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise OSError(errno.EPERM, "others than its owner may write to it (chmod go-w)")
-        if sync_directory:
-            _sync_directory(path.parent)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _close_torn_line(fd: int, patience: float) -> tuple[int, int] | None:
-    """End a last line that has no newline; its (offset, size), or None if there is nothing to do."""
-    _lock(fd, patience)
-    try:
-        size = os.fstat(fd).st_size
-        if size == 0 or os.pread(fd, 1, size - 1) == b"\n":
-            return None
-        tail = _tail(fd, size)
-        torn = len(tail) - (tail.rfind(b"\n") + 1)
-        os.write(fd, b"\n")
-        return size - torn, torn
-    finally:
-        fcntl.flock(fd, fcntl.LOCK_UN)
-
-
-def _last_sequence(fd: int) -> int:
+def _last_sequence(lines: bytes) -> int:
     """The sequence number of the last event in the file, 0 if there is none."""
-    for line in reversed(_tail(fd, os.fstat(fd).st_size).split(b"\n")):
-        try:
-            sequence = orjson.loads(line)["metadata"]["sequence"]
-        except (orjson.JSONDecodeError, LookupError, TypeError):
-            continue
-        if isinstance(sequence, int):
-            return sequence
+    for line in reversed(lines.split(b"\n")):
+        if number := _number(_metadata(line)):
+            return number
     return 0
 
 
-def _tail(fd: int, size: int) -> bytes:
-    """The end of the file, at least its last whole line."""
-    start = max(0, size - 2 * LINE_LIMIT)
-    return os.pread(fd, size - start, start)
+def _metadata(line: bytes) -> dict[str, object]:
+    """An event's metadata; empty where the line is none."""
+    try:
+        event = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return {}
+    found = event.get("metadata") if isinstance(event, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _number(metadata: dict[str, object]) -> int:
+    sequence = metadata.get("sequence")
+    return sequence if isinstance(sequence, int) and sequence > 0 else 0
 
 
 def _reason(error: OSError) -> str:
@@ -267,25 +351,32 @@ class _TooLong(Exception):
     """An event longer than LINE_LIMIT."""
 
 
-class _Identity:
-    """Names events: ULIDs (https://github.com/ulid/spec) and the writer they come from.
+class _Uids:
+    """ULIDs (https://github.com/ulid/spec) of a service's events.
 
-    The 80 bits after the time are 40 random ones per writer and a counter, so that a uid costs no
+    The 80 bits after the time are 40 random ones per service and the sequence number, so that a uid costs no
     system call and never repeats. A clock that steps back does not take the uids with it.
     """
 
-    def __init__(self) -> None:
-        self.source = _base32(secrets.randbits(40))
-        self._time = 0
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self.time = 0
+        self._block = -1
         self._prefix = ""
 
-    def stamp(self, now: int, sequence: int) -> dict[str, str | int]:
-        """The metadata that makes an event one of a kind."""
-        if now > self._time:
-            self._time = now
-            self._prefix = _base32(now, 10) + self.source
-        uid = self._prefix + _base32(sequence)
-        return {"uid": uid, "sequence": sequence, "log_source": self.source}
+    def at(self, milliseconds: int) -> _Uids:
+        if milliseconds != self.time:
+            self.time = milliseconds
+            self._block = -1
+        return self
+
+    def uid(self, sequence: int) -> str:
+        """The uid of an event: of the last two of its 26 digits there is a table."""
+        block = sequence >> 10
+        if block != self._block:
+            self._block = block
+            self._prefix = _base32(self.time, 10) + self._source + _base32(block, 6)
+        return self._prefix + _PAIRS[sequence & 1023]
 
 
 def _base32(number: int, digits: int = 8) -> str:

@@ -20,7 +20,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from proxy.audit.event import Event, executed, session_opened
-from proxy.audit.log import LINE_LIMIT, AuditFailed, AuditLog, append
+from proxy.audit.log import AuditFailed, AuditLog
+from proxy.audit.log_file import LINE_LIMIT, append
 from tests.audit.examples import READ, SUPPORT, examples
 from tests.audit.published import problems
 from tests.audit.test_event import EVENTS
@@ -199,7 +200,7 @@ def test_a_full_disk_is_a_failure_with_the_systems_words() -> None:
     fd = os.open("/dev/full", os.O_WRONLY)
     try:
         with pytest.raises(OSError, match="No space left on device"):
-            append(fd, b"{}\n")
+            append(fd, b"{}\n", 0)
     finally:
         os.close(fd)
 
