@@ -75,7 +75,10 @@ class Cursors:
 
     def transaction_ended(self, *, committed: bool) -> None:
         """Also with a chained one behind it, and the implicit one of a message or pipeline."""
-        self._savepoints.clear()
+        if self._savepoints:
+            self._savepoints.clear()
+        if not self._open:
+            return
         for name, cursor in list(self._open.items()):
             if not cursor.hold or not (cursor.committed or committed):
                 del self._open[name]

@@ -5,8 +5,8 @@ The core never performs I/O: it returns effects, and `proxy.connection` performs
 that list. If a `Record` cannot be written and the configuration says deny, the shell drops what stands behind
 it and asks the session for `record_failed()` instead.
 
-The three that every statement has are not frozen, because a frozen dataclass costs three times as much to make; nobody
-changes one.
+The three that every statement has are not frozen and have an `__init__` of their own, because a dataclass's is not
+compiled; nobody changes one.
 """
 
 from __future__ import annotations
@@ -16,25 +16,34 @@ from dataclasses import dataclass, field
 from proxy.audit.event import Event
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class ToClient:
     """Send these bytes to the client."""
 
     data: bytes
 
+    def __init__(self, data: bytes) -> None:
+        self.data = data
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class ToServer:
     """Send these bytes to the server."""
 
     data: bytes
 
+    def __init__(self, data: bytes) -> None:
+        self.data = data
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class Record:
     """Write this event to the access log before anything behind it happens."""
 
     event: Event
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,13 +245,12 @@ def opened(
     state: State, statement: StatementPlan | None, portal: Portal | None
 ) -> StatementPlan | None:
     """The cursor that FETCH, or Execute of a portal without a Bind, reads: as far as the server has answered."""
-    named = statement.named if statement is not None else None
-    if isinstance(named, Fetches):
-        return fetched(
-            state, named.name, moves=statement is not None and statement.command == "MOVE"
-        )
-    if statement is None and portal is not None and portal.prepared is None:
-        return fetched(state, portal.name.decode(errors="surrogateescape"), moves=False)
+    if statement is None:
+        if portal is not None and portal.prepared is None:
+            return fetched(state, portal.name.decode(errors="surrogateescape"), moves=False)
+        return None
+    if isinstance(statement.named, Fetches):
+        return fetched(state, statement.named.name, moves=statement.command == "MOVE")
     return None
 
 
@@ -289,6 +288,8 @@ def closed(state: State, plan: StatementPlan | None, text: str, tag: bytes) -> b
     True: it has ended its transaction, and every portal of the protocol with it.
     """
     named = plan.named if plan is not None else None
+    if named is None and tag not in _CLOSING:
+        return False
     state.cursors.completed(plan, text, tag)
     match named:
         case Deallocates(str(name)):
@@ -306,6 +307,8 @@ def closed(state: State, plan: StatementPlan | None, text: str, tag: bytes) -> b
 
 
 _ENDS: Final = frozenset({b"COMMIT", b"ROLLBACK", b"PREPARE TRANSACTION"})
+_CLOSING: Final = _ENDS | {b"DEALLOCATE ALL", b"DISCARD ALL"}
+"""What closes something whatever the plan says."""
 _PARAMETER: Final = re.compile(r"(?<![\w$])\$([0-9]{1,5})(?![0-9])")
 
 

@@ -191,7 +191,7 @@ class Request:
 
     def _effects(self) -> list[Effect]:
         effects, self._records = self._records, []
-        sent = b"".join(self._out)
+        sent = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
         if sent:
             effects.append(ToServer(sent))
@@ -199,20 +199,45 @@ class Request:
 
     def _message(self, kind: int, data: bytes, position: int, end: int) -> bytes | None:
         """What to send instead of this message; None: the message itself."""
-        if kind in _DISCARDED and (self._state.inflight.skipping or self._refused_until_sync):
+        state = self._state
+        if (state.inflight.skipping or self._refused_until_sync) and kind in _DISCARDED:
             return b""  # The server discards it unread; so does the queue. It may hold what was refused.
-        if self._state.refreshing:
-            raise Held(
-                self._refreshed
-            )  # What the server would say to it could not be released, nor held for ever.
-        copy = self._state.copy_in
+        if state.refreshing:
+            # What the server would say to it could not be released, nor held for ever.
+            raise Held(self._refreshed)
+        copy = state.copy_in
         if copy is not None:
             if copy is Sink.RELAYED and kind == COPY_DATA:
                 return None
             if kind in _NO_COPY:
-                self._state.copy_in = None
-        read = _READERS.get(kind)
-        return read(self, data[position + HEADER_SIZE : end]) if read is not None else None
+                state.copy_in = None
+        return self._read(kind, data[position + HEADER_SIZE : end])
+
+    def _read(self, kind: int, body: bytes) -> bytes | None:
+        """By how often they come: a chain of calls is compiled to jumps, a table of functions is not."""
+        if kind == BIND:
+            return self.bind(body)
+        if kind == EXECUTE:
+            return self.execute(body)
+        if kind == SYNC:
+            return self.sync()
+        if kind == DESCRIBE:
+            return self.describe(body)
+        if kind == QUERY:
+            return self.query(body)
+        if kind == PARSE:
+            return self.parse(body)
+        if kind == COPY_DATA:
+            return copy_data(self._state, body)
+        if kind == CLOSE:
+            return self.close(body)
+        if kind == COPY_DONE:
+            return copy_done(self._state)
+        if kind == COPY_FAIL:
+            return copy_fail(self._state)
+        if kind == FUNCTION_CALL:
+            return self.function_call()
+        return None
 
     def _refreshed(self) -> bool:
         return not self._state.refreshing
@@ -364,8 +389,9 @@ class Request:
 
     def bind(self, body: bytes) -> bytes | None:
         state = self._state
-        portal_name, statement_name = map(state.name, bind_names(body))
-        prepared = naming.prepared(state, statement_name)
+        names = bind_names(body)
+        portal_name = state.name(names[0])
+        prepared = naming.prepared(state, state.name(names[1]))
         instead: bytes | None = None
         if prepared is not None:
             another = naming.runs_another(state, prepared) or naming.looked_up_anew(state, prepared)
@@ -375,7 +401,7 @@ class Request:
             portal = Portal(prepared, portal_name, bind_result_formats(body))
             if prepared is None:
                 # Its Parse was refused, perhaps: the server has no such statement either, and need not see the values.
-                instead = write_bind(Bind(*bind_names(body), (), (), portal.result_formats))
+                instead = write_bind(Bind(*names, (), (), portal.result_formats))
         else:
             settled(state, Changes.SETTINGS)
             bind = read_bind(body)
@@ -434,7 +460,10 @@ class Request:
         state = self._state
         name, _ = read_execute(body)
         # A portal without Bind may be a cursor: SQL's DECLARE shares this namespace.
-        portal = state.portals.get(state.name(name)) or Portal(None, state.name(name))
+        known_as = state.name(name)
+        portal = state.portals.get(known_as)
+        if portal is None:
+            portal = Portal(None, known_as)
         prepared = portal.prepared
         refusal = self._run_refused(prepared, portal)
         if refusal is not None:
@@ -449,8 +478,11 @@ class Request:
             state.inflight.push(Owed(Kind.DESCRIBE_PORTAL, portal=portal, hidden=True))
         changes: tuple[Change[Any], ...] = ()
         if prepared is not None and prepared.plan is not None:
-            text = prepared.stripped.text
-            changes = naming.announce(state, prepared.plan, text, prepared.sealed, prepared.source)
+            if prepared.plan.named is not None:
+                text = prepared.stripped.text
+                changes = naming.announce(
+                    state, prepared.plan, text, prepared.sealed, prepared.source
+                )
             if prepared.plan.changes:
                 state.sent((prepared.plan,))
         state.inflight.push(Owed(Kind.EXECUTE, portal=portal, changes=changes))
@@ -491,25 +523,16 @@ class Request:
         state.inflight.push(Owed(Kind.CLOSE, portal=portal, changes=(change,)))
         return None
 
-    def sync(self, body: bytes) -> bytes | None:
+    def sync(self) -> bytes | None:
         self._refused_until_sync = False
         self._state.synced()
         self._state.inflight.push(Owed(Kind.SYNC))
         return None
 
-    def function_call(self, body: bytes) -> bytes | None:
+    def function_call(self) -> bytes | None:
         self._state.synced()
         self._state.inflight.push(Owed(Kind.FUNCTION))
         return None
-
-    def copy_data(self, body: bytes) -> bytes | None:
-        return copy_data(self._state, body)
-
-    def copy_done(self, body: bytes) -> bytes | None:
-        return copy_done(self._state)
-
-    def copy_fail(self, body: bytes) -> bytes | None:
-        return copy_fail(self._state)
 
     def _copied(self, part: bytes) -> bytes:
         """More of a CopyData that is not relayed as it is."""
@@ -571,17 +594,3 @@ _TOO_MANY_PARAMETERS: Final = Refusal(
     f"there is no parameter above ${_MOST_PARAMETERS}",
     "Number the parameters from $1.",
 )
-
-_READERS: Final[dict[int, Callable[[Request, bytes], bytes | None]]] = {
-    QUERY: Request.query,
-    PARSE: Request.parse,
-    BIND: Request.bind,
-    DESCRIBE: Request.describe,
-    EXECUTE: Request.execute,
-    CLOSE: Request.close,
-    SYNC: Request.sync,
-    FUNCTION_CALL: Request.function_call,
-    COPY_DATA: Request.copy_data,
-    COPY_DONE: Request.copy_done,
-    COPY_FAIL: Request.copy_fail,
-}

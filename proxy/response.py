@@ -9,13 +9,12 @@ result are stepped over by their headers, and a long one is passed on without be
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from typing import Final
 
 from proxy.copying.from_server import Copies, UnreadableCopy
 from proxy.effects import Close, Effect, Record, RefreshCatalog, ToClient
 from proxy.errors import presented
-from proxy.execution import Execution, SimpleQuery, recorded
+from proxy.execution import HELD_BYTES, Execution, SimpleQuery, recorded
 from proxy.inflight import Kind, Owed
 from proxy.inquiry import Inquiry
 from proxy.naming import closed, opened
@@ -197,7 +196,15 @@ class Response:
             if kind == DATA_ROW:
                 if not self._opened:
                     self._open_rows()
-                if self._program is None and self._inquiry is None:
+                if self._program is not None:
+                    if mark < position:
+                        self._out.append(data[mark:position])
+                    mark = self._rows(self._program, data, position)
+                    if mark == position:
+                        break
+                    position = mark
+                    continue
+                if self._inquiry is None:
                     position = end
                     continue
             elif kind == COPY_DATA and self._relays_copy(data, position, end):
@@ -205,12 +212,11 @@ class Response:
                 continue
             if end > size:
                 break
-            read = _READERS.get(kind)
-            if read is not None:
+            if kind in _LOOKED_AT:
                 if mark < position:
                     self._out.append(data[mark:position])
                     mark = position
-                instead = read(self, data, position, end)
+                instead = self._read(kind, data, position, end)
                 if instead is not None:
                     self._out.append(instead)
                     mark = end
@@ -221,9 +227,45 @@ class Response:
         self._out.append(data[mark:position])
         return position
 
+    def _read(self, kind: int, data: bytes, position: int, end: int) -> bytes | None:
+        """What the client gets instead of the message at [position, end); None: the message itself. Written as a chain because that
+        is compiled to jumps, in the order of how often they come.
+        """
+        if kind == READY_FOR_QUERY:
+            return self.ready(data, position, end)
+        if kind == COMMAND_COMPLETE:
+            return self.command_complete(data, position, end)
+        if kind in _CONFIRMATIONS:
+            return self.confirmed(kind)
+        if kind == ROW_DESCRIPTION:
+            return self.row_description(data, position, end)
+        if kind == NO_DATA:
+            return self.no_data()
+        if kind == PARAMETER_DESCRIPTION:
+            return self.parameter_description(data, position, end)
+        if kind == ERROR_RESPONSE:
+            return self.error(data, position, end)
+        if kind == COPY_DATA:
+            return self.copy_row(data, position, end)
+        if kind == DATA_ROW:
+            return self.answer(data, position, end)
+        if kind == PORTAL_SUSPENDED:
+            return self.portal_suspended()
+        if kind == PARAMETER_STATUS:
+            return self.parameter_status(data, position, end)
+        if kind == EMPTY_QUERY_RESPONSE:
+            return self.empty_query()
+        if kind == COPY_IN_RESPONSE:
+            return self.copy_in()
+        if kind == COPY_OUT_RESPONSE:
+            return self.copy_out(data, position, end)
+        if kind == COPY_DONE:
+            return self.copy_done(data, position, end)
+        return self.function_result()
+
     def _flush(self) -> None:
         """What is to go out so far becomes one effect."""
-        data = b"".join(self._out)
+        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
         if data:
             self._effects.append(ToClient(data))
@@ -254,7 +296,7 @@ class Response:
         self._open(head, shape, shape.formats, plan)
         return shape.described if shape.sealed else None
 
-    def no_data(self, data: bytes, position: int, end: int) -> bytes | None:
+    def no_data(self) -> bytes | None:
         head = self._state.inflight.expect(NO_DATA)
         self._described(head, NO_ROWS)
         return b"" if head.hidden else None
@@ -324,27 +366,35 @@ class Response:
     ) -> None:
         """Rows are held if they can carry sealed values, or answer a comparison with some."""
         self._opened, self._program = True, None
-        if not shape.sealed and (plan is None or not recorded(plan)):
+        if not shape.sealed and (plan is None or not plan.touches or not recorded(plan)):
             return
         authority = self._state.current_authority()
         self._running = self._execution_of(head)
         self._running.authority = authority
         self._program = self._programs.get(shape, formats, authority, self._state.settings)
 
-    def row(self, data: bytes, position: int, end: int) -> bytes:
-        if self._inquiry is not None:
-            self._inquiry.row(data, position, end)
-            return b""
-        running, program = self._running, self._program
+    def answer(self, data: bytes, position: int, end: int) -> bytes:
+        """A row of what we have asked ourselves."""
+        assert self._inquiry is not None  # noqa: S101 - other rows are read by `_rows`, or relayed
+        self._inquiry.row(data, position, end)
+        return b""
+
+    def _rows(self, program: RowProgram, data: bytes, position: int) -> int:
+        """Unseal the rows that are whole from `position` on, as far as they may be held; return where the rest begins."""
+        running = self._running
         assert running is not None  # noqa: S101 - set with the program
-        assert program is not None  # noqa: S101
+        room = HELD_BYTES - running.held_size
         try:
-            full = running.hold(program.unseal(data, position, end, running.tally))
+            position, added, rows = program.unseal_rows(
+                data, position, len(data), running.tally, running.held, room, self._buffer.limit
+            )
         except (BadCell, Withheld, UnshowableCell) as bad:
             raise self._row_refused(running, bad) from None
-        if full:
+        running.held_size += added
+        running.rows += rows
+        if added >= room:
             self._release(running, final=False)
-        return b""
+        return position
 
     def _release(
         self,
@@ -395,7 +445,7 @@ class Response:
             return b""
         tag = one_cstring(data[position + HEADER_SIZE : end])
         plan, text = head.plan, _text(head)
-        self._completed(COMMAND_COMPLETE, _affected(tag))
+        self._completed(head, tag)
         self._end_suspended(every=closed(self._state, plan, text, tag))
         return None
 
@@ -405,17 +455,16 @@ class Response:
         self._state.inflight.pop()
         self._state.told(inquiry)
 
-    def empty_query(self, data: bytes, position: int, end: int) -> bytes | None:
-        self._completed(EMPTY_QUERY_RESPONSE, None)
+    def empty_query(self) -> bytes | None:
+        self._completed(self._state.inflight.expect(EMPTY_QUERY_RESPONSE), b"")
         return None
 
-    def _completed(self, reply: int, affected: int | None) -> None:
-        head = self._state.inflight.expect(reply)
+    def _completed(self, head: Owed, tag: bytes) -> None:
         if head.refused:
             raise self._not_refused()
         plan = self._plan(head)
         self._copies.ended()
-        self._finish(head, plan, affected=affected)
+        self._finish(head, plan, tag=tag)
         self._advance(head)
         if plan is not None and plan.changes_catalog and not plan.changes & Changes.CATALOG:
             self._effects.append(RefreshCatalog())
@@ -431,7 +480,7 @@ class Response:
             head.portal.execution = None
             self._suspended.pop(head.portal, None)
 
-    def portal_suspended(self, data: bytes, position: int, end: int) -> bytes | None:
+    def portal_suspended(self) -> bytes | None:
         head = self._state.inflight.expect(PORTAL_SUSPENDED)
         plan, portal = self._plan(head), head.portal
         running, self._running = self._running, None
@@ -452,6 +501,8 @@ class Response:
 
     def _end_suspended(self, *, every: bool = False) -> None:
         """Portals that were closed before their last row: the access log says that no more comes."""
+        if not self._suspended:
+            return
         for portal, running in list(self._suspended.items()):
             if every or self._state.portals.settled(portal.name) is not portal:
                 del self._suspended[portal]
@@ -464,14 +515,14 @@ class Response:
         plan: StatementPlan | None,
         *,
         sqlstate: str | None = None,
-        affected: int | None = None,
+        tag: bytes = b"",
     ) -> None:
         running, self._running = self._running, None
         self._opened = False
-        if running is None and plan is not None and recorded(plan):
+        if running is None and plan is not None and plan.touches and recorded(plan):
             running = self._execution_of(head)
         if running is not None:
-            self._release(running, final=True, sqlstate=sqlstate, affected=affected)
+            self._release(running, final=True, sqlstate=sqlstate, affected=_affected(tag))
 
     def error(self, data: bytes, position: int, end: int) -> bytes | None:
         inflight = self._state.inflight
@@ -562,8 +613,8 @@ class Response:
 
     # Confirmations and settings.
 
-    def confirmed(self, data: bytes, position: int, end: int) -> bytes | None:
-        head = self._state.inflight.expect(data[position])
+    def confirmed(self, reply: int) -> bytes | None:
+        head = self._state.inflight.expect(reply)
         self._state.inflight.pop()
         head.keep()
         if head.portal is not None and head.portal.name:
@@ -573,11 +624,11 @@ class Response:
             self._end_suspended()
         return b"" if head.hidden else None
 
-    def function_result(self, data: bytes, position: int, end: int) -> bytes | None:
+    def function_result(self) -> bytes | None:
         self._state.inflight.expect(FUNCTION_CALL_RESPONSE)
         return None
 
-    def copy_in(self, data: bytes, position: int, end: int) -> bytes | None:
+    def copy_in(self) -> bytes | None:
         head = self._state.inflight.expect(COPY_IN_RESPONSE)
         if head.refused:
             raise self._not_refused()
@@ -703,23 +754,22 @@ def _affected(tag: bytes) -> int | None:
     return int(count) if count.isdigit() and len(count) <= _DIGITS else None
 
 
-_READERS: Final[dict[int, Callable[[Response, bytes, int, int], bytes | None]]] = {
-    BIND_COMPLETE: Response.confirmed,
-    CLOSE_COMPLETE: Response.confirmed,
-    COMMAND_COMPLETE: Response.command_complete,
-    COPY_DATA: Response.copy_row,
-    COPY_DONE: Response.copy_done,
-    COPY_IN_RESPONSE: Response.copy_in,
-    COPY_OUT_RESPONSE: Response.copy_out,
-    DATA_ROW: Response.row,
-    EMPTY_QUERY_RESPONSE: Response.empty_query,
-    ERROR_RESPONSE: Response.error,
-    FUNCTION_CALL_RESPONSE: Response.function_result,
-    NO_DATA: Response.no_data,
-    PARAMETER_DESCRIPTION: Response.parameter_description,
-    PARAMETER_STATUS: Response.parameter_status,
-    PARSE_COMPLETE: Response.confirmed,
-    PORTAL_SUSPENDED: Response.portal_suspended,
-    READY_FOR_QUERY: Response.ready,
-    ROW_DESCRIPTION: Response.row_description,
+_CONFIRMATIONS: Final = frozenset({BIND_COMPLETE, CLOSE_COMPLETE, PARSE_COMPLETE})
+_LOOKED_AT: Final = _CONFIRMATIONS | {
+    COMMAND_COMPLETE,
+    COPY_DATA,
+    COPY_DONE,
+    COPY_IN_RESPONSE,
+    COPY_OUT_RESPONSE,
+    DATA_ROW,
+    EMPTY_QUERY_RESPONSE,
+    ERROR_RESPONSE,
+    FUNCTION_CALL_RESPONSE,
+    NO_DATA,
+    PARAMETER_DESCRIPTION,
+    PARAMETER_STATUS,
+    PORTAL_SUSPENDED,
+    READY_FOR_QUERY,
+    ROW_DESCRIPTION,
 }
+"""All others are relayed unread."""

@@ -166,6 +166,8 @@ class State:
         """A name in a message: in UTF-8, cut to what the server keeps of it. Unlike SQL's names, which are cut between
         characters (truncate_identifier), it is cut wherever NAMEDATALEN falls: the key of a hash table.
         """
+        if not raw:
+            return raw
         return (raw if raw.isascii() else self.read_sql(raw).sql.encode())[:NAME_BYTES]
 
     def read_sql(self, raw: bytes) -> SqlText:

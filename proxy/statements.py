@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from proxy.edited import Edited
 from proxy.execution import Execution
@@ -22,6 +22,8 @@ from proxy.snapshot import Snapshot
 from proxy.sql.lexer import Stripped
 from proxy.sql.named import Fetches
 from proxy.sql.plan import StatementPlan
+
+_NOTHING: Final[dict[str, int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +80,35 @@ class Prepared:
         return self.declared[number - 1] if number <= len(self.declared) else 0
 
 
-@dataclass(slots=True, eq=False)
 class Portal:
     """A bound statement. `prepared` is None where no Bind of that name is known: it may be one of SQL's cursors."""
 
-    prepared: Prepared | None
-    name: bytes = b""
-    result_formats: tuple[int, ...] = ()
-    sealed: Counter[str] = field(default_factory=Counter)
-    """Cells that Bind and the statement's literals sealed, by column."""
-    described_in: int = -1
-    shape: Shape | None = None
-    """With the portal's own formats, from Describe Portal."""
-    execution: Execution | None = None
+    __slots__ = (
+        "described_in",
+        "execution",
+        "name",
+        "prepared",
+        "result_formats",
+        "sealed",
+        "shape",
+    )
+
+    def __init__(
+        self,
+        prepared: Prepared | None,
+        name: bytes = b"",
+        result_formats: tuple[int, ...] = (),
+        sealed: dict[str, int] = _NOTHING,
+    ) -> None:
+        self.prepared = prepared
+        self.name = name
+        self.result_formats = result_formats
+        self.sealed = sealed
+        """Cells that Bind and the statement's literals sealed, by column."""
+        self.described_in = -1
+        self.shape: Shape | None = None
+        """With the portal's own formats, from Describe Portal."""
+        self.execution: Execution | None = None
 
     def shape_known(self, unit: int) -> bool:
         """`shape` is there before rows that are asked for in `unit`."""

@@ -10,7 +10,16 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple
 
-from proxy.wire.framing import HEADER, INT16, INT32, LENGTH, UINT16, BadMessage
+from proxy.wire.framing import (
+    HEADER,
+    INT16,
+    INT32,
+    LENGTH,
+    UINT16,
+    BadMessage,
+    int16_at,
+    int32_at,
+)
 
 # Client to server.
 BIND: Final = ord("B")
@@ -75,10 +84,11 @@ def cstring(data: bytes, position: int) -> tuple[bytes, int]:
 
 def one_cstring(body: bytes) -> bytes:
     """A body that is one NUL-terminated string: Query, CommandComplete."""
-    value, end = cstring(body, 0)
-    if end != len(body):
-        raise BadMessage("data behind the string of a message")
-    return value
+    end = len(body) - 1
+    if body.find(0) == end >= 0:
+        return body[:end]
+    cstring(body, 0)
+    raise BadMessage("data behind the string of a message")
 
 
 class Startup(NamedTuple):
@@ -170,7 +180,7 @@ def read_bind(body: bytes) -> Bind:
     for _ in range(count):
         if position + 4 > len(body):
             raise BadMessage("invalid Bind message")
-        (length,) = INT32.unpack_from(body, position)
+        length: int = int32_at(body, position)
         position += 4
         if length == -1:
             values.append(None)
@@ -202,8 +212,8 @@ def bind_result_formats(body: bytes) -> tuple[int, ...]:
     for _ in range(count):
         if position + 4 > size:
             raise BadMessage("invalid Bind message")
-        (length,) = INT32.unpack_from(body, position)
-        position += 4 + max(length, 0)
+        length: int = int32_at(body, position)
+        position += 4 + length if length > 0 else 4
     formats, position = _formats(body, position)
     if position != size:
         raise BadMessage("invalid Bind message")
@@ -242,7 +252,7 @@ def read_execute(body: bytes) -> tuple[bytes, int]:
     portal, position = cstring(body, 0)
     if len(body) != position + 4:
         raise BadMessage("invalid Execute message")
-    return portal, INT32.unpack_from(body, position)[0]
+    return portal, int32_at(body, position)
 
 
 def write_execute(portal: bytes, rows: int = 0) -> bytes:
@@ -336,13 +346,17 @@ def error_response(severity: str, sqlstate: str, text: str, hint: str = "") -> b
 def _count(body: bytes, position: int) -> tuple[int, int]:
     if position + 2 > len(body):
         raise BadMessage("insufficient data left in message")
-    return UINT16.unpack_from(body, position)[0], position + 2
+    return int16_at(body, position) & 0xFFFF, position + 2
 
 
 def _formats(body: bytes, position: int) -> tuple[tuple[int, ...], int]:
     count, position = _count(body, position)
-    if position + 2 * count > len(body):
+    end = position + 2 * count
+    if end > len(body):
         raise BadMessage("insufficient data left in message")
     # A code that is neither 0 nor 1 is the server's to refuse: it does so when, and only if, it comes to use it.
-    formats = tuple(INT16.unpack_from(body, position + 2 * i)[0] for i in range(count))
-    return formats, position + 2 * count
+    if count == 0:
+        return (), end
+    if count == 1:
+        return (int16_at(body, position),), end
+    return tuple([int16_at(body, at) for at in range(position, end, 2)]), end
