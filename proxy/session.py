@@ -113,11 +113,27 @@ class Session:
 
     def client_data(self, data: bytes) -> list[Effect]:
         """The client sent bytes."""
-        return self._react("client", self._from_client, data)
+        request = self._request
+        if request is None:
+            return self._react("client", self._from_client, data)
+        try:
+            return request.receive(data)  # Never the end: that comes as an exception.
+        except BadMessage as bad:
+            return self._violated("client", bad)
+        except Exception as fault:
+            return self._broken(fault)
 
     def server_data(self, data: bytes) -> list[Effect]:
         """The server sent bytes."""
-        return self._react("server", self._from_server, data)
+        response, request = self._response, self._request
+        if response is None or request is None or request.holding:
+            return self._react("server", self._from_server, data)
+        try:
+            return self._ended_by(response.receive(data))
+        except BadMessage as bad:
+            return self._violated("server", bad)
+        except Exception as fault:
+            return self._broken(fault)
 
     def client_tls_started(self, origin: Origin, found: ClientTLS | None = None) -> list[Effect]:
         return self._react("client", self._handshake.client_tls_started, origin, found)
