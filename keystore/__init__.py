@@ -3,7 +3,8 @@
 Reading order:
 
     sealed     the sealed value, format version 1: DataKey opens, ColumnKeys seals (the hot path)
-    keyset     all columns' keys in one frozen value; key states
+    keyset     all columns' keys in one frozen value
+    key        one key: its purpose, version and state
     keystore   [io] the keystore file: create, load, add_columns, add_version
     document   what is in that file, and why it can be trusted
     rootkey    [io] the root key, from a file or an environment variable
@@ -19,7 +20,8 @@ A data key belongs to one column; a sealed value names its data key. To open one
 """
 
 from keystore.errors import KeystoreError, TamperedKeystore, TamperedValue, WrongRootKey
-from keystore.keyset import Keyset, KeyState, generate
+from keystore.key import KeyState
+from keystore.keyset import Keyset, generate
 from keystore.keystore import add_columns, add_version, create, load
 from keystore.rootkey import RootKey, RootKeySource, create_root_key, load_root_key
 from keystore.sealed import ColumnKeys, DataKey, cell_id, key_id, looks_sealed

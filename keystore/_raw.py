@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable
 from typing import BinaryIO, Final, NoReturn, final
 
 from cryptography.exceptions import InvalidTag
@@ -85,16 +84,9 @@ class Secret(Opaque):
     def cipher(self) -> AESGCM:
         return AESGCM(self._bytes)
 
-    def mac(self) -> Callable[[bytes], bytes]:
-        """HMAC-SHA-256 under this key: 32 bytes. Copying a keyed state is 2.5x a fresh one."""
-        copy = HMAC(self._bytes, SHA256()).copy
-
-        def mac(message: bytes) -> bytes:
-            state = copy()
-            state.update(message)
-            return state.finalize()
-
-        return mac
+    def keyed(self) -> HMAC:
+        """HMAC-SHA-256 under this key, to be copied for each message: half the time of a keyed call each."""
+        return HMAC(self._bytes, SHA256())
 
     def check_value(self) -> str:
         """16 hex digits by which the key may be recognised, as ANSI X9.24's key check values are.

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from keystore.errors import KeystoreError, TamperedKeystore, WrongRootKey
-from keystore.keyset import Key, KeyState, Purpose
+from keystore.key import Key, KeyState, Purpose
 from keystore.rootkey import RootKey
 
 FORMAT: Final = "sealgate-keystore"

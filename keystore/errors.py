@@ -8,6 +8,8 @@ ever carries a key, a plaintext, a ciphertext or a root key's text, and both are
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class KeystoreError(Exception):
     """A root key, a keystore file or the keys in it cannot be used as asked.
@@ -40,7 +42,7 @@ class TamperedValue(Exception):
     the exception's own: it names the column and nothing of the value.
     """
 
-    sqlstate = "XX001"  # data_corrupted
+    sqlstate: ClassVar[str] = "XX001"  # data_corrupted
 
     def __init__(self, column: str, key_id: int, reason: str) -> None:
         super().__init__(f"sealed value in {column} failed authentication: {reason}")

@@ -18,7 +18,8 @@ from keystore import _files
 from keystore._raw import Secret
 from keystore.document import Document, from_json, to_json
 from keystore.errors import KeystoreError
-from keystore.keyset import Key, Keyset, KeyState, Purpose
+from keystore.key import Key, KeyState, Purpose
+from keystore.keyset import Keyset
 from keystore.rootkey import RootKey
 
 _LARGEST: Final = 64 << 20  # bytes; some 150 000 keys

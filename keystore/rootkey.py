@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from keystore._files import reported, write_new
 from keystore._raw import ROOT_KEY_PREFIX, Opaque, Secret
@@ -49,20 +49,26 @@ class RootKeySource:
 class RootKey(Opaque):
     """Wraps keys and authenticates the keystore; `id` tells one root key from another."""
 
-    __slots__ = ("_cipher", "authenticate", "id")
+    __slots__ = ("_cipher", "_keyed", "id")
     id: str
-    authenticate: Callable[[bytes], bytes]  # HMAC-SHA-256 of a document under its own subkey
     _cipher: AESGCM
+    _keyed: HMAC
 
     def __init__(self, secret: Secret) -> None:
         self._set(
             id=secret.derive("sealgate root key id v1").check_value(),
-            authenticate=secret.derive("sealgate keystore document v1").mac(),
             _cipher=secret.derive("sealgate keystore wrapping v1").cipher(),
+            _keyed=secret.derive("sealgate keystore document v1").keyed(),
         )
 
     def __repr__(self) -> str:
         return f"<RootKey {self.id}>"
+
+    def authenticate(self, document: bytes) -> bytes:
+        """HMAC-SHA-256 of a document under its own subkey: 32 bytes."""
+        state = self._keyed.copy()
+        state.update(document)
+        return state.finalize()
 
     def wrap(self, secret: Secret, associated_data: bytes) -> bytes:
         return secret.wrap(self._cipher, associated_data)

@@ -19,7 +19,7 @@ import re
 from binascii import hexlify, unhexlify
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 from librt.strings import read_i32_be
 
@@ -53,7 +53,7 @@ _LONGEST: Final = 0x3FFFFFFF
 class BadCell(Exception):
     """A stored value that must not be shown. The text names the column and never the value."""
 
-    sqlstate = "XX001"
+    sqlstate: ClassVar[str] = "XX001"
 
     def __init__(self, column: Column, value: bytes, key: DataKey | None, reason: str) -> None:
         super().__init__(reason)
@@ -68,7 +68,7 @@ class BadCell(Exception):
 class Withheld(Exception):
     """`denied_value = "error"`, and the statement did not show beforehand that it would read this column."""
 
-    sqlstate = "42501"
+    sqlstate: ClassVar[str] = "42501"
 
     def __init__(self, column: str) -> None:
         super().__init__(f"permission denied to read sealed column {column}")
@@ -325,14 +325,17 @@ class Released(Values):
         self._version = (key.column, key.version)
 
     def show(self, value: bytes) -> bytes | None:
+        plaintext: bytes | None
         try:
-            plaintext: bytes | None = self._key.open(value)
+            plaintext = self._key.open(value)
         except TamperedValue:
+            plaintext = None  # It is raised below, where no cause is chained to it.
+        if plaintext is None:
             reason = "the stored value failed authentication"
-            raise BadCell(self._column, value, self._key, reason) from None
+            raise BadCell(self._column, value, self._key, reason)
         self._ids.append(value[self._ids_at : self._ids_end])
         mask = self._mask
-        if mask is not None and plaintext is not None:
+        if mask is not None:
             plaintext = mask(plaintext)
         encode = self._encode
         if encode is None or plaintext is None:
@@ -340,7 +343,8 @@ class Released(Values):
         try:
             return encode(plaintext)
         except CellError as error:
-            raise UnshowableCell(self._key.column, error.sqlstate, error.message) from None
+            unshowable = UnshowableCell(self._key.column, error.sqlstate, error.message)
+        raise unshowable
 
     def _counted(self, tally: Tally) -> None:
         tally.versions.add(self._version)
@@ -386,9 +390,10 @@ def _values(
         return Kept(key, header, format_code, refuse=snapshot.policy.denied_value == "error")
     try:
         encode = _encoder(logical, column, format_code, settings)
+        return Released(key, header, format_code, column, mask, encode)
     except CellError as error:
-        raise UnshowableCell(key.column, error.sqlstate, error.message) from None
-    return Released(key, header, format_code, column, mask, encode)
+        unshowable = UnshowableCell(key.column, error.sqlstate, error.message)
+    raise unshowable
 
 
 @final

@@ -34,7 +34,7 @@ from keystore import (
 )
 from keystore._raw import Secret
 from keystore.document import Document, _canonical, from_json, to_json
-from keystore.keyset import Purpose
+from keystore.key import Purpose
 
 EMAIL, SSN, ODD = "public.customers.email", "public.customers.ssn", 'public."Odd.Name".é"'
 ROOT = RootKey(Secret(bytes(32)))

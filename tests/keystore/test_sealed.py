@@ -194,26 +194,63 @@ def test_a_value_opens_under_its_own_column_only() -> None:
             ssn.open(attempt)
 
 
+@given(
+    plaintexts=st.lists(st.binary(max_size=40), max_size=20),
+    forms=st.lists(st.binary(max_size=20), min_size=20, max_size=20) | st.none(),
+)
+def test_many_values_are_sealed_and_opened_as_one_by_one(
+    plaintexts: list[bytes], forms: list[bytes] | None
+) -> None:
+    """`seal_many` gives a value per plaintext, in order, each with its form's term; `open_many` undoes it."""
+    if forms is not None:
+        forms = forms[: len(plaintexts)]
+    values = KEYS.seal_many(plaintexts, forms)
+    assert DATA_KEY.open_many(values) == plaintexts == [DATA_KEY.open(value) for value in values]
+    for i, value in enumerate(values):
+        assert value[3] == (0 if forms is None else 1)
+        assert forms is None or value[8:24] == KEYS.equality_term(forms[i])
+
+
+def test_many_values_open_only_if_all_do() -> None:
+    """One altered value among good ones, and none of them comes out."""
+    values = KEYS.seal_many([b"one", b"two", b"three"])
+    for i in range(3):
+        altered = [*values[:i], values[i][:-1] + bytes((values[i][-1] ^ 1,)), *values[i + 1 :]]
+        with pytest.raises(TamperedValue):
+            DATA_KEY.open_many(altered)
+
+
+def test_many_values_need_as_many_forms() -> None:
+    """A missing form is not taken for none."""
+    for forms in ([], [b""], [b"", b"", b""]):
+        with pytest.raises(ValueError, match="as many equality forms"):
+            KEYS.seal_many([b"one", b"two"], forms)
+
+
 def test_nonces_do_not_repeat() -> None:
-    """20 000 values of one plaintext have 20 000 nonces."""
+    """20 000 values of one plaintext have 20 000 nonces, sealed one by one or many at once."""
     assert len({KEYS.seal(b"")[8:20] for _ in range(20_000)}) == 20_000
+    many = KEYS.seal_many([b""] * 10_000) + KEYS.seal_many([b""] * 10_000)
+    assert len({value[8:20] for value in many}) == 20_000
 
 
 FORKS = """
 import os, sys
 from keystore import generate
 keys = generate(["t"]).column("t")
-keys.seal(b"before the fork")
+keys.seal_many([keys.seal(b"before the fork")])
+def sealed():
+    return [keys.seal(b"") for _ in range(100)] + keys.seal_many([b""] * 100)
 readers = []
 for _ in range(4):
     reader, writer = os.pipe()
     if os.fork() == 0:
-        os.write(writer, b"".join(keys.seal(b"")[8:20] for _ in range(200)))
+        os.write(writer, b"".join(value[8:20] for value in sealed()))
         os._exit(0)
     os.close(writer)
     readers.append(reader)
 drawn = b"".join(os.read(reader, 1 << 16) for reader in readers)
-drawn += b"".join(keys.seal(b"")[8:20] for _ in range(200))
+drawn += b"".join(value[8:20] for value in sealed())
 nonces = [drawn[i:i + 12] for i in range(0, len(drawn), 12)]
 assert len(nonces) == len(set(nonces)) == 1000, (len(nonces), len(set(nonces)))
 """

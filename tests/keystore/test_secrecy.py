@@ -18,7 +18,8 @@ import keystore
 from keystore import KeystoreError, RootKey, RootKeySource, TamperedValue
 from keystore._raw import Secret
 from keystore.document import Document, from_json, to_json
-from keystore.keyset import Key, Keyset, KeyState, Purpose
+from keystore.key import Key, KeyState, Purpose
+from keystore.keyset import Keyset
 from keystore.sealed import ColumnKeys, DataKey
 
 DATA, INDEX, ROOT = (bytes(range(start, start + 32)) for start in (0x41, 0x81, 0xC1))
