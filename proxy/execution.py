@@ -7,20 +7,19 @@ A longer result is released in parts; each part has its event, with the same exe
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from policy import Access, Outcome
-from proxy.audit.event import ColumnUse, Event, Origin, Protocol, executed
-from proxy.audit.event import Execution as ExecutionEvent
-from proxy.audit.event import Outcome as UseName
-from proxy.catalog import column_parts, label
+from policy import Access
+from proxy.audit.event import Event, Origin, Part, Protocol, Template
+from proxy.audit.values import CELL_IDS_INLINE
 from proxy.edited import Edited
+from proxy.outline import Outline
 from proxy.snapshot import Authority
 from proxy.sql.lexer import Stripped
 from proxy.sql.plan import Run, StatementPlan
+from proxy.tally import Tally
+
+__all__ = ["HELD_BYTES", "Execution", "SimpleQuery", "Tally", "recorded"]
 
 HELD_BYTES: Final = 256 * 1024
 """Rows held back for one event; beyond it they are released in parts."""
@@ -28,42 +27,20 @@ HELD_BYTES: Final = 256 * 1024
 if TYPE_CHECKING:
     from proxy.statements import Change
 
-_RELEASED: Final[dict[Outcome, UseName]] = {
-    Outcome.CLEAR: "clear",
-    Outcome.MASKED: "masked",
-    Outcome.WITHHELD: "withheld",
-}
-
 
 def recorded(plan: StatementPlan) -> bool:
     """Every execution of the statement is an event, whatever its result: it reads, compares or writes sealed columns.
 
     EXPLAIN without ANALYZE executes nothing, but its estimates answer comparisons.
     """
-    if plan.run is Run.NOW:
-        return any(touch.access is not Access.PRESENCE for touch in plan.touches)
-    if plan.run is Run.LATER:
+    if not plan.touches or plan.run is Run.LATER:
         return False
-    return any(touch.access is Access.COMPARE for touch in plan.touches)
-
-
-class Tally:
-    """Cells by (column, outcome), their ids by column, and the key versions that opened them."""
-
-    __slots__ = ("cell_ids", "cells", "untyped", "versions")
-
-    def __init__(self) -> None:
-        self.cells: Counter[tuple[str, UseName]] = Counter()
-        self.cell_ids: defaultdict[str, list[bytes]] = defaultdict(list)
-        self.versions: set[tuple[str, int]] = set()
-        self.untyped: set[tuple[str, UseName]] = set()
-        """What was shown as bytea, because nothing told its type."""
-
-    def clear(self) -> None:
-        self.cells.clear()
-        self.cell_ids.clear()
-        self.versions.clear()
-        self.untyped.clear()
+    executes = plan.run is Run.NOW
+    for touch in plan.touches:
+        access = touch.access
+        if access is Access.COMPARE or (executes and access is not Access.PRESENCE):
+            return True
+    return False
 
 
 class Execution:
@@ -100,15 +77,16 @@ class Execution:
         self.stripped = stripped
         self.authority = authority
         self.protocol: Protocol = protocol
-        self.sealed = sealed or {}
+        self.sealed = sealed
         """Cells sealed for this execution, by column."""
         self.tally = Tally()
+        """What `held` carries; another one for each part."""
         self.held: list[bytes] = []
         self.held_size = 0
         self.rows = 0
         self.part = 0
-        self._told: dict[tuple[str, UseName], tuple[int, str]] = {}
-        """What the last event said."""
+        self._told: Outline | None = None
+        """That of the last event."""
 
     def hold(self, row: bytes, rows: int = 1) -> bool:
         """Keep one unsealed DataRow message back, or CopyData of so many rows; True when what is held should be released as a part."""
@@ -122,7 +100,9 @@ class Execution:
         rows = b"".join(self.held)
         self.held.clear()
         self.held_size = 0
-        self.tally.clear()
+        if self.tally.uses or self.tally._older is not None:  # noqa: SLF001
+            self.tally.clear()
+            self.tally = Tally()
         self.rows = 0
         return rows
 
@@ -133,84 +113,75 @@ class Execution:
         final: bool,
         sqlstate: str | None = None,
         affected: int | None = None,
-    ) -> Iterator[Event]:
+    ) -> list[Event]:
         """One event per sealed table for what is held now. `affected`: the command tag's row count."""
-        explained = self.plan is not None and self.plan.command == "EXPLAIN"
-        if explained and final and sqlstate is None:
-            affected = 0  # Its rows are the plan's; what was written is what was sealed.
-        uses = self._uses(affected if final else None)
-        if final and not uses:
-            uses = {key: (0, rule) for key, (_, rule) in self._told.items()}
-        if not uses:
-            return
-        self._told = uses
+        plan = self.plan
+        command = plan.command if plan is not None else ""
+        rows = self.rows or affected or 0
+        if command == "EXPLAIN":
+            rows = 0  # They are the plan's; what was written is what was sealed.
+            if final and sqlstate is None:
+                affected = 0
+        self.tally.settle()
+        outline = self._outline()
+        if not outline.templates:
+            if not final or self._told is None:
+                return []
+            outline = self._told
+        self._told = outline
         self.part += 1
-        by_table: dict[str, list[ColumnUse]] = {}
-        for (column, outcome), (cells, rule) in sorted(uses.items()):
-            versions = tuple(sorted(v for c, v in self.tally.versions if c == column))
-            by_table.setdefault(_table(column), []).append(
-                ColumnUse(
-                    column,
-                    outcome,
-                    cells,
-                    rule,
-                    versions,
-                    "bytea" if (column, outcome) in self.tally.untyped else "",
-                )
-            )
-        for table, columns in by_table.items():
-            yield executed(
-                origin,
-                ExecutionEvent(
-                    table=table,
-                    columns=tuple(columns),
-                    statement=self.stripped.text if self.stripped is not None else None,
-                    command=self.plan.command if self.plan is not None else "OTHER",
-                    rows=0 if explained else self.rows or affected or 0,
-                    cell_ids=tuple(
-                        cell
-                        for column, cells in self.tally.cell_ids.items()
-                        if _table(column) == table
-                        for cell in cells
-                    ),
-                    cell_ids_complete=True,
-                    execution=self.uid,
-                    part=self.part,
-                    final=final,
-                    protocol=self.protocol,
-                    status_ok=sqlstate is None,
-                    sqlstate=sqlstate,
-                    policy_version=self.authority.snapshot.policy.version,
-                ),
-            )
+        part = Part(self.uid, self.part, rows, sqlstate, final=final)
+        done = affected if final else None
+        several = len(outline.templates) > 1
+        return [
+            self._event(template, origin, part, done, several=several)
+            for template in outline.templates
+        ]
 
-    @property
-    def _executes(self) -> bool:
-        return self.plan is None or self.plan.run is Run.NOW
+    def _event(
+        self, template: Template, origin: Origin, part: Part, done: int | None, *, several: bool
+    ) -> Event:
+        """`done`: rows by the command tag; None: the statement is not done, or failed. `several`: not the only table."""
+        tally = self.tally
+        columns: list[dict[str, Any]] = []
+        cells = seen = 0
+        for line in template.lines:
+            untyped = False
+            count = 0
+            use = tally.uses.get(line.key)
+            if use is not None:
+                count = use.cells
+                untyped = use.untyped
+                seen += count
+            elif done is not None and line.outcome == "written":
+                count = self._written(line.column, done)
+            cells += count
+            versions = tally.key_versions.get(line.column, ())
+            columns.append(line.entry(count, versions, untyped=untyped))
+        names = {line.column for line in template.lines} if several else None
+        ids: list[str] = []
+        for column, of_column in tally.ids.items():
+            if names is None or column in names:
+                ids += [cell.hex() for cell in of_column[: CELL_IDS_INLINE - len(ids)]]
+        complete = seen <= CELL_IDS_INLINE
+        return template.event(origin, part, columns, ids, cells, complete=complete)
 
-    def _uses(self, affected: int | None) -> dict[tuple[str, UseName], tuple[int, str]]:
-        """(column, outcome) -> (cells, rule): what rows carried, and what the plan says happens besides."""
-        uses: dict[tuple[str, UseName], tuple[int, str]] = {}
-        for (column, outcome), cells in self.tally.cells.items():
-            uses[column, outcome] = (cells, self.authority.decide(column, Access.READ).rule)
-        for touch in self.plan.touches if self.plan is not None else ():
-            decision = self.authority.decide(touch.column, touch.access)
-            if touch.access is Access.WRITE and not self._executes:
-                continue
-            if touch.access is Access.WRITE:
-                cells = self.sealed.get(touch.column, affected or 0)
-                if self.plan is not None and self.plan.command == "UPDATE":
-                    cells = affected or 0
-                uses[touch.column, "written"] = (
-                    cells if affected is not None else 0,
-                    decision.rule,
-                )
-            elif touch.access is Access.COMPARE:
-                uses.setdefault((touch.column, "compared"), (0, decision.rule))
-            elif touch.access is Access.READ:
-                outcome = _RELEASED[decision.outcome]
-                uses.setdefault((touch.column, outcome), (0, decision.rule))
-        return uses
+    def _written(self, column: str, done: int) -> int:
+        """Cells: one per row that UPDATE found; for INSERT and COPY as many as were sealed, where they were sealed here."""
+        if self.sealed is None or (self.plan is not None and self.plan.command == "UPDATE"):
+            return done
+        return self.sealed.get(column, done)
+
+    def _outline(self) -> Outline:
+        text = self.stripped.text if self.stripped is not None else None
+        authority = self.authority
+        outlines = authority.snapshot.outlines
+        outline = outlines.get(self.plan, authority, text, self.protocol)
+        found = [key for key in self.tally.uses if key not in outline.keys]
+        if found:
+            found.sort()
+            outline = outlines.get(self.plan, authority, text, self.protocol, tuple(found))
+        return outline
 
 
 class SimpleQuery:
@@ -283,9 +254,3 @@ class SimpleQuery:
                 change.undo()
         self._next = len(self.plans)
         self.execution = None
-
-
-@lru_cache(maxsize=1024)
-def _table(column: str) -> str:
-    schema, table, _ = column_parts(column)
-    return label(schema, table)

@@ -14,6 +14,7 @@ from keystore import Keyset
 from policy import Access, Decision, Outcome, Policy, compile_mask, decide
 from proxy.catalog import SCHEMA, SEALABLE_TYPES, Catalog, domain_name, label
 from proxy.cells import LogicalType, Settings, logical_type
+from proxy.outline import Outlines
 from proxy.shape import Shape
 from proxy.sql.plan import Refusal, StatementPlan, Touch
 from proxy.sql.planner import Planner
@@ -41,6 +42,8 @@ class Snapshot:
         init=False, repr=False, compare=False, default_factory=dict
     )
     """RowDescriptions read so far, by body and what the plan says of the outputs."""
+    outlines: Outlines = field(init=False, repr=False, compare=False, default_factory=Outlines)
+    """What the access log says of statements, as far as it is known beforehand."""
     _shapes_bytes: list[int] = field(
         init=False, repr=False, compare=False, default_factory=lambda: [0]
     )

@@ -1,4 +1,4 @@
-"""Sessions and statements on sealed columns: OCSF Datastore Activity (6005).
+"""Sessions and statements on sealed columns: OCSF Datastore Activity (6005). Executions: `template`.
 
 The activity of an execution is the strongest thing it did: Encrypt when it wrote a sealed column (also
 when RETURNING read one), Decrypt when it read one (clear, masked or withheld), Query when it only
@@ -11,14 +11,11 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from proxy.audit.ocsf import (
-    ALLOWED,
     BLOCKED,
     DATASTORE_ACTIVITY,
     DENIED,
-    INFORMATIONAL,
     LOW,
     MEDIUM,
-    MODIFIED,
     Event,
     base,
     controlled,
@@ -26,12 +23,8 @@ from proxy.audit.ocsf import (
 )
 from proxy.audit.origin import Who, who
 from proxy.audit.statement import query_info
-from proxy.audit.text import LABEL_CAP, REASON_CAP, clean, counted
-from proxy.audit.values import Attempt, ColumnUse, Execution, Origin, Refused
-
-CELL_IDS_INLINE: Final = 256
-"""Cell ids an event holds at most; beyond it `cell_ids_complete` is false."""
-COLUMNS_IN_MESSAGE: Final = 8
+from proxy.audit.text import LABEL_CAP, REASON_CAP, clean
+from proxy.audit.values import Attempt, Origin, Refused
 
 CONNECT, QUERY, ENCRYPT, DECRYPT = 3, 4, 9, 10  # activity_id
 DATABASE, TABLE = 1, 3  # type_id
@@ -54,42 +47,6 @@ def session_opened(origin: Origin, passthrough: str = "") -> Event:
     return with_product(event, sealgate)
 
 
-def executed(origin: Origin, execution: Execution) -> Event:
-    """One execution, or one part of it, touched one sealed table."""
-    by = who(origin)
-    outcomes = {use.outcome for use in execution.columns}
-    kind, activity, verb = _DONE[_strongest(outcomes, _BY_OUTCOME)]
-    table = clean(execution.table, LABEL_CAP)
-    event = base(
-        kind,
-        DATASTORE_ACTIVITY,
-        activity,
-        _told(by, execution, table, verb),
-        ok=execution.status_ok,
-        severity=INFORMATIONAL,
-        correlation=execution.execution,
-    )
-    event["status_code"] = clean(execution.sqlstate or "00000")
-    event |= _where(by)
-    modified = "masked" in outcomes or "withheld" in outcomes
-    controlled(event, MODIFIED if modified else ALLOWED, ALLOWED)
-    ids = execution.cell_ids[:CELL_IDS_INLINE]
-    sealgate = {
-        "command": clean(execution.command),
-        "execution": clean(execution.execution),
-        "part": execution.part,
-        "final": execution.final,
-        "protocol": execution.protocol,
-        "rows": execution.rows,
-        "cells": sum([use.cells for use in execution.columns]),
-        "columns": [_used(use) for use in execution.columns],
-        "cell_ids": [cell_id.hex() for cell_id in ids],
-        "cell_ids_complete": execution.cell_ids_complete and len(ids) == len(execution.cell_ids),
-        "tls": origin.tls,
-    }
-    return _on(event, sealgate, table, execution.policy_version, execution.statement)
-
-
 def refused(origin: Origin, refusal: Refused) -> Event:
     """Sealgate refused a statement; the server never saw it."""
     by = who(origin)
@@ -100,7 +57,7 @@ def refused(origin: Origin, refusal: Refused) -> Event:
     event = base(
         "statement.refused",
         DATASTORE_ACTIVITY,
-        _DONE[_strongest(accesses, _BY_ACCESS)][1],
+        DONE[strongest(accesses, _BY_ACCESS)][1],
         f"{command} by {by.name} refused ({sqlstate}): {reason}",
         ok=False,
         severity=MEDIUM if sqlstate == INSUFFICIENT_PRIVILEGE else LOW,
@@ -118,16 +75,16 @@ def refused(origin: Origin, refusal: Refused) -> Event:
         "tls": origin.tls,
     }
     table = None if refusal.table is None else clean(refusal.table, LABEL_CAP)
-    return _on(event, sealgate, table, refusal.policy_version, refusal.statement)
+    return speak_of(event, sealgate, table, refusal.policy_version, refusal.statement)
 
 
 # event_code, activity_id, and what happened to the rows, in words
-_DONE: Final = {
+DONE: Final = {
     "write": ("statement.write", ENCRYPT, "written by"),
     "read": ("statement.read", DECRYPT, "released to"),
     "compare": ("statement.compare", QUERY, "searched by"),
 }
-_BY_OUTCOME: Final = {
+BY_OUTCOME: Final = {
     "written": "write",
     "clear": "read",
     "masked": "read",
@@ -137,7 +94,8 @@ _BY_OUTCOME: Final = {
 _BY_ACCESS: Final = {"write": "write", "read": "read", "compare": "compare", "presence": "compare"}
 
 
-def _strongest(uses: Iterable[str], effect: dict[str, str]) -> str:
+def strongest(uses: Iterable[str], effect: dict[str, str]) -> str:
+    """The key of `DONE` for all that was done, or asked for."""
     effects = {effect[use] for use in uses}
     return "write" if "write" in effects else "read" if "read" in effects else "compare"
 
@@ -146,7 +104,7 @@ def _where(by: Who) -> dict[str, Any]:
     return {"actor": by.actor, "src_endpoint": by.endpoint, "database": by.database}
 
 
-def _on(
+def speak_of(
     event: Event,
     sealgate: dict[str, Any],
     table: str | None,
@@ -165,20 +123,6 @@ def _on(
     return with_product(event, sealgate)
 
 
-def _used(use: ColumnUse) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "name": clean(use.column, LABEL_CAP),
-        "outcome": use.outcome,
-        "cells": use.cells,
-        "rule": clean(use.rule, LABEL_CAP),
-    }
-    if use.key_versions:
-        fields["key_versions"] = list(use.key_versions)
-    if use.shown_as:
-        fields["shown_as"] = use.shown_as
-    return fields
-
-
 def _attempted(attempt: Attempt) -> dict[str, Any]:
     return {
         "name": clean(attempt.column, LABEL_CAP),
@@ -186,17 +130,3 @@ def _attempted(attempt: Attempt) -> dict[str, Any]:
         "denied": attempt.denied,
         "rule": clean(attempt.rule, LABEL_CAP),
     }
-
-
-def _told(by: Who, execution: Execution, table: str, verb: str) -> str:
-    """`3 rows of public.customers released to support: email clear, ssn masked`."""
-    uses = [
-        f"{clean(use.column.removeprefix(execution.table + '.'), LABEL_CAP)} {use.outcome}"
-        for use in execution.columns[:COLUMNS_IN_MESSAGE]
-    ]
-    if more := len(execution.columns) - len(uses):
-        uses.append(f"{more} more")
-    done = f"{counted(execution.rows, 'row')} of {table} {verb} {by.name}: {', '.join(uses)}"
-    if not execution.status_ok:
-        done += f"; the server failed it ({clean(execution.sqlstate or '')})"
-    return done

@@ -7,7 +7,7 @@ is what callers import; `docs/events.md` shows an example of each event.
 
 from __future__ import annotations
 
-from proxy.audit.datastore import executed, refused, session_opened
+from proxy.audit.datastore import refused, session_opened
 from proxy.audit.finding import protocol_violation, tampered
 from proxy.audit.identity import authentication, session_closed
 from proxy.audit.lifecycle import (
@@ -22,13 +22,13 @@ from proxy.audit.lifecycle import (
     stopped,
 )
 from proxy.audit.ocsf import Event
+from proxy.audit.template import Line, Spoken, Template
 from proxy.audit.values import (
     Access,
     Attempt,
-    ColumnUse,
-    Execution,
     Origin,
     Outcome,
+    Part,
     Protocol,
     Refused,
     Tampered,
@@ -37,21 +37,22 @@ from proxy.audit.values import (
 __all__ = [
     "Access",
     "Attempt",
-    "ColumnUse",
     "ConfigurationLoad",
     "Event",
-    "Execution",
     "KeysLoad",
+    "Line",
     "Origin",
     "Outcome",
+    "Part",
     "PolicyLoad",
     "Protocol",
     "Refused",
+    "Spoken",
     "Started",
     "Tampered",
+    "Template",
     "authentication",
     "configuration_loaded",
-    "executed",
     "keys_loaded",
     "policy_loaded",
     "protocol_violation",

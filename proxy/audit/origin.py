@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
@@ -21,8 +20,16 @@ class Who(NamedTuple):
     database: dict[str, Any]
 
 
-@lru_cache(maxsize=1024)
 def who(origin: Origin) -> Who:
+    """Kept with the origin: its session asks at every statement."""
+    known = origin.told
+    if known is None:
+        known = _who(origin)
+        object.__setattr__(origin, "told", known)
+    return known
+
+
+def _who(origin: Origin) -> Who:
     """An address that is none (a socket path, a name) goes where OCSF takes any text."""
     login = clean(origin.login)
     session = {"uid": clean(origin.session)}

@@ -9,12 +9,18 @@ because the text could not be read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, final
+
+if TYPE_CHECKING:
+    from proxy.audit.origin import Who
 
 Outcome = Literal["clear", "masked", "withheld", "written", "compared"]
 Access = Literal["read", "compare", "write", "presence"]
 Protocol = Literal["simple", "extended"]
+
+CELL_IDS_INLINE: Final = 256
+"""Cell ids an event holds at most; beyond it `cell_ids_complete` is false."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,44 +38,28 @@ class Origin:
     session: str
     database: str
     tls: bool
+    told: Who | None = field(init=False, repr=False, compare=False, default=None)
+    """What `proxy.audit.origin.who` made of it, once."""
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnUse:
-    """What happened to the cells of one sealed column in one execution (or one part of it)."""
+@final
+class Part:
+    """An execution of a statement, or the part of it whose rows go out together.
 
-    column: str
-    outcome: Outcome
-    cells: int
-    rule: str
-    key_versions: tuple[int, ...] = ()
-    shown_as: str = ""
-    """The type the client saw where nothing told the column's own: `bytea`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """One statement execution on one sealed table; `part` counts from 1 when rows go out in parts.
-
-    `rows` and the cells of `columns` are those of this part. `status_ok` is False when the server
-    refused the statement (`sqlstate` says how); what Sealgate itself refuses is a `Refused`.
-    `cell_ids` may hold more than the event takes: the cap then clears `cell_ids_complete`.
+    `execution` is its uid; `number` counts from 1. `rows` are those of this part. `sqlstate` is that of the
+    server's error, if it failed the statement; what Sealgate itself refuses is a `Refused`.
     """
 
-    table: str
-    columns: tuple[ColumnUse, ...]
-    statement: str | None
-    command: str
-    rows: int
-    cell_ids: tuple[bytes, ...]
-    cell_ids_complete: bool
-    execution: str
-    part: int
-    final: bool
-    protocol: Protocol
-    status_ok: bool
-    sqlstate: str | None
-    policy_version: str
+    __slots__ = ("execution", "final", "number", "rows", "sqlstate")
+
+    def __init__(
+        self, execution: str, number: int, rows: int, sqlstate: str | None, *, final: bool
+    ) -> None:
+        self.execution = execution
+        self.number = number
+        self.rows = rows
+        self.sqlstate = sqlstate
+        self.final = final
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,20 @@ from dataclasses import replace
 
 from proxy.audit.event import (
     Attempt,
-    ColumnUse,
     ConfigurationLoad,
     Event,
-    Execution,
     KeysLoad,
+    Line,
     Origin,
+    Part,
     PolicyLoad,
     Refused,
+    Spoken,
     Started,
     Tampered,
+    Template,
     authentication,
     configuration_loaded,
-    executed,
     keys_loaded,
     policy_loaded,
     protocol_violation,
@@ -30,6 +31,7 @@ from proxy.audit.event import (
     tampered,
 )
 from proxy.audit.lifecycle import log_repaired, log_resumed
+from tests.audit.plain import ColumnUse, Executed
 
 SUPPORT = Origin(
     login="support",
@@ -43,7 +45,7 @@ SUPPORT = Origin(
 )
 SHOP = replace(SUPPORT, login="shop_app", roles=("shop_app",), application_name="shop")
 
-READ = Execution(
+READ = Executed(
     table="public.customers",
     columns=(
         ColumnUse("public.customers.email", "clear", 3, "roles.support.clear", (1,)),
@@ -53,12 +55,10 @@ READ = Execution(
     command="SELECT",
     rows=3,
     cell_ids=tuple(bytes([0x1D, 0xC0, 0xFF, 0xEE, 0, 0, 0, n]) for n in range(6)),
-    cell_ids_complete=True,
     execution="ses-4f1c22-8",
     part=1,
     final=True,
     protocol="extended",
-    status_ok=True,
     sqlstate=None,
     policy_version="9a4c1f0e22b7d381",
 )
@@ -75,7 +75,7 @@ WRITE = replace(
     execution="ses-4f1c22-9",
     protocol="simple",
 )
-FAILED = replace(WRITE, rows=0, cell_ids=(), status_ok=False, sqlstate="23505")
+FAILED = replace(WRITE, rows=0, cell_ids=(), sqlstate="23505")
 COMPARE = replace(
     READ,
     columns=(ColumnUse("public.customers.email", "compared", 0, "roles.shop_app.clear"),),
@@ -131,6 +131,24 @@ POLICY = PolicyLoad("9a4c1f0e22b7d381", "", columns=3, roles=2)
 KEYS = KeysLoad("c07dbe41", "", columns=3, keys=4)
 CONFIGURATION = ConfigurationLoad("sealgate.toml", "5be1a0", "1b77f2")
 START = Started("127.0.0.1", 6432, 4711, "shop", "9a4c1f0e22b7d381", "c07dbe41", "deny")
+
+
+def executed(origin: Origin, done: Executed) -> Event:
+    """The event, as the proxy makes it."""
+    lines = [Line(use.column, use.outcome, use.rule) for use in done.columns]
+    spoken = Spoken(done.statement, done.command, done.protocol, done.policy_version)
+    entries = [
+        line.entry(use.cells, use.key_versions, untyped=use.shown_as == "bytea")
+        for line, use in zip(lines, done.columns, strict=True)
+    ]
+    return Template(done.table, lines, spoken).event(
+        origin,
+        Part(done.execution, done.part, done.rows, done.sqlstate, final=done.final),
+        entries,
+        [cell_id.hex() for cell_id in done.cell_ids],
+        sum(use.cells for use in done.columns),
+        complete=True,
+    )
 
 
 def examples() -> dict[str, Event]:

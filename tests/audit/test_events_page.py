@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from proxy.audit.event import executed
 from tests.audit.events_page import FIELDS, PAGE, field_names, page, stamped
-from tests.audit.examples import READ, SUPPORT, examples
+from tests.audit.examples import READ, SUPPORT, examples, executed
 from tests.audit.published import problems
 
 

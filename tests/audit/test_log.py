@@ -19,10 +19,10 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from proxy.audit.event import Event, executed, session_opened
+from proxy.audit.event import Event, session_opened
 from proxy.audit.log import AuditFailed, AuditLog
 from proxy.audit.log_file import LINE_LIMIT, append
-from tests.audit.examples import READ, SUPPORT, examples
+from tests.audit.examples import READ, SUPPORT, examples, executed
 from tests.audit.published import problems
 from tests.audit.test_event import EVENTS
 
@@ -373,9 +373,8 @@ def test_a_held_lock_delays_and_then_fails(path: Path) -> None:
 SHARING = """
 import resource, sys
 from pathlib import Path
-from proxy.audit.event import executed
 from proxy.audit.log import AuditFailed, AuditLog
-from tests.audit.examples import READ, SUPPORT
+from tests.audit.examples import READ, SUPPORT, executed
 path, unlucky = Path(sys.argv[1]), sys.argv[2] == "unlucky"
 log = AuditLog(path)
 event = executed(SUPPORT, READ)

@@ -13,9 +13,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from proxy.audit.event import executed
 from proxy.audit.log import AuditLog
-from tests.audit.examples import READ, SUPPORT
+from tests.audit.examples import READ, SUPPORT, executed
 from tests.audit.published import problems
 
 EVENT = executed(SUPPORT, READ)
@@ -83,8 +82,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from proxy.audit.log import AuditLog
-from tests.audit.examples import READ, SUPPORT
-from proxy.audit.event import executed
+from tests.audit.examples import READ, SUPPORT, executed
 log = AuditLog(Path(sys.argv[1]))
 print("up", flush=True)
 while True:

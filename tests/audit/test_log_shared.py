@@ -14,12 +14,12 @@ from pathlib import Path
 import orjson
 import pytest
 
-from proxy.audit.event import Event, executed
+from proxy.audit.event import Event
 from proxy.audit.lifecycle import stopped
 from proxy.audit.log import AuditFailed, AuditLog
 from proxy.audit.log_file import lock, open_log, unlock
 from proxy.audit.log_state import OFFSET, SEQUENCE
-from tests.audit.examples import READ, SUPPORT
+from tests.audit.examples import READ, SUPPORT, executed
 from tests.audit.test_log import file_size_limit, kinds, lines
 
 EVENT = executed(SUPPORT, READ)

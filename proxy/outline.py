@@ -1,0 +1,140 @@
+"""The events of a statement, all but the numbers: worked out once for a plan and a principal.
+
+Which lines the events have, by which rules, in which order and on which tables depends on what the plan
+touches, on the policy's decisions, and on sealed values that rows carried although the plan did not say so
+(`found`). An `Outline` holds that, with a template per table. The outlines of a snapshot are kept in it, for all
+sessions: they go when it goes, and no session keeps an old one.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, final
+
+from policy import Access
+from policy import Outcome as Decided
+from proxy.audit.event import Line, Outcome, Protocol, Spoken, Template
+from proxy.catalog import column_parts, label
+from proxy.sql.plan import Run, StatementPlan, Touch
+
+if TYPE_CHECKING:
+    from proxy.snapshot import Authority
+
+Found = tuple[tuple[str, Outcome], ...]
+"""Columns and outcomes of cells, beside what the plan says of itself."""
+
+_RELEASED: Final[dict[Decided, Outcome]] = {
+    Decided.CLEAR: "clear",
+    Decided.MASKED: "masked",
+    Decided.WITHHELD: "withheld",
+}
+_KEPT: Final = 4 << 20
+"""Bytes of outlines that a snapshot keeps, about."""
+_LONGEST: Final = 8192
+"""Characters of a statement whose outline is kept."""
+_TEMPLATE_BYTES: Final = 4096
+_LINE_BYTES: Final = 512
+
+_Key = tuple[int, frozenset[str], str | None, str, Protocol, bool, Found]
+
+
+@final
+class Outline:
+    """`templates`: one per sealed table, in the order of their events; none: there is nothing to say."""
+
+    __slots__ = ("keys", "templates", "touches")
+
+    def __init__(
+        self,
+        touches: tuple[Touch, ...],
+        authority: Authority,
+        spoken: Spoken,
+        found: Found,
+        *,
+        executes: bool,
+    ) -> None:
+        self.touches = touches
+        """The key of this outline is their identity, so they have to stay."""
+        rules = _rules(touches, authority, found, executes=executes)
+        self.keys = frozenset(rules)
+        by_table: dict[str, list[Line]] = {}
+        for (column, outcome), rule in sorted(rules.items()):
+            by_table.setdefault(_table(column), []).append(Line(column, outcome, rule))
+        self.templates = tuple(
+            [Template(table, lines, spoken) for table, lines in by_table.items()]
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory, about."""
+        return _TEMPLATE_BYTES * (1 + len(self.templates)) + _LINE_BYTES * len(self.keys)
+
+
+@final
+class Outlines:
+    """Those of one snapshot, bounded."""
+
+    __slots__ = ("_known", "size")
+
+    def __init__(self) -> None:
+        self._known: dict[_Key, Outline] = {}
+        self.size = 0
+        """Bytes in memory, about."""
+
+    def get(
+        self,
+        plan: StatementPlan | None,
+        authority: Authority,
+        text: str | None,
+        protocol: Protocol,
+        found: Found = (),
+    ) -> Outline:
+        """`text`: the statement without literals."""
+        touches: tuple[Touch, ...] = ()
+        command = "OTHER"
+        executes = True
+        if plan is not None:
+            touches = plan.touches
+            command = plan.command
+            executes = plan.run is Run.NOW
+        key = (id(touches), authority.roles, text, command, protocol, executes, found)
+        known = self._known.get(key)
+        if known is None:
+            spoken = Spoken(text, command, protocol, authority.snapshot.policy.version)
+            known = Outline(touches, authority, spoken, found, executes=executes)
+            self._keep(key, known, text)
+        return known
+
+    def _keep(self, key: _Key, outline: Outline, text: str | None) -> None:
+        length = len(text) if text is not None else 0
+        size = outline.size + 4 * length
+        if length > _LONGEST or size > _KEPT // 4:
+            return
+        if self.size + size > _KEPT:
+            self._known.clear()
+            self.size = 0
+        self._known[key] = outline
+        self.size += size
+
+
+def _rules(
+    touches: tuple[Touch, ...], authority: Authority, found: Found, *, executes: bool
+) -> dict[tuple[str, Outcome], str]:
+    """The rule that each column's outcome rests on."""
+    rules = {key: authority.decide(key[0], Access.READ).rule for key in found}
+    for touch in touches:
+        decision = authority.decide(touch.column, touch.access)
+        if touch.access is Access.WRITE:
+            if executes:
+                rules[touch.column, "written"] = decision.rule
+        elif touch.access is Access.COMPARE:
+            rules.setdefault((touch.column, "compared"), decision.rule)
+        elif touch.access is Access.READ:
+            rules.setdefault((touch.column, _RELEASED[decision.outcome]), decision.rule)
+    return rules
+
+
+@lru_cache(maxsize=1024)
+def _table(column: str) -> str:
+    schema, table, _ = column_parts(column)
+    return label(schema, table)
