@@ -4,6 +4,9 @@ Two protocols feed one `Session` and this file performs the effects it returns, 
 per message: what takes time (TLS, connecting, the look-up of roles) happens in the handshake only, with the client's
 reading paused. Back-pressure goes both ways: whoever's buffer is full stops the other side's reading, so a slow
 reader or a fast writer costs the buffers' bounds and no more.
+
+What is short is worked off as it arrives. What is long (`Session.long`) waits for its turn (`proxy.turns`), and then
+everything that happens to this session waits behind it, in order; whoever sends more is not read meanwhile.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -38,6 +43,7 @@ from proxy.handshake import ClientTLS
 from proxy.session import Session
 from proxy.tls import ALPN, common_name, end_point, serve_tls
 from proxy.upstream import UpstreamRefused, connect, send_once
+from proxy.wire.framing import HEADER_SIZE, LONG
 
 if TYPE_CHECKING:
     from proxy.listener import Listener
@@ -46,6 +52,18 @@ _BUFFER: Final = 256 * 1024
 """Bytes that wait for one slow peer before the other is no longer read."""
 _GOODBYE_SECONDS: Final = 5.0
 """How long a client may take to read its last messages."""
+_LONGEST_RELAYED: Final = 4 * LONG
+"""A piece, in bytes, of a server's stream that turned out to be relayed as it is."""
+
+# What waits for its turn.
+_CLIENT_DATA: Final = 0
+_SERVER_DATA: Final = 1
+_CLIENT_GONE: Final = 2
+_SERVER_GONE: Final = 3
+_SERVER_NOT_TRUSTED: Final = 4
+_CATALOG_TAKEN: Final = 5
+_CATALOG_NOT_TAKEN: Final = 6
+_SHUT_DOWN: Final = 7
 
 log = structlog.get_logger("sealgate.connection")
 
@@ -63,6 +81,17 @@ class Client(asyncio.Protocol):
         self._startup: asyncio.TimerHandle | None = None
         self._goodbye: asyncio.TimerHandle | None = None
         self._server_is_full = False
+        self._client_is_full = False
+        self._waiting: deque[tuple[int, bytes, int]] = deque()
+        """What has happened and waits for its turn: what it is, its bytes, and how many of them are done with."""
+        self._occupied = False
+        """Something waits for its turn, or another thread is at work: whatever happens waits behind it."""
+        self._away = False
+        """Another thread is at work."""
+        self._client_waits = self._server_waits = False
+        """Bytes of this side's are among what waits."""
+        self._server_piece = LONG
+        """Bytes of the server's that are one piece."""
         self._early: bytearray | None = None
         """What TLS has decrypted before the session heard that TLS is up."""
         self._lost = False
@@ -88,35 +117,43 @@ class Client(asyncio.Protocol):
         listener.joined(self)
 
     def data_received(self, data: bytes) -> None:
+        core = self._core
         if self._early is not None:
             self._early += data
-        else:
-            self._perform(self._core.client_data(data))
-        if self._core.holding:
+            return
+        if self._occupied or len(data) > LONG or core.long:
+            self._happened(_CLIENT_DATA, data)
+            return
+        self._perform(core.client_data(data))
+        if core.holding:
             self._read_or_wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
         if self._early is None:  # Else `_start_tls` is about to hear of it, and why.
-            self._gone()
+            self._happened(_CLIENT_GONE)
 
     def pause_writing(self) -> None:
-        if self._server is not None:
-            self._server.pause_reading()
+        self._client_is_full = True
+        self._read_server_or_wait()
 
     def resume_writing(self) -> None:
-        if self._server is not None:
-            self._server.resume_reading()
+        self._client_is_full = False
+        self._read_server_or_wait()
 
     # The server's end calls these.
 
     def server_data(self, data: bytes) -> None:
-        was_holding = self._core.holding
-        self._perform(self._core.server_data(data))
+        core = self._core
+        if self._occupied or len(data) > LONG or core.long:
+            self._happened(_SERVER_DATA, data)
+            return
+        was_holding = core.holding
+        self._perform(core.server_data(data))
         if was_holding:
             self._read_or_wait()
-        if self._draining and not self._closing and self._core.idle:
-            self.shut_down()
+        if self._draining:
+            self._end_if_idle()
 
     def server_lost(self, exc: Exception | None) -> None:
         if self._closing:
@@ -124,9 +161,9 @@ class Client(asyncio.Protocol):
         if isinstance(exc, ssl.SSLError) and self._server is not None and not self._server.heard:
             # TLS 1.3: the server refuses our certificate when the handshake is over for us.
             log.warning("server refused TLS", session=self._number, problem=_told(exc))
-            self._perform(self._core.server_not_trusted())
+            self._happened(_SERVER_NOT_TRUSTED)
         else:
-            self._perform(self._core.server_gone())
+            self._happened(_SERVER_GONE)
 
     def server_full(self, full: bool) -> None:
         """The server does not take what the client sends as fast as it comes; or it does again."""
@@ -138,12 +175,108 @@ class Client(asyncio.Protocol):
     def drain(self) -> None:
         """End as soon as nothing is in flight and no transaction is open."""
         self._draining = True
-        if self._core.idle:
-            self.shut_down()
+        self._end_if_idle()
 
     def shut_down(self) -> None:
         """End now."""
-        self._perform(self._core.shut_down())
+        self._happened(_SHUT_DOWN)
+
+    def _end_if_idle(self) -> None:
+        if not self._closing and not self._occupied and self._core.idle:
+            self.shut_down()
+
+    # Turns.
+
+    def _happened(self, what: int, data: bytes = b"") -> None:
+        """The session is to learn of it, behind everything that happened before."""
+        self._waiting.append((what, data, 0))
+        if not self._occupied:
+            self._occupied = True
+            self._listener.turns.queue(self._next_piece)
+            if not self._occupied:
+                return
+        if what == _CLIENT_DATA:
+            self._client_waits = True
+            self._read_or_wait()
+        elif what == _SERVER_DATA:
+            self._server_waits = True
+            self._read_server_or_wait()
+
+    def _next_piece(self) -> bool:
+        """Work off a piece of what waits. True: the next one may follow."""
+        what, data, position = self._waiting.popleft()
+        core = self._core
+        if what == _CLIENT_DATA:
+            missing = core.client_missing
+            piece = self._cut(what, data, position, max(missing, LONG))
+            if missing and len(piece) >= missing:
+                return self._leave(core.client_data, piece)
+            self._perform(core.client_data(piece))
+        elif what == _SERVER_DATA:
+            missing = core.server_missing
+            piece = self._cut(what, data, position, max(missing, self._server_piece))
+            if (missing and len(piece) >= missing) or core.holding_long:
+                return self._leave(core.server_data, piece)
+            effects = core.server_data(piece)
+            relayed = _relayed(piece, effects)
+            self._server_piece = min(2 * self._server_piece, _LONGEST_RELAYED) if relayed else LONG
+            self._perform(effects)
+        elif what in (_CATALOG_TAKEN, _CATALOG_NOT_TAKEN):
+            taken = what == _CATALOG_TAKEN
+            if core.holding_long:
+                return self._leave(lambda _: core.catalog_refreshed(taken=taken), b"")
+            self._perform(core.catalog_refreshed(taken=taken))
+        elif what == _CLIENT_GONE:
+            self._gone()
+        elif what == _SHUT_DOWN:
+            self._perform(core.shut_down())
+        else:
+            gone = core.server_gone if what == _SERVER_GONE else core.server_not_trusted
+            self._perform(gone())
+        return self._goes_on()
+
+    def _goes_on(self) -> bool:
+        if self._waiting:
+            return True
+        self._occupied = self._client_waits = self._server_waits = False
+        self._read_or_wait()
+        self._read_server_or_wait()
+        if self._draining:
+            self._end_if_idle()
+        return False
+
+    def _cut(self, what: int, data: bytes, position: int, size: int) -> bytes:
+        """The next piece of `data`; the rest stays first of what waits."""
+        end = position + size
+        if end < len(data):
+            self._waiting.appendleft((what, data, end))
+        return data[position:end] if position or end < len(data) else data
+
+    def _leave(self, work: Callable[[bytes], list[Effect]], data: bytes) -> bool:
+        """Another thread does it; False: no other piece may follow until that is done."""
+        self._away = True
+        self._core.away()
+        try:
+            self._listener.turns.in_thread(work, data, self._returned)
+        except RuntimeError as failed:
+            log.error("no thread for long work", session=self._number, exc_info=failed)
+            self._away = False
+            self._core.back()
+            self._abort()
+            return self._goes_on()
+        return False
+
+    def _returned(self, done: Future[list[Effect]]) -> None:
+        self._away = False
+        self._core.back()
+        failed = done.exception()
+        if failed is not None:
+            log.error("session failed", session=self._number, exc_info=failed)
+            self._abort()
+        else:
+            self._perform(done.result())
+        if self._goes_on():
+            self._listener.turns.queue(self._next_piece)
 
     # Effects.
 
@@ -215,6 +348,9 @@ class Client(asyncio.Protocol):
 
     def _gone(self) -> None:
         """The client's connection is no more."""
+        if self._away:
+            self._waiting.append((_CLIENT_GONE, b"", 0))
+            return
         self._cancel_startup()
         if self._goodbye is not None:
             self._goodbye.cancel()  # It would keep the session, and what it has buffered, alive.
@@ -233,10 +369,19 @@ class Client(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if self._tasks or self._server_is_full or self._core.holding:
+        if self._tasks or self._server_is_full or self._client_waits or self._core.holding:
             transport.pause_reading()
         else:
             transport.resume_reading()
+
+    def _read_server_or_wait(self) -> None:
+        """The server is read while the client takes what it says, and nothing of that waits for its turn."""
+        if self._server is None:
+            return
+        if self._client_is_full or self._server_waits:
+            self._server.pause_reading()
+        else:
+            self._server.resume_reading()
 
     # What takes time: the handshake's steps, and looking at the catalog again after DDL.
 
@@ -268,7 +413,7 @@ class Client(asyncio.Protocol):
                 await self._relay_cancel(packet)
             case RefreshCatalog():
                 taken = await self._listener.catalog_refreshed()
-                self._perform(self._core.catalog_refreshed(taken=taken))
+                self._happened(_CATALOG_TAKEN if taken else _CATALOG_NOT_TAKEN)
 
     async def _start_tls(self, received: bytes) -> None:
         context, transport = self._listener.tls, self._transport
@@ -295,7 +440,7 @@ class Client(asyncio.Protocol):
         early, self._early = bytes(self._early), None
         self._perform(self._core.client_tls_started(replace(self._core.origin, tls=True), found))
         if early and not self._closing:
-            self._perform(self._core.client_data(early))
+            self._happened(_CLIENT_DATA, early)
 
     async def _connect(self) -> None:
         listener = self._listener
@@ -410,6 +555,14 @@ class Server(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+def _relayed(piece: bytes, effects: list[Effect]) -> bool:
+    """It went on as it came, but for the beginning of a header."""
+    if len(effects) != 1:
+        return False
+    effect = effects[0]
+    return isinstance(effect, ToClient) and len(effect.data) >= len(piece) - HEADER_SIZE
 
 
 def _told(failed: Exception) -> str:

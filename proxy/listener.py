@@ -17,6 +17,7 @@ from proxy.handshake import Terms
 from proxy.scram import Verifier
 from proxy.snapshot import Snapshot, SnapshotSource
 from proxy.tls import context_for_clients, context_for_server, own_end_point
+from proxy.turns import Turns
 
 _BACKLOG: Final = 512
 
@@ -37,6 +38,7 @@ class Listener:
         self.configure(configuration)
         self.source = source
         self.audit = audit
+        self.turns = Turns()
         self._control = control
         self._refresh = refresh
         self._refreshing: asyncio.Task[None] | None = None

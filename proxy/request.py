@@ -121,13 +121,9 @@ class Request:
         return len(self._buffer)
 
     @property
-    def long(self) -> bool:
-        """What has been received of a message, or waits, is long: reading it should keep nobody else waiting."""
-        return self._buffer.long
-
-    def completed_by(self, size: int) -> bool:
-        """`size` more bytes, or word from the server, may have all of that read."""
-        return self._buffer.completed_by(size)
+    def missing(self) -> int:
+        """Of something long that has been received in part, or waits: the bytes with which it may be read. Else 0."""
+        return self._buffer.missing
 
     def resume(self) -> list[Effect]:
         """The server has said something: go on with what waited for it, if it did."""

@@ -126,13 +126,9 @@ class Response:
         return self._taken()
 
     @property
-    def long(self) -> bool:
-        """A message is long of which a part has been received: reading it should keep nobody else waiting."""
-        return self._buffer.long
-
-    def completed_by(self, size: int) -> bool:
-        """`size` more bytes make it whole."""
-        return self._buffer.completed_by(size)
+    def missing(self) -> int:
+        """Of something long that has been received in part, or waits: the bytes with which it may be read. Else 0."""
+        return self._buffer.missing
 
     def _taken(self) -> list[Effect]:
         """The effects so far; while a new picture of the catalog is awaited, those before that."""

@@ -85,19 +85,25 @@ class Session:
     def long(self) -> bool:
         """Something long has been received in part, or waits. Else no call takes long that is given a few kilobytes."""
         request, response = self._request, self._response
-        return (request is not None and request.long) or (response is not None and response.long)
+        return (request is not None and request.missing > 0) or (
+            response is not None and response.missing > 0
+        )
 
-    def client_completes(self, size: int) -> bool:
-        """The client's next `size` bytes may have something long read."""
+    @property
+    def client_missing(self) -> int:
+        """So many bytes of the client's, and something long is read: that takes long. 0: nothing long has begun."""
+        return self._request.missing if self._request is not None else 0
+
+    @property
+    def server_missing(self) -> int:
+        """The same of the server's."""
+        return self._response.missing if self._response is not None else 0
+
+    @property
+    def holding_long(self) -> bool:
+        """The server's word may be what something long of the client's waits for."""
         request = self._request
-        return request is not None and request.long and request.completed_by(size)
-
-    def server_completes(self, size: int) -> bool:
-        """The same of the server's; its word may also be what the client's bytes wait for."""
-        request, response = self._request, self._response
-        if response is not None and response.long and response.completed_by(size):
-            return True
-        return request is not None and request.long and request.holding
+        return request is not None and request.holding and request.missing > 0
 
     def away(self) -> None:
         """The next call is another thread's: what the session decides by stays the same meanwhile."""

@@ -21,6 +21,7 @@ SHELL = {
     "proxy/listener.py",
     "proxy/programs.py",
     "proxy/tls.py",
+    "proxy/turns.py",
     "proxy/upkeep.py",
     "proxy/upstream.py",
     "proxy/audit/log.py",

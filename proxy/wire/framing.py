@@ -62,13 +62,12 @@ class MessageBuffer:
         return self._size
 
     @property
-    def long(self) -> bool:
-        """What is kept is long, or the message that it begins is."""
-        return self._size > 0 and (self._size > LONG or self._needed > LONG)
-
-    def completed_by(self, size: int) -> bool:
-        """`size` more bytes make whole what is kept."""
-        return self._size > 0 and self._size + size >= self._needed
+    def missing(self) -> int:
+        """If what is kept is long, or the message that it begins is: so many bytes make it whole, at least 1. Else 0."""
+        size, needed = self._size, self._needed
+        if size and (size > LONG or needed > LONG):
+            return needed - size if needed > size else 1
+        return 0
 
     def feed(self, data: bytes) -> bytes:
         """Return everything unconsumed if it may hold a whole message, else `b""`."""
