@@ -94,6 +94,5 @@ def index_sealed(postgres: EmbeddedPostgres, database: str, login: str) -> None:
     postgres.psql("VACUUM (ANALYZE);", database)
 
 
-def empty(postgres: EmbeddedPostgres, database: str, login: str) -> None:
-    tables = ", ".join(f"{schema}.{t}" for schema in ("plain", "sealed") for t in EMPTIED)
-    postgres.psql(f"TRUNCATE {tables}", database, login)
+def empty(postgres: EmbeddedPostgres, database: str, login: str, schema: str) -> None:
+    postgres.psql("TRUNCATE " + ", ".join(f"{schema}.{t}" for t in EMPTIED), database, login)

@@ -24,6 +24,7 @@ from bench import processes
 from proxy.embedded import EmbeddedPostgres, free_port
 from proxy.programs import UNPRIVILEGED_USERS
 
+ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
 DATABASE = "shop"
 APPLICATION = "app"
@@ -169,7 +170,7 @@ class Sealgate:
 
     @cached_property
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": str(self.tree)}
+        return {**os.environ, "PYTHONPATH": f"{self.tree}{os.pathsep}{ROOT}"}
 
     def configuration(self, workers: int = 1) -> Path:
         """A configuration file for that many workers; all share keystore and database."""
@@ -207,7 +208,7 @@ class Sealgate:
 
         under: the interpreter's arguments before `serve` (`heartbeat` puts itself there).
         """
-        log = self.directory / f"serve-{workers}.log"
+        log = self.directory / f"serve-{workers}-{time.monotonic_ns()}.log"
         with log.open("ab") as diagnostics:
             process = subprocess.Popen(
                 [

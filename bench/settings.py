@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +21,17 @@ class Scale:
     rounds: int
     seconds: float
 
+    def only(self, people: int) -> Scale:
+        """The same with smaller tables."""
+        return replace(self, people=people, accounts=people)
+
 
 FULL = Scale(
     name="full",
     people=1_000_000,
     accounts=20_000,
     copied=100_000,
-    encrypted=10_000,
+    encrypted=5_000,
     streamed=5_000_000,
     stream_seconds=45.0,
     idle=500,

@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.servers import Server
+from proxy.embedded import EmbeddedPostgres
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One way to the data. server: whose CPU counts; None for the direct one."""
+    """One way to the data.
+
+    server: whose CPU counts; None: there is none in between.
+    postgres: where the data is; None: the run's embedded server.
+    """
 
     name: str
     port: int
     schema: str
     server: Server | None = None
+    postgres: EmbeddedPostgres | None = None
 
     def dsn(self, login: str, database: str) -> str:
         return f"postgresql://{login}@127.0.0.1:{self.port}/{database}"

@@ -11,12 +11,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import psycopg
 
-from bench import data, servers
+from bench import application, data, pgcrypto, servers
 from bench.pgbench import Pgbench
 from bench.servers import APPLICATION, DATABASE, NotAvailable, Sealgate, Server
 from bench.settings import Scale
@@ -84,9 +86,13 @@ class Stage:
                 raise
         return self._sides[name]
 
-    def add(self, side: Side) -> None:
-        """A side that a workload has started itself."""
-        self._sides[side.name] = side
+    def fresh(self, name: Literal["sealgate", "pgbouncer"]) -> Server:
+        """A server of its own for one workload, which stops it. Raises NotAvailable."""
+        if name == "pgbouncer":
+            return self._bouncer()
+        server = self.sealgate.serve()
+        self._closing.callback(server.stop)
+        return server
 
     def closing(self, action: Callable[[], object]) -> None:
         """Calls this at the end of the run."""
@@ -98,9 +104,9 @@ class Stage:
     def pgbench(self, side: Side) -> Pgbench:
         return Pgbench(self._postgres.bin / "pgbench", side.port, APPLICATION, DATABASE)
 
-    def empty(self) -> None:
-        """Empties the tables that are written to, past the proxies."""
-        data.empty(self._postgres, DATABASE, APPLICATION)
+    def empty(self, side: Side) -> None:
+        """Empties the tables that a side writes to, past the proxies."""
+        data.empty(side.postgres or self._postgres, DATABASE, APPLICATION, side.schema)
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -163,10 +169,20 @@ class Stage:
             for word, schema in (("sealgate", "plain"), ("sealed", "sealed")):
                 side = Side(f"{word}{suffix}", server.port, schema, server)
                 self._sides[side.name] = side
+        elif name in pgcrypto.SIDES:
+            for side in pgcrypto.start(self.scale, self.tree, self._directory, self.closing):
+                self._sides[side.name] = side
+        elif name in application.SIDES:
+            through = self.side("sealed")
+            application.create(self._postgres, self.scale)
+            direct = Side("application", self._postgres.port, "application")
+            self._sides["application"] = direct
+            self._sides["sealed_application"] = replace(through, name="sealed_application")
         else:
             raise NotAvailable(f"nothing starts {name}")
 
     def _bouncer(self) -> Server:
-        server = servers.start_pgbouncer(self._postgres.port, self._directory / "pgbouncer")
+        home = self._directory / f"pgbouncer-{len(list(self._directory.glob('pgbouncer-*')))}"
+        server = servers.start_pgbouncer(self._postgres.port, home)
         self._closing.callback(server.stop)
         return server

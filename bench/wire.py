@@ -16,6 +16,7 @@ from types import TracebackType
 
 READY = b"Z\x00\x00\x00\x05"  # and the transaction's state
 BLOCK = 1 << 18
+TAIL = 4096  # an error with its HINT fits
 PROTOCOL = 196608  # 3.0
 
 
@@ -35,7 +36,7 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         pairs = f"user\0{login}\0database\0{database}\0\0".encode()
         self.socket.sendall(struct.pack("!ii", 8 + len(pairs), PROTOCOL) + pairs)
-        self._until_ready(b"R")
+        self._until_ready()
 
     def query(self, sql: str, bytes_per_second: float | None = None) -> tuple[str, int]:
         """Runs one statement by the simple protocol. Returns its tag and the bytes of its answer.
@@ -43,7 +44,7 @@ class Connection:
         bytes_per_second: reads no faster than that.
         """
         self.socket.sendall(_message(b"Q", sql.encode() + b"\0"))
-        return self._until_ready(None, bytes_per_second)
+        return self._until_ready(bytes_per_second)
 
     def copy_in(self, sql: str, blocks: Iterable[bytes]) -> str:
         """COPY ... FROM STDIN; the tag. blocks: CopyData's contents, whole rows or not."""
@@ -54,7 +55,7 @@ class Connection:
         for block in blocks:
             self.socket.sendall(_message(b"d", block))
         self.socket.sendall(_message(b"c", b""))
-        return self._until_ready(None)[0]
+        return self._until_ready()[0]
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -72,23 +73,18 @@ class Connection:
     ) -> None:
         self.close()
 
-    def _until_ready(
-        self, first: bytes | None, bytes_per_second: float | None = None
-    ) -> tuple[str, int]:
+    def _until_ready(self, bytes_per_second: float | None = None) -> tuple[str, int]:
         """Reads up to ReadyForQuery. Returns the tag of the last CommandComplete, and how many bytes came."""
-        held = bytearray(BLOCK)
-        view = memoryview(held)
+        held = memoryview(bytearray(BLOCK))
         end = b""
         total = 0
         began = time.monotonic()
         while not (len(end) >= 6 and end[-6:-1] == READY):
-            count = self.socket.recv_into(view)
+            count = self.socket.recv_into(held)
             if count == 0:
                 raise Refused(f"the connection was closed: {_shown(end)}")
-            if total == 0 and (held[:1] == b"E" or (first is not None and held[:1] != first)):
-                raise Refused(_shown(bytes(view[:count])))
             total += count
-            end = (end + bytes(view[max(0, count - 400) : count]))[-400:]
+            end = (end + bytes(held[max(0, count - TAIL) : count]))[-TAIL:]
             if bytes_per_second is not None:
                 ahead = total / bytes_per_second - (time.monotonic() - began)
                 if ahead > 0:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from bench.measure import Figures, Measured, interleave
 from bench.processes import cpu_seconds
 from bench.servers import NotAvailable
+from bench.sides import Side
 from bench.stage import Stage
 
 EMAILS = 4
@@ -19,11 +20,13 @@ the statement of every script."""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """script: pgbench's, with `{s}` for the schema, `{people}` and `{accounts}` for numbers of rows, and `:email`
-    for one of the e-mails. cells: sealed cells per transaction on a sealed side."""
+    for one of the e-mails. scripts: other words for sides that need them. cells: sealed cells per transaction on a
+    sealed side. rows: of the table that is read, where it is not the scale's."""
 
     name: str
     title: str
-    script: str
+    script: str = ""
+    scripts: Mapping[str, str] = field(default_factory=dict)
     sides: tuple[str, ...]
     protocol: Literal["simple", "extended", "prepared"] = "prepared"
     clients: tuple[int, ...] = (8,)
@@ -31,6 +34,7 @@ class Load:
     warm: int = 30  # transactions of each client before a measured round
     reconnect: bool = False
     writes: bool = False
+    rows: int = 0
 
     def runs(self) -> list[tuple[str, Callable[[Stage], Measured]]]:
         return [(f"{self.name}@{count}", self._run(count)) for count in self.clients]
@@ -52,8 +56,8 @@ class Load:
         side = stage.side(name)
         pgbench = stage.pgbench(side)
         if self.writes:
-            stage.empty()
-        scripts, variables = self._scripts(stage, side.schema)
+            stage.empty(side)
+        scripts, variables = self._scripts(stage, side)
 
         def load(seconds: int | None, transactions: int | None) -> dict[str, float]:
             return pgbench.run(
@@ -74,12 +78,15 @@ class Load:
             figures["cpu_s"] = cpu_seconds(pids) - before
         return figures
 
-    def _scripts(self, stage: Stage, schema: str) -> tuple[list[str], dict[str, str]]:
+    def _scripts(self, stage: Stage, side: Side) -> tuple[list[str], dict[str, str]]:
         scale = stage.scale
-        script = self.script.format(s=schema, people=scale.people, accounts=scale.accounts)
+        people = self.rows or scale.people
+        written = self.scripts.get(side.name, self.script)
+        accounts = min(people, scale.accounts)
+        script = written.format(s=side.schema, people=people, accounts=accounts)
         if ":email" not in script:
             return [script], {}
-        step = scale.people // EMAILS
+        step = people // EMAILS
         emails = {f"e{n}": f"user{1 + n * step}@example.com" for n in range(EMAILS)}
         return [script.replace(":email", f":{name}") for name in emails], emails
 

@@ -111,4 +111,14 @@ LOADS = (
         warm=3,
         reconnect=True,
     ),
+    Load(
+        name="connect_sealed",
+        title="connect, one SELECT of one sealed column, disconnect",
+        script="SELECT email FROM {s}.people WHERE id = 7;",
+        sides=("direct", "pgbouncer", "sealed"),
+        protocol="simple",
+        cells=1,
+        warm=3,
+        reconnect=True,
+    ),
 )
