@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from proxy.cells.errors import alone
 from proxy.cursors import fetching, moving
 from proxy.holding import Held, settled
 from proxy.seal import ValueRefused, check_null_argument, check_parameters
@@ -139,9 +140,9 @@ def resolved(
         for seal in nulls(named, target):
             check_null_argument(state.current_authority().snapshot, seal)
     except Refused as refused:
-        raise ValueRefused(refused.refusal) from None
+        raise alone(ValueRefused(refused.refusal)) from None
     except UnreadableSql as error:
-        raise ValueRefused(Refusal(error.sqlstate, error.message, error.hint)) from None
+        raise alone(ValueRefused(Refusal(error.sqlstate, error.message, error.hint))) from None
     if plan.action is Action.APPLY and not state.conforming_strings and plan.seals_literals:
         raise ValueRefused(_NOT_CONFORMING)
     return plan, found

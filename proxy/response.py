@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from typing import Final
 
+from proxy.cells.errors import alone
 from proxy.copying.from_server import Copies, UnreadableCopy
 from proxy.effects import Close, Effect, Record, RefreshCatalog, ToClient
 from proxy.errors import presented
@@ -385,7 +386,7 @@ class Response:
                 data, position, len(data), running.tally, running.held, room, self._buffer.limit
             )
         except (BadCell, Withheld, UnshowableCell) as bad:
-            raise self._row_refused(running, bad) from None
+            raise alone(self._row_refused(running, bad)) from None
         running.held_size += added
         running.rows += rows
         if added >= room:
@@ -642,7 +643,7 @@ class Response:
         try:
             copy = self._copies.begin_out(head.plan, data[position:end])
         except UnreadableCopy as bad:
-            raise self._row_refused(self._execution_of(head), bad) from None
+            raise alone(self._row_refused(self._execution_of(head), bad)) from None
         if copy is not None and (copy.strict or (head.plan is not None and recorded(head.plan))):
             self._running = self._execution_of(head)
         return None
@@ -657,7 +658,7 @@ class Response:
         try:
             shown, rows = self._copies.row(data[position + HEADER_SIZE : end], running.tally)
         except (BadCell, Withheld, UnshowableCell, UnreadableCopy) as bad:
-            raise self._row_refused(running, bad) from None
+            raise alone(self._row_refused(running, bad)) from None
         if self._running is None and not running.tally.cells:
             return None  # It only looked like a sealed value.
         self._running = running
@@ -673,7 +674,7 @@ class Response:
         try:
             shown, rows = self._copies.rest(running.tally)
         except (BadCell, Withheld, UnshowableCell, UnreadableCopy) as bad:
-            raise self._row_refused(running, bad) from None
+            raise alone(self._row_refused(running, bad)) from None
         running.hold(shown + data[position:end], rows)
         return b""
 

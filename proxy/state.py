@@ -10,6 +10,7 @@ from typing import Final
 from proxy.audit.event import Origin
 from proxy.cells import CellError, Settings
 from proxy.cells.encoding import from_utf8, to_utf8
+from proxy.cells.errors import alone
 from proxy.copying.from_client import CopyTarget
 from proxy.cursors import Cursors
 from proxy.inflight import Inflight
@@ -127,7 +128,7 @@ class State:
             try:
                 self.own_catalog = OwnCatalog(read_document(inquiry.document, declared))
             except (ValueError, KeyError, TypeError):
-                raise BadMessage("the catalog was not told as it was asked for") from None
+                raise alone(BadMessage("the catalog was not told as it was asked for")) from None
         self.unsettled = Changes.NOTHING
 
     def idle(self) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from struct import error, unpack_from
 
 from proxy.cells import encoding
-from proxy.cells.errors import CellError, long_message, short_message
+from proxy.cells.errors import CellError, alone, long_message, short_message
 from proxy.cells.logical import LogicalType, by_oid
 from proxy.cells.settings import Settings
 
@@ -166,7 +166,7 @@ def _binary_items(value: bytes, element: LogicalType, settings: Settings) -> lis
                 items.append(decode(value[position : position + length]))
                 position += length
     except error:
-        raise short_message() from None
+        raise alone(short_message()) from None
     if position != len(value):
         raise long_message()
     return items

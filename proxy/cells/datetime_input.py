@@ -26,6 +26,7 @@ from proxy.cells.datetime_numbers import (
     split_date,
     wrapped,
 )
+from proxy.cells.errors import alone
 from proxy.cells.local_time import Zone
 from proxy.cells.zones import zone
 
@@ -284,7 +285,7 @@ class Reading:
         try:
             return {YEAR: MONTH, MONTH: DAY, YEAR | MONTH: DAY, DAY: MONTH, MONTH | DAY: YEAR}[date]
         except KeyError:
-            raise Malformed(Reason.FORMAT) from None
+            raise alone(Malformed(Reason.FORMAT)) from None
 
     def read_run_together(self, text: str, seen: int) -> int:
         """yymmdd, yyyymmdd and longer years; hhmmss, hhmm, with a fraction of a second."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from proxy.cells.errors import alone
+
 
 class Reason(Enum):
     """Why a text is no date or time: (SQLSTATE, message), {} standing for the type's name."""
@@ -71,7 +73,7 @@ def offset_west(text: str) -> int:
         elif end == len(text) and len(text) > 3:
             hours, minutes = hours // 100, hours % 100
     except Malformed:
-        raise Malformed(Reason.DISPLACEMENT) from None
+        raise alone(Malformed(Reason.DISPLACEMENT)) from None
     if not (0 <= hours <= 15 and 0 <= minutes < 60 and 0 <= seconds < 60):
         raise Malformed(Reason.DISPLACEMENT)
     if end != len(text):

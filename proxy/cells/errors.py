@@ -6,6 +6,19 @@ and PostgreSQL's message without the value itself: a message may reach a log, a 
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+E = TypeVar("E", bound=Exception)
+
+
+def alone(error: E) -> E:
+    """The error without what was being handled when it was made, which may quote a value.
+
+    For `raise alone(...) from None`, in modules that are compiled: mypyc drops `from None`.
+    """
+    error.__cause__ = None
+    return error
+
 
 class CellError(Exception):
     """A value that PostgreSQL would refuse, with the SQLSTATE it would give. Never holds the value."""

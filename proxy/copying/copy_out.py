@@ -14,6 +14,7 @@ from typing import Final
 
 from keystore import key_id, looks_sealed
 from proxy.cells import CellError, Settings
+from proxy.cells.errors import alone
 from proxy.copying import binary
 from proxy.copying.armour import Armour, take_off
 from proxy.copying.csv import CsvRows
@@ -192,7 +193,7 @@ def _encoded(convert: Callable[[bytes], bytes], written: bytes) -> bytes:
     try:
         return convert(written)
     except CellError as error:
-        raise UnshowableCell("of this table", error.sqlstate, error.message) from None
+        raise alone(UnshowableCell("of this table", error.sqlstate, error.message)) from None
 
 
 class _BinaryOut:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from proxy.cells import CellError
+from proxy.cells.errors import alone
 from proxy.copying.copy_in import CopyIn
 from proxy.copying.copy_out import CopyOut
 from proxy.copying.errors import CopyError
@@ -27,7 +28,7 @@ _FIELDS_AT: Final = HEADER_SIZE + 1
 class UnreadableCopy(Exception):
     """The server sends something else than what was planned; nothing of it can be shown."""
 
-    sqlstate = "0A000"
+    sqlstate: ClassVar[str] = "0A000"
 
     def __init__(self, text: str) -> None:
         super().__init__(f"COPY TO cannot be read for certain: {text}")
@@ -88,10 +89,10 @@ class Copies:
         try:
             self.outgoing = self._copy_out(copy, response)
         except CopyError as error:
-            raise UnreadableCopy(error.message) from None
+            raise alone(UnreadableCopy(error.message)) from None
         except CellError as error:
             if copy.sealed:
-                raise UnreadableCopy(error.message) from None
+                raise alone(UnreadableCopy(error.message)) from None
         return self.outgoing
 
     def _copy_out(self, plan: CopyPlan, response: bytes) -> CopyOut:
@@ -137,7 +138,7 @@ class Copies:
         try:
             data, rows = self.outgoing.convert(body, tally)
         except CopyError as error:
-            raise UnreadableCopy(error.message) from None
+            raise alone(UnreadableCopy(error.message)) from None
         return _message(data), rows
 
     def rest(self, tally: Tally) -> tuple[bytes, int]:
@@ -148,7 +149,7 @@ class Copies:
         try:
             data, rows = copy.finish(tally)
         except CopyError as error:
-            raise UnreadableCopy(error.message) from None
+            raise alone(UnreadableCopy(error.message)) from None
         return _message(data), rows
 
 

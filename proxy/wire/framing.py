@@ -10,7 +10,7 @@ pieces is joined once, not once per piece.
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import ClassVar, Final
 
 from librt.strings import read_i16_be, read_i32_be
 
@@ -41,7 +41,7 @@ def int32_at(data: bytes, position: int) -> int:
 class BadMessage(Exception):
     """A peer sent bytes that are not the protocol. The text never quotes them."""
 
-    sqlstate = "08P01"
+    sqlstate: ClassVar[str] = "08P01"
 
 
 class MessageBuffer:
