@@ -1,0 +1,200 @@
+"""Where the values of one literal or parameter go, and by way of which types: made before any value is seen.
+
+A value is read (`array_items`, or the given type's decoder), cast as the text says, converted to the column's type
+as PostgreSQL's assignment or comparison would (`proxy.coercion`), and sealed under the column's newest key. The usual,
+a value of the column's own type, goes there by one function and its equality form by another.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from typing import Final, final
+
+from keystore import ColumnKeys
+from proxy import coercion
+from proxy.cells import CellError, LogicalType, Settings, array_items, convert
+from proxy.cells.settings import Convert
+from proxy.given import cast_type, column_type
+from proxy.shape import BYTEA_OID
+from proxy.snapshot import Snapshot
+from proxy.sql.plan import Form, Seal, Use
+
+_NULL: Final = b"\xff\xff\xff\xff"
+_ARRAY_HEADER: Final = struct.Struct("!iiIii")
+_EMPTY_ARRAY: Final = struct.pack("!iiI", 0, 0, BYTEA_OID)
+_CHARACTERS: Final = ("text", "varchar")
+"""Two types whose values are the same bytes, and compare alike."""
+
+
+@final
+class Place:
+    """Seals values given as one type, in one format, under one session's settings.
+
+    `written`: the statement writes the column, so that a stored value is assigned to it, and counted. Raises KeystoreError
+    where the column has no key, CellError where no value can be read under these settings.
+    """
+
+    __slots__ = (
+        "_cast",
+        "_column",
+        "_compared",
+        "_decode",
+        "_form",
+        "_format",
+        "_given",
+        "_keys",
+        "_settings",
+        "_shape",
+        "_shown",
+        "_simple",
+        "_store",
+        "_stored",
+        "_target",
+        "_utf8",
+        "_written",
+    )
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        seal: Seal,
+        given: LogicalType,
+        format_code: int,
+        settings: Settings,
+        *,
+        written: bool,
+    ) -> None:
+        column = self._column = seal.column
+        target = self._target = column_type(snapshot, column)
+        self._keys: ColumnKeys = snapshot.keyset.column(column)
+        self._given = given
+        cast = self._cast = cast_type(column, seal.cast)
+        self._shape = seal.form
+        self._format = format_code
+        self._settings = settings
+        self._utf8 = replace(settings, encoding="UTF8")
+        """Between two types, text is not in client_encoding."""
+        self._stored = Use.STORED in seal.use
+        self._compared = Use.COMPARED in seal.use
+        self._shown = Use.SHOWN in seal.use
+        self._written = written
+        searchable = self._stored and "equality" in snapshot.catalog.sealed[column].search
+        self._form: Convert | None = target.equality_form if searchable else None
+        if not self._stored:
+            self._form = target.equality_form
+        same = given.name == target.name
+        same = same or (given.name in _CHARACTERS and target.name in _CHARACTERS)
+        self._simple = (
+            same
+            and cast is None
+            and seal.form is Form.VALUE
+            and not self._shown
+            and self._stored != self._compared
+            and (written or not self._stored)
+        )
+        """It is only stored, or only compared, and of the column's own type."""
+        self._decode: Convert | None = None
+        self._store: Convert | None = None
+        if self._simple and self._stored:
+            self._store = target.storing(format_code, settings)
+        elif seal.form is Form.VALUE:
+            self._decode = given.decoder(format_code, settings)
+
+    def seal(self, wire: bytes, sealed: dict[str, int]) -> bytes:
+        """A wire form, not NULL -> the sealed value, or the bytea[] of such, in binary form. `sealed` counts cells by column.
+
+        Raises CellError for what is not a value of the type, or cannot be one of the column.
+        """
+        store, decode = self._store, self._decode
+        if store is not None:
+            plaintext = store(wire)
+            form = self._form
+            self._count(sealed)
+            return self._keys.seal(plaintext, form(plaintext) if form is not None else None)
+        if decode is None:
+            return self._array(wire, sealed)
+        canonical = decode(wire)
+        if self._simple and self._form is not None:
+            return self._keys.seal(b"", self._form(canonical))
+        return self._value(canonical, sealed)
+
+    def _array(self, wire: bytes, sealed: dict[str, int]) -> bytes:
+        items = array_items(self._format, wire, self._given, self._settings)
+        terms = self._shape is Form.TERMS
+        found: list[bytes | None] = []
+        for item in items:
+            if item is None:
+                found.append(None)
+            elif terms:
+                found.append(self._keys.equality_term(self._as_compared(item)))
+            else:
+                found.append(self._value(item, sealed))
+        return bytea_array(found)
+
+    def _value(self, canonical: bytes, sealed: dict[str, int]) -> bytes:
+        if not self._stored:
+            return self._keys.seal(b"", self._as_compared(canonical))
+        if self._written:
+            plaintext = self._as_stored(canonical)
+            self._count(sealed)
+        else:
+            plaintext = self._as_carried(canonical)
+        form = self._form(plaintext) if self._form is not None else None
+        if self._compared and self._as_compared(canonical) != form:
+            raise CellError(
+                "0A000", "one parameter is stored and compared, and the column would change it"
+            )
+        return self._keys.seal(plaintext, form)
+
+    def _count(self, sealed: dict[str, int]) -> None:
+        column = self._column
+        sealed[column] = sealed.get(column, 0) + 1
+
+    def _as_stored(self, canonical: bytes) -> bytes:
+        if not self._shown:
+            return self._as_assigned(canonical)
+        plaintext: bytes | None
+        try:
+            plaintext = self._as_assigned(canonical)
+        except CellError:
+            plaintext = None
+        if plaintext is None or plaintext != self._as_carried(canonical):
+            raise CellError(
+                "0A000", "a value beside the column's own is one that the column would change"
+            )
+        return plaintext
+
+    def _as_assigned(self, canonical: bytes) -> bytes:
+        target = self._target
+        return target.assign(convert(self._source, target, self._taken(canonical), self._utf8))
+
+    def _as_carried(self, canonical: bytes) -> bytes:
+        return coercion.carried(self._source, self._target, self._taken(canonical), self._utf8)
+
+    def _as_compared(self, canonical: bytes) -> bytes:
+        return coercion.compared(self._source, self._target, self._taken(canonical), self._utf8)
+
+    @property
+    def _source(self) -> LogicalType:
+        return self._cast or self._given
+
+    def _taken(self, canonical: bytes) -> bytes:
+        """Behind the cast."""
+        if self._cast is None:
+            return canonical
+        return coercion.cast(self._given, self._cast, canonical, self._utf8)
+
+
+def bytea_array(items: list[bytes | None]) -> bytes:
+    """A one-dimensional bytea[] in binary form (array_send, src/backend/utils/adt/arrayfuncs.c)."""
+    if not items:
+        return _EMPTY_ARRAY
+    parts = [_ARRAY_HEADER.pack(1, int(None in items), BYTEA_OID, len(items), 1)]
+    for item in items:
+        if item is None:
+            parts.append(_NULL)
+        else:
+            parts.append(len(item).to_bytes(4, "big"))
+            parts.append(item)
+    return b"".join(parts)
