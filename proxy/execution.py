@@ -24,6 +24,12 @@ __all__ = ["HELD_BYTES", "Execution", "SimpleQuery", "Tally", "recorded"]
 HELD_BYTES: Final = 256 * 1024
 """Rows held back for one event; beyond it they are released in parts."""
 
+# Bound here: compiled, they cost nothing.
+_NOW: Final = Run.NOW
+_LATER: Final = Run.LATER
+_COMPARE: Final = Access.COMPARE
+_PRESENCE: Final = Access.PRESENCE
+
 if TYPE_CHECKING:
     from proxy.statements import Change
 
@@ -33,12 +39,13 @@ def recorded(plan: StatementPlan) -> bool:
 
     EXPLAIN without ANALYZE executes nothing, but its estimates answer comparisons.
     """
-    if not plan.touches or plan.run is Run.LATER:
+    touches = plan.touches
+    if not touches or plan.run is _LATER:
         return False
-    executes = plan.run is Run.NOW
-    for touch in plan.touches:
+    executes = plan.run is _NOW
+    for touch in touches:
         access = touch.access
-        if access is Access.COMPARE or (executes and access is not Access.PRESENCE):
+        if access is _COMPARE or (executes and access is not _PRESENCE):
             return True
     return False
 

@@ -28,6 +28,8 @@ _RELEASED: Final[dict[Decided, Outcome]] = {
     Decided.MASKED: "masked",
     Decided.WITHHELD: "withheld",
 }
+_NOW: Final = Run.NOW
+_NOTHING: Final[tuple[Touch, ...]] = ()
 _KEPT: Final = 4 << 20
 """Bytes of outlines that a snapshot keeps, about."""
 _LONGEST: Final = 8192
@@ -90,13 +92,13 @@ class Outlines:
         found: Found = (),
     ) -> Outline:
         """`text`: the statement without literals."""
-        touches: tuple[Touch, ...] = ()
+        touches = _NOTHING
         command = "OTHER"
         executes = True
         if plan is not None:
             touches = plan.touches
             command = plan.command
-            executes = plan.run is Run.NOW
+            executes = plan.run is _NOW
         key = (id(touches), authority.roles, text, command, protocol, executes, found)
         known = self._known.get(key)
         if known is None:

@@ -22,13 +22,12 @@ from proxy.audit.lifecycle import (
     stopped,
 )
 from proxy.audit.ocsf import Event
-from proxy.audit.template import Line, Spoken, Template
+from proxy.audit.template import Line, Part, Spoken, Template
 from proxy.audit.values import (
     Access,
     Attempt,
     Origin,
     Outcome,
-    Part,
     Protocol,
     Refused,
     Tampered,

@@ -13,7 +13,7 @@ from proxy.audit.datastore import BY_OUTCOME, DONE, speak_of, strongest
 from proxy.audit.ocsf import ALLOWED, DATASTORE_ACTIVITY, MODIFIED, Event, base, controlled
 from proxy.audit.origin import who
 from proxy.audit.text import LABEL_CAP, clean
-from proxy.audit.values import Origin, Outcome, Part, Protocol
+from proxy.audit.values import Origin, Outcome, Protocol
 
 COLUMNS_IN_MESSAGE: Final = 8
 _LATER: Final = "-"
@@ -31,6 +31,26 @@ class Spoken(NamedTuple):
     command: str
     protocol: Protocol
     policy_version: str
+
+
+@final
+class Part:
+    """An execution of a statement, or the part of it whose rows go out together.
+
+    `execution` is its uid; `number` counts from 1. `rows` are those of this part. `sqlstate` is that of the
+    server's error, if it failed the statement; what Sealgate itself refuses is a `Refused`.
+    """
+
+    __slots__ = ("execution", "final", "number", "rows", "sqlstate")
+
+    def __init__(
+        self, execution: str, number: int, rows: int, sqlstate: str | None, *, final: bool
+    ) -> None:
+        self.execution = execution
+        self.number = number
+        self.rows = rows
+        self.sqlstate = sqlstate
+        self.final = final
 
 
 @final

@@ -10,7 +10,7 @@ because the text could not be read.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, final
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from proxy.audit.origin import Who
@@ -40,26 +40,6 @@ class Origin:
     tls: bool
     told: Who | None = field(init=False, repr=False, compare=False, default=None)
     """What `proxy.audit.origin.who` made of it, once."""
-
-
-@final
-class Part:
-    """An execution of a statement, or the part of it whose rows go out together.
-
-    `execution` is its uid; `number` counts from 1. `rows` are those of this part. `sqlstate` is that of the
-    server's error, if it failed the statement; what Sealgate itself refuses is a `Refused`.
-    """
-
-    __slots__ = ("execution", "final", "number", "rows", "sqlstate")
-
-    def __init__(
-        self, execution: str, number: int, rows: int, sqlstate: str | None, *, final: bool
-    ) -> None:
-        self.execution = execution
-        self.number = number
-        self.rows = rows
-        self.sqlstate = sqlstate
-        self.final = final
 
 
 @dataclass(frozen=True, slots=True)
