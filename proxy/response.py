@@ -339,7 +339,7 @@ class Response:
         """The first DataRow of a result: is it to be looked at?"""
         head = self._state.inflight.expect(DATA_ROW)
         if head.inquiry is not None:
-            self._opened, self._inquiry = True, head.inquiry
+            self._opened, self._program, self._inquiry = True, None, head.inquiry
             return
         if head.refused:
             raise self._not_refused()
