@@ -11,6 +11,7 @@ Reading order
     seal, rows            values sealed on the way in, rows unsealed on the way out
     coercion              what a value of another type is where a sealed column stands
     state, inflight, statements, shape, execution     what a session remembers between messages
+    tally, outline        what rows carried, and what the access log says of a statement whatever its numbers
     naming, cursors       what the names of prepared statements and cursors stand for
     holding, inquiry      what waits until the server has said more, and how it is asked
     refusal, refused, tampering                       what becomes of what is not allowed, or not true

@@ -34,8 +34,8 @@ _KEPT: Final = 4 << 20
 """Bytes of outlines that a snapshot keeps, about."""
 _LONGEST: Final = 8192
 """Characters of a statement whose outline is kept."""
-_TEMPLATE_BYTES: Final = 4096
-_LINE_BYTES: Final = 512
+_TEMPLATE_BYTES: Final = 2048
+_LINE_BYTES: Final = 384
 
 _Key = tuple[int, frozenset[str], str | None, str, Protocol, bool, Found]
 
@@ -69,7 +69,7 @@ class Outline:
     @property
     def size(self) -> int:
         """Bytes in memory, about."""
-        return _TEMPLATE_BYTES * (1 + len(self.templates)) + _LINE_BYTES * len(self.keys)
+        return 1024 + _TEMPLATE_BYTES * len(self.templates) + _LINE_BYTES * len(self.keys)
 
 
 @final
