@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
@@ -42,8 +43,9 @@ from proxy.effects import (
 from proxy.handshake import ClientTLS
 from proxy.session import Session
 from proxy.tls import ALPN, common_name, end_point, serve_tls
+from proxy.turns import ROUND_SECONDS
 from proxy.upstream import UpstreamRefused, connect, send_once
-from proxy.wire.framing import HEADER_SIZE, LONG
+from proxy.wire.framing import LONG
 
 if TYPE_CHECKING:
     from proxy.listener import Listener
@@ -52,8 +54,14 @@ _BUFFER: Final = 256 * 1024
 """Bytes that wait for one slow peer before the other is no longer read."""
 _GOODBYE_SECONDS: Final = 5.0
 """How long a client may take to read its last messages."""
-_LONGEST_RELAYED: Final = 4 * LONG
-"""A piece, in bytes, of a server's stream that turned out to be relayed as it is."""
+_CLIENT_PIECE: Final = 4 * 1024
+"""Bytes of the client's that are worked off as they come: a hundred times Bind and Execute. More is cut into pieces."""
+_SERVER_PIECE: Final = 8 * 1024
+"""Of the server's: what PostgreSQL sends at a time."""
+_LONGEST_CLIENT_PIECE: Final = LONG
+_LONGEST_SERVER_PIECE: Final = 64 * 1024
+_SHORT: Final = 0.0005
+"""Seconds; a piece that took less may be longer the next time."""
 
 # What waits for its turn.
 _CLIENT_DATA: Final = 0
@@ -90,7 +98,8 @@ class Client(asyncio.Protocol):
         """Another thread is at work."""
         self._client_waits = self._server_waits = False
         """Bytes of this side's are among what waits."""
-        self._server_piece = LONG
+        self._client_piece = _CLIENT_PIECE
+        self._server_piece = _SERVER_PIECE
         """Bytes of the server's that are one piece."""
         self._early: bytearray | None = None
         """What TLS has decrypted before the session heard that TLS is up."""
@@ -121,7 +130,7 @@ class Client(asyncio.Protocol):
         if self._early is not None:
             self._early += data
             return
-        if self._occupied or len(data) > LONG or core.long:
+        if self._occupied or len(data) > _CLIENT_PIECE or core.long:
             self._happened(_CLIENT_DATA, data)
             return
         self._perform(core.client_data(data))
@@ -145,7 +154,7 @@ class Client(asyncio.Protocol):
 
     def server_data(self, data: bytes) -> None:
         core = self._core
-        if self._occupied or len(data) > LONG or core.long:
+        if self._occupied or len(data) > _SERVER_PIECE or core.long:
             self._happened(_SERVER_DATA, data)
             return
         was_holding = core.holding
@@ -208,19 +217,24 @@ class Client(asyncio.Protocol):
         core = self._core
         if what == _CLIENT_DATA:
             missing = core.client_missing
-            piece = self._cut(what, data, position, max(missing, LONG))
+            piece = self._cut(what, data, position, max(missing, self._client_piece))
             if missing and len(piece) >= missing:
                 return self._leave(core.client_data, piece)
+            began = monotonic()
             self._perform(core.client_data(piece))
+            self._client_piece = _next_size(
+                self._client_piece, monotonic() - began, _CLIENT_PIECE, _LONGEST_CLIENT_PIECE
+            )
         elif what == _SERVER_DATA:
             missing = core.server_missing
             piece = self._cut(what, data, position, max(missing, self._server_piece))
             if (missing and len(piece) >= missing) or core.holding_long:
                 return self._leave(core.server_data, piece)
-            effects = core.server_data(piece)
-            relayed = _relayed(piece, effects)
-            self._server_piece = min(2 * self._server_piece, _LONGEST_RELAYED) if relayed else LONG
-            self._perform(effects)
+            began = monotonic()
+            self._perform(core.server_data(piece))
+            self._server_piece = _next_size(
+                self._server_piece, monotonic() - began, _SERVER_PIECE, _LONGEST_SERVER_PIECE
+            )
         elif what in (_CATALOG_TAKEN, _CATALOG_NOT_TAKEN):
             taken = what == _CATALOG_TAKEN
             if core.holding_long:
@@ -557,12 +571,11 @@ class Server(asyncio.Protocol):
             self._transport.close()
 
 
-def _relayed(piece: bytes, effects: list[Effect]) -> bool:
-    """It went on as it came, but for the beginning of a header."""
-    if len(effects) != 1:
-        return False
-    effect = effects[0]
-    return isinstance(effect, ToClient) and len(effect.data) >= len(piece) - HEADER_SIZE
+def _next_size(size: int, seconds: float, least: int, most: int) -> int:
+    """How long the next piece may be: what is simply relayed goes in large ones, a pipeline of statements in small ones."""
+    if seconds < _SHORT:
+        return min(2 * size, most)
+    return max(size // 4, least) if seconds > ROUND_SECONDS else size
 
 
 def _told(failed: Exception) -> str:
