@@ -2,6 +2,7 @@
 
 Read `event` (what callers import: values and builders), `values`, then `datastore`, `identity`, `finding`
 and `lifecycle` (one OCSF class each, on `ocsf` and `origin`), `template` (the events of executions, of which
-there is one per statement), `statement` and `text` (what of a client's words is shown). `log` writes the access log; `operations` and `failure` are the logs for operators.
+there is one per statement), `statement` and `text` (what of a client's words is shown). `log` writes the
+access log; `operations` and `failure` are the logs for operators.
 Only `log` and `operations` do I/O.
 """
