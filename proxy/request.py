@@ -30,6 +30,7 @@ from proxy.sql.rewrite import render
 from proxy.state import SqlText, State
 from proxy.statements import Change, Portal, Prepared
 from proxy.wire.framing import HEADER_SIZE, BadMessage, MessageBuffer
+from proxy.wire.long import LONG_COPY, cut
 from proxy.wire.messages import (
     BIND,
     CLOSE,
@@ -207,7 +208,9 @@ class Request:
                 return None
             if kind in _NO_COPY:
                 state.copy_in = None
-        return self._read(kind, data[position + HEADER_SIZE : end])
+        start = position + HEADER_SIZE
+        long = end - start > LONG_COPY
+        return self._read(kind, cut(data, start, end) if long else data[start:end])
 
     def _read(self, kind: int, body: bytes) -> bytes | None:
         """By how often they come: a chain of calls is compiled to jumps, a table of functions is not."""

@@ -40,6 +40,7 @@ from proxy.execution import Tally
 from proxy.shape import BYTEA_OID, Column, Shape
 from proxy.snapshot import Authority, Mask
 from proxy.wire.framing import BadMessage
+from proxy.wire.long import LONG_COPY, cut, unhexed
 from proxy.wire.messages import DATA_ROW, format_of
 
 HEX_MAGIC: Final = b"\\x5ea1"
@@ -140,7 +141,7 @@ class RowProgram:
                     if stop > end:
                         raise BadMessage("DataRow is cut off")
                     if field is not None:
-                        wire = data[at:stop]
+                        wire = data[at:stop] if size <= LONG_COPY else cut(data, at, stop)
                         shown = field.show(wire)
                         if shown is not wire:
                             if slot < 0:
@@ -168,7 +169,8 @@ class RowProgram:
             for field in self._sealed:
                 field.count(tally)
         if rows:
-            parts.append(data[mark:position])
+            long = position - mark > LONG_COPY
+            parts.append(cut(data, mark, position) if long else data[mark:position])
             out.append(b"".join(parts))
         return position, appended, rows
 
@@ -220,7 +222,7 @@ class Field:
         if self._binary:
             return values.show(wire)
         try:
-            value = unhexlify(wire[2:])
+            value = unhexlify(wire[2:]) if len(wire) <= LONG_COPY else unhexed(wire, 2)
         except ValueError:
             return self._show(wire)
         return values.show(value)
@@ -467,7 +469,7 @@ def bytea_from_text(wire: bytes) -> bytes | None:
     """A bytea's text form that may be sealed -> its bytes; None for one that certainly is not."""
     if wire.startswith(HEX_MAGIC):
         try:
-            return unhexlify(wire[2:])
+            return unhexed(wire, 2)
         except ValueError:
             return None
     if wire.startswith(_ESCAPE_MAGIC):

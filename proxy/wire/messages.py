@@ -20,6 +20,7 @@ from proxy.wire.framing import (
     int16_at,
     int32_at,
 )
+from proxy.wire.long import LONG_COPY, cut
 
 # Client to server.
 BIND: Final = ord("B")
@@ -71,6 +72,8 @@ SYNC_MESSAGE: Final = b"S\x00\x00\x00\x04"
 
 def message(kind: int, body: bytes) -> bytes:
     """A whole message: type byte, length, body."""
+    if len(body) > LONG_COPY:
+        return b"".join((HEADER.pack(kind, len(body) + 4), body))  # Other threads may run.
     return HEADER.pack(kind, len(body) + 4) + body
 
 
@@ -86,7 +89,7 @@ def one_cstring(body: bytes) -> bytes:
     """A body that is one NUL-terminated string: Query, CommandComplete."""
     end = len(body) - 1
     if body.find(0) == end >= 0:
-        return body[:end]
+        return body[:end] if end <= LONG_COPY else cut(body, 0, end)
     cstring(body, 0)
     raise BadMessage("data behind the string of a message")
 
@@ -187,7 +190,8 @@ def read_bind(body: bytes) -> Bind:
             continue
         if length < 0 or position + length > len(body):
             raise BadMessage("insufficient data left in Bind message")
-        values.append(body[position : position + length])
+        end = position + length
+        values.append(cut(body, position, end) if length > LONG_COPY else body[position:end])
         position += length
     result_formats, position = _formats(body, position)
     if position != len(body):
