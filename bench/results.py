@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from bench.stage import Stage
 
 Result = dict[str, Any]
 FORMAT = 1
-REFERENCES = ("direct", "pgbouncer", "pgbouncer_sealed")
+REFERENCES = ("direct", "pgbouncer", "pgbouncer_sealed", "pgcrypto", "pgcrypto_raw", "application")
 
 
 def begin(stage: Stage) -> Result:
@@ -88,7 +90,18 @@ def failures(result: Result) -> list[str]:
 
 def write(result: Result, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(result, indent=1) + "\n")
+    text = json.dumps(rounded(result), indent=1)
+    text = re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda flat: re.sub(r"\n *", " ", flat[0]), text)
+    file.write_text(text + "\n")
+
+
+def rounded(value: Any) -> Any:
+    """Six digits that matter are more than any of this is worth."""
+    if isinstance(value, Mapping):
+        return {name: rounded(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(one) for one in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def read(file: Path) -> Result:
@@ -111,18 +124,28 @@ def ratios(what: Measured) -> dict[str, dict[str, float]]:
 
 
 def _rates(what: Measured) -> str:
+    """Each side's rate, and of a proxy the CPU time that it took for one (transaction or row)."""
     parts = []
     for side, figures in what.medians.items():
-        ratio = what.ratio(side, "pgbouncer_sealed") or what.ratio(side, "pgbouncer")
-        beside = f" ({ratio:.2f})" if ratio is not None and not side.startswith("pgb") else ""
-        parts.append(f"{side} {figures['rate']:,.0f}{beside}")
-    return ", ".join(parts)
+        cpu = figures.get("cpu_s")
+        spent = f" [{cpu / figures['count'] * 1e6:,.1f} us]" if cpu is not None else ""
+        parts.append(f"{side} {figures['rate']:,.0f}{spent}")
+    found = ratios(what)
+    beside = [
+        f"{side}/{reference} {quotient:.2f}"
+        for side, quotients in found.items()
+        if side not in REFERENCES
+        for reference, quotient in quotients.items()
+        if reference != "direct"
+    ]
+    return f"{', '.join(parts)} {what.unit}" + (f"; {', '.join(beside)}" if beside else "")
 
 
 def _cases(what: Observed) -> str:
-    return "; ".join(
-        f"{case} "
-        + ", ".join(f"{k} {_shown(v)}" for k, v in figures.items() if not isinstance(v, list))
+    """A line per case, without the long things: samples and plans."""
+    return "".join(
+        f"\n    {case}: "
+        + ", ".join(f"{k} {_shown(v)}" for k, v in figures.items() if not isinstance(v, list | str))
         for case, figures in what.cases.items()
     )
 

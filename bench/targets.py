@@ -11,18 +11,22 @@ from typing import Any, Literal
 
 Result = Mapping[str, Any]
 Formula = Callable[[Result], float | None]
-Verdict = Literal["met", "not met", "not measured"]
+Verdict = Literal["met", "met by the other", "not met", "not measured"]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """what: in words; figure: out of a result; bound: `at least` or `at most` it."""
+    """what: in words; figure: out of a result; bound: in the sense of `sense`.
+
+    either: of targets that share this word, one is enough.
+    """
 
     what: str
     figure: Formula
     sense: Literal["at least", "at most", "more than", "less than"]
     bound: float
     unit: str = ""
+    either: str = ""
 
     def verdict(self, figure: float | None) -> Verdict:
         if figure is None:
@@ -47,21 +51,24 @@ def rate(name: str, side: str) -> Formula:
     return figure
 
 
-def quotient(name: str, side: str, to: str) -> Formula:
+@dataclass(frozen=True, slots=True)
+class Quotient:
     """The median rate of a side in units of another's."""
 
-    def figure(result: Result) -> float | None:
-        above, below = rate(name, side)(result), rate(name, to)(result)
-        return above / below if above is not None and below else None
+    name: str
+    side: str
+    to: str
 
-    return figure
+    def __call__(self, result: Result) -> float | None:
+        above, below = rate(self.name, self.side)(result), rate(self.name, self.to)(result)
+        return above / below if above is not None and below else None
 
 
 def slowest(side: str, to: str) -> Formula:
     """The smallest quotient over all measurements that have both sides."""
 
     def figure(result: Result) -> float | None:
-        found = [quotient(name, side, to)(result) for name in result["measured"]]
+        found = [Quotient(name, side, to)(result) for name in result["measured"]]
         return min((one for one in found if one is not None), default=None)
 
     return figure
@@ -103,52 +110,54 @@ def inverse(formula: Formula) -> Formula:
 TARGETS = (
     Target(
         "unprotected point SELECT, prepared, 8 clients / pgbouncer",
-        quotient("point_select_prepared@8", "sealgate", "pgbouncer"),
+        Quotient("point_select_prepared@8", "sealgate", "pgbouncer"),
         "at least",
         0.80,
     ),
     Target(
         "the same, simple protocol with literals / pgbouncer",
-        quotient("point_select_simple@8", "sealgate", "pgbouncer"),
+        Quotient("point_select_simple@8", "sealgate", "pgbouncer"),
         "at least",
         0.70,
     ),
     Target(
         "point SELECT of one sealed column, prepared / pgbouncer",
-        quotient("point_select_sealed@8", "sealed", "pgbouncer"),
+        Quotient("point_select_sealed@8", "sealed", "pgbouncer"),
         "at least",
         0.65,
     ),
     Target(
         "1,000-row SELECT, nothing sealed / pgbouncer",
-        quotient("rows_1k_0@8", "sealgate", "pgbouncer"),
+        Quotient("rows_1k_0@8", "sealgate", "pgbouncer"),
         "at least",
         0.85,
     ),
     Target(
         "1,000-row SELECT, one sealed column of four / pgbouncer passing the sealed bytes",
-        quotient("rows_1k_1@8", "sealed", "pgbouncer_sealed"),
+        Quotient("rows_1k_1@8", "sealed", "pgbouncer_sealed"),
         "at least",
         0.25,
     ),
     Target(
         "INSERT with one sealed column, prepared / pgbouncer",
-        quotient("insert@8", "sealed", "pgbouncer"),
+        Quotient("insert@8", "sealed", "pgbouncer"),
         "at least",
         0.75,
     ),
     Target(
-        "COPY in, 3 sealed of 6 columns (this or the next)",
+        "COPY in, 3 sealed of 6 columns (or the next)",
         rate("copy_in", "sealed"),
         "at least",
         150_000,
         "rows/s",
+        "copy_in",
     ),
     Target(
-        "COPY in, 3 sealed of 6 columns / direct (this or the one before)",
-        quotient("copy_in", "sealed", "direct"),
+        "the same / direct (or the one before)",
+        Quotient("copy_in", "sealed", "direct"),
         "at least",
         0.35,
+        either="copy_in",
     ),
     Target(
         "slowest workload / pgcrypto (pgp_sym_encrypt)",
@@ -170,13 +179,13 @@ TARGETS = (
     ),
     Target(
         "look-up by sealed e-mail: its time / the plain column's through pgbouncer",
-        inverse(quotient("lookup@8", "sealed", "pgbouncer")),
+        inverse(Quotient("lookup@8", "sealed", "pgbouncer")),
         "at most",
         1.5,
     ),
     Target(
         "two workers / one, 100,000-row SELECT of three sealed columns, 4 clients",
-        quotient("rows_100k_3@4", "sealed_2", "sealed"),
+        Quotient("rows_100k_3@4", "sealed_2", "sealed"),
         "at least",
         1.6,
     ),
@@ -206,17 +215,19 @@ TARGETS = (
 
 def judge(result: Result) -> list[dict[str, Any]]:
     """Every target with this result's figure and a verdict, as JSON."""
-    judged: list[dict[str, Any]] = []
-    for target in TARGETS:
-        figure = target.figure(result)
-        judged.append(
-            {
-                "what": target.what,
-                "sense": target.sense,
-                "bound": target.bound,
-                "unit": target.unit,
-                "figure": figure,
-                "verdict": target.verdict(figure),
-            }
-        )
-    return judged
+    figures = [target.figure(result) for target in TARGETS]
+    verdicts = [target.verdict(figure) for target, figure in zip(TARGETS, figures, strict=True)]
+    met = {t.either for t, v in zip(TARGETS, verdicts, strict=True) if t.either and v == "met"}
+    return [
+        {
+            "what": target.what,
+            "sense": target.sense,
+            "bound": target.bound,
+            "unit": target.unit,
+            "figure": figure,
+            "verdict": "met by the other"
+            if verdict == "not met" and target.either in met
+            else verdict,
+        }
+        for target, figure, verdict in zip(TARGETS, figures, verdicts, strict=True)
+    ]
