@@ -63,14 +63,24 @@ def _untranslatable(source: str, target: str) -> CellError:
 
 def utf8(value: bytes) -> bytes:
     """`value` itself, once it is known to be UTF-8 without NUL: PostgreSQL's UTF8 and, in a UTF8 database, SQL_ASCII."""
-    try:
-        value.decode()
-        valid = 0 not in value
-    except UnicodeDecodeError:
-        valid = False  # raised below: the exception holds the value and must not become a context
-    if not valid:
-        raise _invalid("UTF8")
+    if not is_utf8(value):
+        raise _invalid("UTF8")  # not in a handler: the codec's exception holds the value
     return value
+
+
+def is_utf8(value: bytes) -> bool:
+    """UTF-8, and without NUL. Texts that stand between ASCII characters are so if the whole is."""
+    if not value.isascii():
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            return False
+    return 0 not in value
+
+
+def is_ascii(value: bytes) -> bool:
+    """ASCII without NUL: of the same bytes in every encoding."""
+    return value.isascii() and 0 not in value
 
 
 @lru_cache(maxsize=64)

@@ -1,12 +1,16 @@
-"""COPY's binary format: signature, flags, header extension; tuples of counted fields; a trailer (manual, COPY)."""
+"""COPY's binary format: signature, flags, header extension; tuples of counted fields; a trailer (manual, COPY).
+
+Of a tuple only the fields that matter are taken out; what stands between them stays in one piece.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from proxy.copying.errors import CopyError
 from proxy.copying.stream import Rest
-from proxy.wire.framing import INT16, INT32
+from proxy.wire.framing import int16_at, int32_at
 
 SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0"
 _FIXED: Final = len(SIGNATURE) + 8
@@ -16,17 +20,20 @@ TRAILER: Final = b"\xff\xff"
 _NULL: Final = b"\xff\xff\xff\xff"
 
 Tuple = list["bytes | None"]
+"""Bytes, a field, bytes, a field, ..., bytes: fields without their lengths, NULL is None; all else as it is written."""
 
 
 class BinaryRows:
     """Cuts a stream in binary format into tuples. Like `lines.Lines`: `error` and `ended` stand behind the last one."""
 
-    def __init__(self, limit: int, fields: int) -> None:
+    def __init__(self, limit: int, fields: int, places: Iterable[int]) -> None:
         self.header: bytes | None = None
         """All that stands before the first tuple, once it is there."""
         self.error: CopyError | None = None
         self.ended = False
         self._fields = fields
+        taken = frozenset(places)
+        self._taken = tuple(i in taken for i in range(fields))
         self._rest = Rest(limit)
 
     def feed(self, data: bytes) -> list[Tuple]:
@@ -57,7 +64,7 @@ class BinaryRows:
             if self.header is None:
                 raise _cut_header(block)
             rest = len(block) - self._tuples(block, 0, rows)
-            if rest >= INT16.size:
+            if rest >= 2:
                 raise CopyError("unexpected EOF in COPY data")
         except CopyError as error:
             self.error = error
@@ -71,7 +78,7 @@ class BinaryRows:
         if len(block) < _FIXED:
             return 0
         flags = int.from_bytes(block[11:15], "big")
-        (extension,) = INT32.unpack_from(block, 15)
+        extension = int32_at(block, 15)
         if flags & _OIDS:
             raise CopyError("invalid COPY file header (WITH OIDS)")
         if flags & _CRITICAL:
@@ -91,7 +98,7 @@ class BinaryRows:
         if self.ended and begin < size:
             raise CopyError("received copy data after EOF marker")
         while begin + 2 <= size:
-            (count,) = INT16.unpack_from(block, begin)
+            count = int16_at(block, begin)
             if count == -1:
                 self.ended = True
                 if begin + 2 < size:
@@ -99,32 +106,38 @@ class BinaryRows:
                 return begin + 2
             if count != self._fields:
                 raise CopyError(f"row field count is {count}, expected {self._fields}")
-            end = self._tuple(block, begin + 2, rows)
+            end = self._tuple(block, begin, rows)
             if end < 0:
                 break
             begin = end
         return begin
 
-    def _tuple(self, block: bytes, at: int, rows: list[Tuple]) -> int:
+    def _tuple(self, block: bytes, begin: int, rows: list[Tuple]) -> int:
+        """Append the tuple at `begin`; return where it ends, -1: not in this block."""
         size = len(block)
-        fields: Tuple = []
-        for _ in range(self._fields):
-            if at + 4 > size:
+        parts: Tuple = []
+        at, mark = begin + 2, begin
+        for taken in self._taken:
+            value_at = at + 4
+            if value_at > size:
                 return -1
-            (length,) = INT32.unpack_from(block, at)
-            at += 4
+            length = int32_at(block, at)
+            end = value_at
             if length < 0:
                 if length != -1:
                     raise CopyError("invalid field size")
-                fields.append(None)
-                continue
-            end = at + length
-            if end > size:
-                self._check_size(length)
-                return -1
-            fields.append(block[at:end])
+            else:
+                end += length
+                if end > size:
+                    self._check_size(length)
+                    return -1
+            if taken:
+                parts.append(block[mark:at])
+                parts.append(block[value_at:end] if length >= 0 else None)
+                mark = end
             at = end
-        rows.append(fields)
+        parts.append(block[mark:at])
+        rows.append(parts)
         return at
 
     def _check_size(self, size: int) -> None:
@@ -142,13 +155,16 @@ def _cut_header(block: bytes) -> CopyError:
     )
 
 
-def join(fields: Tuple) -> bytes:
-    """A tuple as it is written."""
-    parts = [INT16.pack(len(fields))]
-    for value in fields:
-        if value is None:
+def written(row: Tuple) -> list[bytes]:
+    """A tuple in pieces."""
+    parts: list[bytes] = []
+    is_field = False
+    for part in row:
+        if part is None:
             parts.append(_NULL)
         else:
-            parts.append(INT32.pack(len(value)))
-            parts.append(value)
-    return b"".join(parts)
+            if is_field:
+                parts.append(len(part).to_bytes(4, "big"))
+            parts.append(part)
+        is_field = not is_field
+    return parts

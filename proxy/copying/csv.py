@@ -82,13 +82,21 @@ class CsvRows(Lines):
 class CsvFields:
     """Fields of a row: taken apart, read, and written."""
 
-    __slots__ = ("_delimiter", "_doubled", "_escape", "_null", "_quote", "_special", "_words")
+    __slots__ = (
+        "_delimiter",
+        "_doubled",
+        "_escape",
+        "_null_marker",
+        "_quote",
+        "_special",
+        "_words",
+    )
 
     def __init__(self, delimiter: bytes, quote: bytes, escape: bytes, null: bytes) -> None:
         self._delimiter = delimiter
         self._quote = quote
         self._escape = escape
-        self._null = null
+        self._null_marker = null
         self._doubled = escape + quote
         self._special = re.compile(b"[" + b"".join(map(re.escape, (delimiter, quote))) + b"\r\n]")
         both = b"".join(map(re.escape, (quote, escape)))
@@ -164,7 +172,7 @@ class CsvFields:
         """A value as a field, quoted where it must be or shall be. `alone`: there is no other field in the row."""
         if not (
             quoted
-            or value == self._null
+            or value == self._null_marker
             or (alone and value == b"\\.")
             or self._special.search(value)
         ):

@@ -58,7 +58,7 @@ class Dialect:
         return self.options.delimiter.encode()
 
     @cached_property
-    def null(self) -> bytes:
+    def null_marker(self) -> bytes:
         return self._marker(self.options.null)
 
     @cached_property
@@ -86,7 +86,7 @@ class Dialect:
     @cached_property
     def csv(self) -> CsvFields:
         """Over the data's own bytes."""
-        return CsvFields(self.delimiter, self.quote, self.escape, self.null)
+        return CsvFields(self.delimiter, self.quote, self.escape, self.null_marker)
 
     @cached_property
     def csv_out(self) -> CsvFields:

@@ -14,8 +14,8 @@ from proxy.execution import Tally
 from proxy.inflight import withholds_data
 from proxy.sql.copy_plan import CopyFormat, CopyPlan
 from proxy.sql.plan import StatementPlan
-from proxy.wire.framing import HEADER_SIZE, UINT16, BadMessage
-from proxy.wire.messages import COPY_DATA, message
+from proxy.wire.framing import HEADER_SIZE, UINT16, BadMessage, int32_at
+from proxy.wire.messages import COPY_DATA
 
 if TYPE_CHECKING:
     from proxy.state import State
@@ -132,14 +132,30 @@ class Copies:
         return not copy.suspicious(data[position:end])
 
     def row(self, body: bytes, tally: Tally) -> tuple[bytes, int]:
-        """A CopyData message for the client, and how many rows are in it. Raises what cells raise, and UnreadableCopy."""
+        """CopyData messages for the client, and how many rows are in them. Raises what cells raise, and UnreadableCopy."""
         if self.outgoing is None:
             raise BadMessage("copy data that was not announced")
         try:
-            data, rows = self.outgoing.convert(body, tally)
+            bodies, rows = self.outgoing.convert(body, tally)
         except CopyError as error:
             raise alone(UnreadableCopy(error.message)) from None
-        return _message(data), rows
+        return _messages(bodies), rows
+
+    def run(self, data: bytes, position: int, longest: int, tally: Tally) -> tuple[int, bytes, int]:
+        """The same for all CopyData messages from `position` on that are whole, and not longer than `longest`.
+
+        Returns (position behind the last of them, messages, rows).
+        """
+        bodies: list[bytes] = []
+        size = len(data)
+        while position + HEADER_SIZE <= size and data[position] == COPY_DATA:
+            length = int32_at(data, position + 1)
+            end = position + 1 + length
+            if not 4 <= length <= longest or end > size:
+                break
+            bodies.append(data[position + HEADER_SIZE : end])
+            position = end
+        return position, *self.row(b"".join(bodies), tally)
 
     def rest(self, tally: Tally) -> tuple[bytes, int]:
         """CopyDone: the same for what was left."""
@@ -147,11 +163,17 @@ class Copies:
         if copy is None:
             return b"", 0
         try:
-            data, rows = copy.finish(tally)
+            bodies, rows = copy.finish(tally)
         except CopyError as error:
             raise alone(UnreadableCopy(error.message)) from None
-        return _message(data), rows
+        return _messages(bodies), rows
 
 
-def _message(data: bytes) -> bytes:
-    return message(COPY_DATA, data) if data else b""
+def _messages(bodies: list[bytes]) -> bytes:
+    """One for each of them: clients may take every CopyData for a row."""
+    parts: list[bytes] = []
+    for body in bodies:
+        if body:
+            parts.append(b"d" + (len(body) + 4).to_bytes(4, "big"))
+            parts.append(body)
+    return b"".join(parts)

@@ -8,32 +8,34 @@ take, so that the server skips and counts the row; the value itself does not get
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from binascii import hexlify
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from proxy.cells import CellError, LogicalType, Settings
+from proxy.cells import CellError, Settings
+from proxy.cells.encoding import is_ascii, is_utf8
 from proxy.copying import binary
 from proxy.copying.armour import Armour, take_off
 from proxy.copying.csv import CsvRows
 from proxy.copying.dialect import Dialect
 from proxy.copying.errors import CopyError
 from proxy.copying.lines import Lines
+from proxy.copying.sealing import (
+    INVALID_ENCODING,
+    CsvField,
+    SealedField,
+    Sealing,
+    TextField,
+    sealings,
+)
 from proxy.copying.text import TextRows, cut_escape, split, unescape
 from proxy.snapshot import Snapshot
 from proxy.sql.copy_plan import CopyColumn, CopyFormat, CopyPlan, Header
 
 MARKER_IN_CSV_UNTIL: Final = 180000
 """Before PostgreSQL 18 a line `\\.` ends CSV data too."""
-_INVALID_ENCODING: Final = "22021"
-_WRITTEN: Final = b"\\x0123456789abcdefno"
-"""What sealed values, and those in place of bad ones, are written with."""
 _UNREAD: Final = "COPY with these options cannot be read for certain on sealed columns"
-
-Program = Callable[[bytes], bytes]
-"""A field as it is written -> the same with a sealed value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class SealedRows(ABC):
         name = error.column if isinstance(error, CopyError) else ""
         if column is not None and column.label is not None:
             text = f"{text.replace(' in bind parameter', '')} (sealed column {column.label})"
-            name = "" if error.sqlstate == _INVALID_ENCODING else column.name or ""
+            name = "" if error.sqlstate == INVALID_ENCODING else column.name or ""
         self.failure = Failure(error.sqlstate, text, hint, self.line, name)
 
 
@@ -93,58 +95,6 @@ def sealed_rows(
     if dialect.to_utf8 is None and server_encoding != "UTF8":
         raise CellError("0A000", _UNREAD)
     return _LinesIn(plan, dialect, snapshot, settings, limit, sealed)
-
-
-def _sealing_all(
-    columns: tuple[CopyColumn, ...],
-    snapshot: Snapshot,
-    format_code: int,
-    settings: Settings,
-    sealed: Counter[str],
-) -> tuple[tuple[int, Program], ...]:
-    """The sealed fields by their places. Raises CellError where one of them is none any more: never a plaintext."""
-    found = []
-    for place, column in enumerate(columns):
-        if column.label is None and column.logical is None:
-            continue
-        logical = snapshot.type_of(column.label) if column.label is not None else None
-        if logical is None:
-            raise CellError(
-                "0A000", f"column {column.label or column.name} is not declared any more"
-            )
-        found.append((place, _sealing(column, logical, snapshot, format_code, settings, sealed)))
-    return tuple(found)
-
-
-def _sealing(
-    column: CopyColumn,
-    logical: LogicalType,
-    snapshot: Snapshot,
-    format_code: int,
-    settings: Settings,
-    sealed: Counter[str],
-) -> Program:
-    """A value, text in UTF-8 or in binary form -> a sealed one."""
-    label = column.label or ""
-    seal = snapshot.keyset.column(label).seal
-    decode = logical.decoder(format_code, settings)
-    assign = logical.assign
-    form = logical.equality_form
-    if "equality" in snapshot.catalog.sealed[label].search:
-
-        def searchable(value: bytes) -> bytes:
-            plaintext = assign(decode(value))
-            sealed[label] += 1
-            return seal(plaintext, form(plaintext))
-
-        return searchable
-
-    def sealing(value: bytes) -> bytes:
-        plaintext = assign(decode(value))
-        sealed[label] += 1
-        return seal(plaintext)
-
-    return sealing
 
 
 class _LinesIn(SealedRows):
@@ -173,88 +123,21 @@ class _LinesIn(SealedRows):
             marker = plan.server_version < MARKER_IN_CSV_UNTIL
             self._source = CsvRows(limit, dialect.quote, dialect.escape, marker=marker)
             self._split = dialect.csv.split
-        self._quote = dialect.quote if self._csv else b"\n"
-        self._embedded = b"\r"
-        """The character that counts as a line inside quotes: CR until the first line has ended."""
+        self._special = dialect.quote if self._csv else b"\\"
+        self._embedded = b""
+        """The character that counts as a line inside CSV's quotes; empty until the first line has ended."""
         self._header = plan.options.header
         utf8 = replace(settings, encoding="UTF8")
-        self._programs = tuple(
-            (i, self._program(plan.columns[i], seal))
-            for i, seal in _sealing_all(plan.columns, snapshot, 0, utf8, sealed)
+        self._fields = tuple(
+            (place, self._field(plan.columns[place], sealing))
+            for place, sealing in sealings(plan.columns, snapshot, 0, utf8)
         )
 
-    # Fields.
-
-    def _program(self, column: CopyColumn, seal: Program) -> Program:
-        read = self._softly(seal) if self._options.skips_errors else seal
-        return self._csv_program(column, read) if self._csv else self._text_program(read)
-
-    def _text_program(self, seal: Program) -> Program:
-        null, default = self._dialect.null, self._dialect.default
-        convert = self._dialect.from_stream
-
-        def program(field: bytes) -> bytes:
-            if field in (null, default):
-                return field
-            if convert is not None:
-                field = convert(field)
-            if b"\\" in field:
-                field = unescape(field)
-            value = seal(field)
-            return b"\\\\x" + hexlify(value) if value else self._bad
-
-        return program
-
-    def _csv_program(self, column: CopyColumn, seal: Program) -> Program:
-        dialect, name = self._dialect, column.name or ""
-        null, default, quote = dialect.null, dialect.default, dialect.quote
-        forces_null = self._options.forces_null(name)
-        forces_not_null = self._options.forces_not_null(name)
-        convert = dialect.from_stream
-        read, write = dialect.csv.read, dialect.csv.write
-        plain = not any(c in _WRITTEN for c in (dialect.delimiter, quote))
-
-        def program(field: bytes) -> bytes:
-            value, lines = field, 0
-            if quote in field:
-                value = read(field)
-                if forces_null and value == null:
-                    return field
-                lines = field.count(self._embedded)
-            elif (field == null and not forces_not_null) or field == default:
-                return field
-            if convert is not None:
-                value = convert(value)
-            stored = seal(value)
-            written = b"\\x" + hexlify(stored) if stored else self._bad
-            if plain and not lines:
-                return written
-            written = write(written, quoted=lines > 0)
-            # Blanks in a bytea's hexadecimal form mean nothing; so the server counts the same lines.
-            return written[:-1] + self._embedded * lines + written[-1:] if lines else written
-
-        return program
-
-    @property
-    def _bad(self) -> bytes:
-        """What bytea does not take, whatever the delimiter is."""
-        return b"\\xno" if self._csv else b"\\\\xno"
-
-    def _softly(self, seal: Program) -> Program:
-        """ON_ERROR ignore: b"" for a value that is not of the type. Bytes that are no characters are an error still."""
-
-        def softly(value: bytes) -> bytes:
-            try:
-                return seal(value)
-            except CellError as error:
-                if error.sqlstate == _INVALID_ENCODING:
-                    raise
-            self._skipped = True
-            return b""
-
-        return softly
-
-    _skipped = False
+    def _field(self, column: CopyColumn, sealing: Sealing) -> SealedField:
+        soft = self._options.skips_errors
+        if not self._csv:
+            return TextField(sealing, self._dialect, soft=soft)
+        return CsvField(sealing, self._dialect, self._options, column.name or "", soft=soft)
 
     # Rows.
 
@@ -300,38 +183,88 @@ class _LinesIn(SealedRows):
         return take_off(data) if self._armour is not None else data
 
     def _seal_rows(self, rows: list[bytes], sent: list[bytes]) -> None:
-        delimiter, programs, count = self._dialect.delimiter, self._programs, len(self._columns)
-        quote = self._quote
-        escaped = b"\\" + delimiter if not self._csv else quote
-        general = self._split
-        soft = self._options.skips_errors
+        if len(rows) > 1 and self._seal_at_once(rows, sent):
+            return
+        delimiter, fields_of = self._dialect.delimiter, self._fields
+        count = len(self._columns)
+        escaped = self._special if self._csv else self._special + delimiter
         place = -1
         try:
             for row in rows:
                 self.line += 1
                 place = -1
                 if escaped in row:
-                    if quote in row:
-                        self.line += row.count(self._embedded)
-                    fields = general(row)
+                    self._count_embedded(row)
+                    fields = self._split(row)
                 else:
                     fields = row.split(delimiter)
                 if len(fields) != count:
                     raise self._wrong_count(len(fields))
-                before = self._before_row() if soft else None
-                for place, program in programs:
-                    fields[place] = program(fields[place])
+                before = self._before_row() if self._options.skips_errors else None
+                for place, field in fields_of:
+                    written = field.one(fields[place])
+                    if written is not fields[place]:
+                        self._sealed[field.label] += 1
+                        fields[place] = written
                 sent.append(delimiter.join(fields))
-                if self._csv:
-                    self._embedded = b"\n" if self._source.end == b"\n" else b"\r"
-                if before is not None and self._skipped:
+                self._first_line_ended()
+                if before is not None and any(field.skipped for _, field in fields_of):
                     self._sealed.clear()
                     self._sealed.update(before)
         except (CopyError, CellError) as error:
             self._failed(error, self._columns[place] if place >= 0 else None)
 
+    def _seal_at_once(self, rows: list[bytes], sent: list[bytes]) -> bool:
+        """The same by columns, where all is as usual. False: nothing was done."""
+        delimiter, count = self._dialect.delimiter, len(self._columns)
+        block = b"\n".join(rows)
+        special = self._special in block
+        try:
+            if special and (self._csv or b"\\" + delimiter in block):
+                table = [self._split(row) for row in rows]
+            else:
+                table = [row.split(delimiter) for row in rows]
+            for fields in table:
+                if len(fields) != count:
+                    return False
+            verified = is_utf8(block) if self._dialect.to_utf8 is None else is_ascii(block)
+            counts = []
+            for place, field in self._fields:
+                values = [fields[place] for fields in table]
+                cells = field.many(values, special=special, verified=verified)
+                if cells < 0:
+                    return False
+                counts.append((field.label, cells))
+                for fields, value in zip(table, values, strict=True):
+                    fields[place] = value
+        except (CopyError, CellError):
+            return False
+        for label, cells in counts:
+            if cells:
+                self._sealed[label] += cells
+        self._count_lines(rows, special=special)
+        sent += [delimiter.join(fields) for fields in table]
+        return True
+
+    def _count_lines(self, rows: list[bytes], *, special: bool) -> None:
+        self.line += len(rows)
+        for row in rows if special else rows[:1]:
+            self._count_embedded(row)
+            self._first_line_ended()
+
+    def _count_embedded(self, row: bytes) -> None:
+        if self._csv and self._special in row:
+            self.line += row.count(self._embedded or b"\r")
+
+    def _first_line_ended(self) -> None:
+        if self._csv and not self._embedded:
+            self._embedded = b"\n" if self._source.end == b"\n" else b"\r"
+            for _, field in self._fields:
+                field.line_end = self._embedded
+
     def _before_row(self) -> dict[str, int]:
-        self._skipped = False
+        for _, field in self._fields:
+            field.skipped = False
         return dict(self._sealed)
 
     def _wrong_count(self, found: int) -> CopyError:
@@ -344,10 +277,8 @@ class _LinesIn(SealedRows):
     def _read_header(self, rows: list[bytes], sent: list[bytes]) -> None:
         row = rows.pop(0)
         self.line += 1
-        if self._csv:
-            if self._quote in row:
-                self.line += row.count(self._embedded)
-            self._embedded = b"\n" if self._source.end == b"\n" else b"\r"
+        self._count_embedded(row)
+        self._first_line_ended()
         matched, self._header = self._header is Header.MATCHED, Header.ABSENT
         try:
             if matched:
@@ -363,7 +294,10 @@ class _LinesIn(SealedRows):
                 f"wrong number of fields in header line: got {len(fields)}, expected {len(self._columns)}"
             )
         for number, (field, column) in enumerate(zip(fields, self._columns, strict=True), 1):
-            if field == self._dialect.null or self._value(field) != (column.name or "").encode():
+            if (
+                field == self._dialect.null_marker
+                or self._value(field) != (column.name or "").encode()
+            ):
                 # What stands there instead may be a value.
                 raise CopyError(
                     f'column name mismatch in header line field {number}: expected "{column.name}"'
@@ -371,7 +305,7 @@ class _LinesIn(SealedRows):
 
     def _value(self, field: bytes) -> bytes:
         convert = self._dialect.from_stream
-        if self._csv and self._quote in field:
+        if self._csv and self._special in field:
             field = self._dialect.csv.read(field)
         if convert is not None:
             field = convert(field)
@@ -390,11 +324,17 @@ class _BinaryIn(SealedRows):
         super().__init__()
         assert plan.columns is not None  # noqa: S101 - asked for
         self._columns = plan.columns
-        self._source = binary.BinaryRows(limit, len(plan.columns))
         self._header_sent = False
         self._trailer_sent = False
         # The types' receive functions read text in client_encoding, whatever ENCODING says.
-        self._programs = _sealing_all(plan.columns, snapshot, 1, settings, sealed)
+        found = sealings(plan.columns, snapshot, 1, settings)
+        self._source = binary.BinaryRows(limit, len(plan.columns), (place for place, _ in found))
+        self._fields = [
+            (2 * number + 1, plan.columns[place], sealing)
+            for number, (place, sealing) in enumerate(found)
+        ]
+        """Where a sealed field is in a tuple that was taken apart."""
+        self._sealed = sealed
 
     def convert(self, data: bytes) -> bytes:
         return self._converted(self._source.feed(data))
@@ -408,17 +348,8 @@ class _BinaryIn(SealedRows):
         if not self._header_sent and source.header is not None:
             self._header_sent = True
             sent.append(source.header)
-        place = -1
-        try:
-            for fields in rows:
-                self.line += 1
-                for place, program in self._programs:
-                    value = fields[place]
-                    if value is not None:
-                        fields[place] = program(value)
-                sent.append(binary.join(fields))
-        except CellError as error:
-            self._failed(error, self._columns[place])
+        if rows and not self._seal_at_once(rows, sent):
+            self._seal_rows(rows, sent)
         if self.failure is None and source.error is not None:
             self.line += 1
             self._failed(source.error)
@@ -426,3 +357,40 @@ class _BinaryIn(SealedRows):
             self._trailer_sent = True
             sent.append(binary.TRAILER)
         return b"".join(sent)
+
+    def _seal_rows(self, rows: list[binary.Tuple], sent: list[bytes]) -> None:
+        column: CopyColumn | None = None
+        try:
+            for row in rows:
+                self.line += 1
+                for place, one, sealing in self._fields:
+                    column = one
+                    value = row[place]
+                    if value is not None:
+                        row[place] = sealing.one(value)
+                        self._sealed[sealing.label] += 1
+                sent += binary.written(row)
+        except CellError as error:
+            self._failed(error, column)
+
+    def _seal_at_once(self, rows: list[binary.Tuple], sent: list[bytes]) -> bool:
+        """The same by columns. False: nothing was done, for one of the values is wrong."""
+        columns = []
+        try:
+            for place, _, sealing in self._fields:
+                values = [value for row in rows if (value := row[place]) is not None]
+                columns.append((place, sealing.label, sealing.many(values, verified=False)))
+        except CellError:
+            return False
+        for place, label, values in columns:
+            if not values:
+                continue
+            self._sealed[label] += len(values)
+            following = iter(values)
+            for row in rows:
+                if row[place] is not None:
+                    row[place] = next(following)
+        self.line += len(rows)
+        for row in rows:
+            sent += binary.written(row)
+        return True

@@ -84,7 +84,7 @@ class TextRows(Lines):
 def split(row: bytes, delimiter: bytes) -> list[bytes]:
     """The fields of a row, as they are written."""
     fields = row.split(delimiter)
-    if b"\\" + delimiter not in row:
+    if b"\\" not in row or b"\\" + delimiter not in row:
         return fields
     merged = [fields[0]]
     for piece in fields[1:]:
