@@ -215,9 +215,6 @@ def _table(document: Mapping[str, object], name: str) -> Mapping[str, object]:
 
 
 def _check_listen(listen: Listen, upstream: Upstream) -> None:
-    if listen.workers > 1:
-        problem = "more than one worker is not supported yet"
-        raise BadTable("listen.workers", problem, "Write: workers = 1")
     _check_pair("listen", listen.tls_cert, listen.tls_key)
     if listen.tls_required and listen.tls_cert is None:
         problem = "is true and there is no certificate"

@@ -4,24 +4,78 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
+import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
 from proxy.audit.log import AuditLog
-from proxy.config import Configuration
+from proxy.config import Configuration, Listen, Upstream
 from proxy.connection import Client
 from proxy.control import FAILURES, ControlConnection
 from proxy.handshake import Terms
 from proxy.scram import Verifier
-from proxy.snapshot import Snapshot, SnapshotSource
+from proxy.snapshot import SnapshotSource
 from proxy.tls import context_for_clients, context_for_server, own_end_point
 from proxy.turns import Turns
 
 _BACKLOG: Final = 512
 
 log = structlog.get_logger("sealgate.listener")
+
+
+class Alone:
+    """The other processes of the service, where there are none."""
+
+    def clients(self, own: int) -> int:
+        """Clients of all processes, of which `own` are with this one."""
+        return own
+
+    def left(self) -> None:
+        """A client of this process has left."""
+
+    def catalog_changed(self) -> None:
+        """DDL was seen here: the others look at the catalog as well."""
+
+    async def catalog_looked_at(self) -> bool:
+        """`catalog_changed`, and all of them have, after this; False: not all could."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """How new sessions are treated: a configuration with its files read."""
+
+    listen: Listen
+    upstream: Upstream
+    tls: ssl.SSLContext | None
+    upstream_tls: ssl.SSLContext | None
+    release_unrecorded: bool
+    terms: Terms
+
+
+def reception(configuration: Configuration) -> Reception:
+    """Raises OSError where a certificate or key cannot be used."""
+    listen = configuration.listen
+    tls = context_for_clients(listen)
+    return Reception(
+        listen=listen,
+        upstream=configuration.upstream,
+        tls=tls,
+        upstream_tls=context_for_server(configuration.upstream),
+        release_unrecorded=configuration.audit.on_failure == "allow",
+        terms=Terms(
+            database=configuration.control.database,
+            tls_available=tls is not None,
+            tls_required=listen.tls_required,
+            client_certificate=listen.tls_client_cert,
+            end_point=own_end_point(listen.tls_cert),
+            terminate_scram=configuration.upstream.scram == "terminate",
+        ),
+    )
 
 
 class Listener:
@@ -34,8 +88,10 @@ class Listener:
         audit: AuditLog,
         control: ControlConnection,
         refresh: Callable[[], Awaitable[bool]],
+        others: Alone | None = None,
     ) -> None:
-        self.configure(configuration)
+        """Raises OSError where a certificate or key cannot be used."""
+        self.receive(reception(configuration))
         self.source = source
         self.audit = audit
         self.turns = Turns()
@@ -43,6 +99,8 @@ class Listener:
         self._refresh = refresh
         self._refreshing: asyncio.Task[None] | None = None
         self._stale = False
+        self._others = others or Alone()
+        self._arriving: set[Client] = set()
         self._clients: set[Client] = set()
         self._server: asyncio.Server | None = None
         self._empty = asyncio.Event()
@@ -60,6 +118,19 @@ class Listener:
         )
         port: int = self._server.sockets[0].getsockname()[1]
         return port
+
+    async def take(self, sock: socket.socket) -> None:
+        """A client that another process has accepted."""
+        client = self._client()
+        self._arriving.add(client)
+        sock.setblocking(False)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: client, sock)
+        except OSError:  # gone already
+            sock.close()
+            if client in self._arriving:
+                self._arriving.discard(client)
+                self._others.left()
 
     async def drain(self) -> None:
         """Accept nobody any more; let transactions finish, then end what is left."""
@@ -80,35 +151,20 @@ class Listener:
         except TimeoutError:
             log.warning("clients did not close", sessions=len(self._clients))
 
-    def configure(self, configuration: Configuration) -> None:
-        """Treat new sessions by this; running ones keep what they began with. Raises OSError, and then changes nothing."""
-        listen = configuration.listen
-        tls = context_for_clients(listen)
-        end_point = own_end_point(listen.tls_cert)
-        upstream_tls = context_for_server(configuration.upstream)
-        self.listen = listen
-        self.upstream = configuration.upstream
-        self.tls = tls
-        self.upstream_tls = upstream_tls
-        self.release_unrecorded = configuration.audit.on_failure == "allow"
-        self.terms = Terms(
-            database=configuration.control.database,
-            tls_available=tls is not None,
-            tls_required=listen.tls_required,
-            client_certificate=listen.tls_client_cert,
-            end_point=end_point,
-            terminate_scram=configuration.upstream.scram == "terminate",
-        )
-
-    def use(self, snapshot: Snapshot) -> None:
-        """From the next message on, every session decides by this."""
-        self.source.current = snapshot
+    def receive(self, reception: Reception) -> None:
+        """Treat new sessions by this; running ones keep what they began with."""
+        self.listen = reception.listen
+        self.upstream = reception.upstream
+        self.tls = reception.tls
+        self.upstream_tls = reception.upstream_tls
+        self.release_unrecorded = reception.release_unrecorded
+        self.terms = reception.terms
 
     # What sessions ask for.
 
     @property
     def full(self) -> bool:
-        return len(self._clients) > self.listen.max_connections
+        return self._others.clients(len(self._clients)) > self.listen.max_connections
 
     @property
     def ready(self) -> bool:
@@ -129,6 +185,11 @@ class Listener:
 
     def refresh_catalog(self) -> None:
         """DDL was seen: one new picture, begun after this, however many statements ask for it meanwhile."""
+        self._others.catalog_changed()
+        self.look_again()
+
+    def look_again(self) -> None:
+        """As `refresh_catalog`, where others know already."""
         self._stale = True
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.ensure_future(self._refresh_until_fresh())
@@ -139,15 +200,20 @@ class Listener:
             await self._refresh()
 
     async def catalog_refreshed(self) -> bool:
-        """A picture begun after this is in place; False: it could not be had."""
-        return await self._refresh()
+        """A picture begun after this is in place, in all processes; False: it could not be had."""
+        here, elsewhere = await asyncio.gather(self._refresh(), self._others.catalog_looked_at())
+        return here and elsewhere
 
     def joined(self, client: Client) -> None:
+        self._arriving.discard(client)
         self._clients.add(client)
         self._empty.clear()
 
     def left(self, client: Client) -> None:
+        if client not in self._clients:
+            return
         self._clients.discard(client)
+        self._others.left()
         if not self._clients:
             self._empty.set()
 

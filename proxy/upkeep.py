@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -28,7 +28,7 @@ from proxy.audit.event import (
 from proxy.audit.log import AuditFailed, AuditLog
 from proxy.config import Configuration, ConfigurationError, parse, read_text
 from proxy.control import FAILURES, ControlConnection
-from proxy.listener import Listener
+from proxy.listener import Listener, Reception, reception
 from proxy.snapshot import Snapshot, SnapshotSource
 
 RETRY_SECONDS = 1.0
@@ -48,6 +48,16 @@ class Loaded:
     configuration: Configuration
     keyset: Keyset
     fingerprint: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a reload puts in force: nothing in it can fail any more."""
+
+    loaded: Loaded
+    snapshot: Snapshot
+    reception: Reception
 
 
 def load_all(file_text: str, configuration: Configuration) -> Loaded:
@@ -59,7 +69,58 @@ def load_all(file_text: str, configuration: Configuration) -> Loaded:
         raise KeystoreError(
             str(place.path), f"has no keys for {', '.join(missing)}", "Run sealgate apply."
         )
-    return Loaded(configuration, keyset, hashlib.sha256(file_text.encode()).hexdigest()[:16])
+    fingerprint = hashlib.sha256(file_text.encode()).hexdigest()[:16]
+    return Loaded(configuration, keyset, fingerprint, file_text)
+
+
+def read_again(before: Loaded) -> Loaded:
+    """The changed configuration file. Raises ConfigurationError, KeystoreError, NotReloaded."""
+    file = before.configuration.file
+    text = read_text(file)
+    loaded = load_all(text, parse(text, file))
+    old, new = before.configuration, loaded.configuration
+    fixed = {
+        "listen.host": (old.listen.host, new.listen.host),
+        "listen.port": (old.listen.port, new.listen.port),
+        "listen.workers": (old.listen.workers, new.listen.workers),
+        "control.dsn": (old.control.dsn, new.control.dsn),
+        "audit.path": (old.audit.path, new.audit.path),
+        "audit.fsync": (old.audit.fsync, new.audit.fsync),
+    }
+    changed = [key for key, (was, becomes) in fixed.items() if was != becomes]
+    if changed:
+        raise NotReloaded(f"{', '.join(changed)} cannot change while running: restart")
+    return loaded
+
+
+def in_force(after: Loaded, before: Loaded | None) -> list[Event]:
+    """Events for the policy and the keys that are new."""
+    policy, keyset = after.configuration.policy, after.keyset
+    old_policy = before.configuration.policy.version if before is not None else ""
+    old_keys = before.keyset.version if before is not None else ""
+    events = []
+    if policy.version != old_policy:
+        columns, roles = len(policy.columns), len(policy.roles)
+        events.append(policy_loaded(PolicyLoad(policy.version, old_policy, columns, roles)))
+    if keyset.version != old_keys:
+        columns, keys = len(keyset.columns), len(keyset.data_keys)
+        events.append(keys_loaded(KeysLoad(keyset.version, old_keys, columns, keys)))
+    return events
+
+
+def tell(audit: AuditLog, before: Loaded, after: Loaded, problem: str) -> None:
+    """The reload is over: `after` is in force; or there is a problem, and `before` is."""
+    path = str(before.configuration.file)
+    load = ConfigurationLoad(path, after.fingerprint, before.fingerprint, problem)
+    events = [configuration_loaded(load), *([] if problem else in_force(after, before))]
+    if problem:
+        log.error("configuration not reloaded", file=path, problem=problem)
+    else:
+        log.info("configuration reloaded", file=path)
+    try:
+        audit.write_all(events)
+    except AuditFailed as failed:
+        log.error("access log not written", problem=str(failed))
 
 
 class Upkeep:
@@ -77,11 +138,6 @@ class Upkeep:
     @property
     def configuration(self) -> Configuration:
         return self._loaded.configuration
-
-    def announce(self) -> None:
-        """The events of a start: what came into force. Raises AuditFailed."""
-        for event in _in_force(self._loaded, None):
-            self._audit.write(event)
 
     async def refresh(self) -> bool:
         """Looks at the catalog again. False: the server could not be asked, the picture is as it was."""
@@ -112,13 +168,37 @@ class Upkeep:
             before = self._loaded
             problem, after = "", before
             try:
-                after = self._read(before)
-                await self._replace(after, listener)
-            except (ConfigurationError, KeystoreError, NotReloaded, AuditFailed) as error:
-                problem = str(error)
-            except FAILURES as error:
-                problem = f"the catalog was not read ({type(error).__name__})"
-            self._say(before, after, problem)
+                after = read_again(before)
+                prepared = await self._prepared(after)
+                self._audit.reopen()
+                self._put_in_force(prepared, listener)
+            except FAILURES_OF_A_RELOAD as error:
+                problem = why(error)
+            tell(self._audit, before, after, problem)
+
+    async def prepare(self, text: str, policy: str, keys: str) -> Prepared:
+        """The first half of a reload in several processes, of a file with this text: then `switch` or `forget`.
+
+        Raises one of FAILURES_OF_A_RELOAD, also where this process does not find the same policy and keys.
+        """
+        await self._turn.acquire()
+        try:
+            loaded = load_all(text, parse(text, self.configuration.file))
+            if (loaded.configuration.policy.version, loaded.keyset.version) != (policy, keys):
+                raise NotReloaded("the keys changed while they were read: try again")
+            return await self._prepared(loaded)
+        except BaseException:
+            self._turn.release()
+            raise
+
+    def switch(self, prepared: Prepared, listener: Listener) -> None:
+        """The second half. What the catalog changed in between, `watch` and DDL's refreshes find, which wait for it."""
+        self._put_in_force(prepared, listener)
+        self._turn.release()
+
+    def forget(self) -> None:
+        """Instead of `switch`: everything stays as it is."""
+        self._turn.release()
 
     async def _look(self, loaded: Loaded) -> None:
         catalog = await self._control.catalog(loaded.configuration.policy.columns)
@@ -132,61 +212,27 @@ class Upkeep:
         self._source.current = Snapshot(loaded.configuration.policy, catalog, loaded.keyset)
         log.info("catalog read", version=catalog.version, count=len(catalog.relations))
 
-    def _read(self, before: Loaded) -> Loaded:
-        file = before.configuration.file
-        text = read_text(file)
-        loaded = load_all(text, parse(text, file))
-        old, new = before.configuration, loaded.configuration
-        fixed = {
-            "listen.host": (old.listen.host, new.listen.host),
-            "listen.port": (old.listen.port, new.listen.port),
-            "control.dsn": (old.control.dsn, new.control.dsn),
-            "audit.path": (old.audit.path, new.audit.path),
-            "audit.fsync": (old.audit.fsync, new.audit.fsync),
-        }
-        changed = [key for key, (was, becomes) in fixed.items() if was != becomes]
-        if changed:
-            raise NotReloaded(f"{', '.join(changed)} cannot change while running: restart")
-        return loaded
-
-    async def _replace(self, loaded: Loaded, listener: Listener) -> None:
-        """What may fail comes first; then everything is replaced without a wait in between."""
+    async def _prepared(self, loaded: Loaded) -> Prepared:
         catalog = await self._control.catalog(loaded.configuration.policy.columns)
         snapshot = Snapshot(loaded.configuration.policy, catalog, loaded.keyset)
         try:
-            listener.configure(loaded.configuration)
+            return Prepared(loaded, snapshot, reception(loaded.configuration))
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise NotReloaded(f"the TLS certificate or key cannot be used: {reason}") from None
-        self._audit.reopen()
-        self._source.current = snapshot
-        self._loaded = loaded
 
-    def _say(self, before: Loaded, after: Loaded, problem: str) -> None:
-        path = str(before.configuration.file)
-        load = ConfigurationLoad(path, after.fingerprint, before.fingerprint, problem)
-        events = [configuration_loaded(load), *([] if problem else _in_force(after, before))]
-        if problem:
-            log.error("configuration not reloaded", file=path, problem=problem)
-        else:
-            log.info("configuration reloaded", file=path)
-        try:
-            for event in events:
-                self._audit.write(event)
-        except AuditFailed as failed:
-            log.error("access log not written", problem=str(failed))
+    def _put_in_force(self, prepared: Prepared, listener: Listener) -> None:
+        """Everything is replaced without a wait in between."""
+        listener.receive(prepared.reception)
+        self._source.current = prepared.snapshot
+        self._loaded = prepared.loaded
 
 
-def _in_force(after: Loaded, before: Loaded | None) -> list[Event]:
-    """Events for the policy and the keys that are new."""
-    policy, keyset = after.configuration.policy, after.keyset
-    old_policy = before.configuration.policy.version if before is not None else ""
-    old_keys = before.keyset.version if before is not None else ""
-    events = []
-    if policy.version != old_policy:
-        columns, roles = len(policy.columns), len(policy.roles)
-        events.append(policy_loaded(PolicyLoad(policy.version, old_policy, columns, roles)))
-    if keyset.version != old_keys:
-        columns, keys = len(keyset.columns), len(keyset.data_keys)
-        events.append(keys_loaded(KeysLoad(keyset.version, old_keys, columns, keys)))
-    return events
+FAILURES_OF_A_RELOAD = (ConfigurationError, KeystoreError, NotReloaded, AuditFailed, *FAILURES)
+
+
+def why(error: Exception) -> str:
+    """The reason a reload failed; holds no secret."""
+    if isinstance(error, ConfigurationError | KeystoreError | NotReloaded | AuditFailed):
+        return str(error)
+    return f"the catalog was not read ({type(error).__name__})"

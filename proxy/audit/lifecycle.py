@@ -61,7 +61,7 @@ class ConfigurationLoad:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A proxy process accepts clients."""
+    """The proxy accepts clients. `pid` is the process to signal, `worker_pids` those that serve: itself, or its workers."""
 
     host: str
     port: int
@@ -70,6 +70,17 @@ class Started:
     policy_version: str
     keys_fingerprint: str
     audit_on_failure: str
+    worker_pids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """A worker (numbered from 0) has ended that should not have, and `sessions` with it."""
+
+    worker: int
+    pid: int
+    reason: str
+    sessions: int
 
 
 def policy_loaded(load: PolicyLoad) -> Event:
@@ -118,7 +129,7 @@ def configuration_loaded(load: ConfigurationLoad) -> Event:
 
 
 def started(start: Started) -> Event:
-    """A proxy process accepts clients from now on."""
+    """The proxy accepts clients from now on."""
     host, database = clean(start.host), clean(start.database)
     message = f"sealgate {PRODUCT['version']} accepts clients on {host}:{start.port}"
     return _lifecycle(
@@ -129,6 +140,8 @@ def started(start: Started) -> Event:
             "host": host,
             "port": start.port,
             "pid": start.pid,
+            "workers": len(start.worker_pids),
+            "worker_pids": list(start.worker_pids),
             "database": database,
             "policy_version": clean(start.policy_version),
             "keys_fingerprint": clean(start.keys_fingerprint),
@@ -138,13 +151,34 @@ def started(start: Started) -> Event:
 
 
 def stopped(reason: str, pid: int, sessions: int = 0) -> Event:
-    """A proxy process is about to end; `sessions` were still open and are cut."""
+    """The proxy is about to end; `sessions` were still open and are cut."""
     reason = clean(reason, REASON_CAP)
     message = f"sealgate stopped: {reason}"
     if sessions:
         message += f"; {counted(sessions, 'session')} cut"
     fields = {"pid": pid, "reason": reason, "sessions": sessions}
     return _lifecycle("proxy.stopped", STOP, message, fields)
+
+
+def worker_lost(lost: WorkerLost) -> Event:
+    """One of several processes has ended; the others go on."""
+    reason = clean(lost.reason, REASON_CAP)
+    message = f"worker {lost.worker} was lost: {reason}"
+    if lost.sessions:
+        message += f"; {counted(lost.sessions, 'session')} cut"
+    fields = {
+        "worker": lost.worker,
+        "pid": lost.pid,
+        "reason": reason,
+        "sessions": lost.sessions,
+    }
+    return _lifecycle("worker.lost", OTHER, message, fields, severity=MEDIUM)
+
+
+def worker_started(worker: int, pid: int) -> Event:
+    """A worker serves in place of one that was lost."""
+    fields = {"worker": worker, "pid": pid}
+    return _lifecycle("worker.started", OTHER, f"worker {worker} was started again", fields)
 
 
 def log_repaired(offset: int, size: int) -> Event:

@@ -13,31 +13,24 @@ import argparse
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
-import asyncpg
 import structlog
 
-from proxy.audit.event import Started, started, stopped
+from proxy.audit.event import stopped
 from proxy.audit.log import AuditFailed, AuditLog
 from proxy.audit.operations import configure
-from proxy.commands.errors import CommandRefused, server_text
+from proxy.commands.errors import CommandRefused
 from proxy.config import Configuration, ConfigurationError, parse, read_text
-from proxy.control import FAILURES, ControlConnection
 from proxy.listener import Listener
-from proxy.snapshot import SnapshotSource
-from proxy.tls import UnusableFile
-from proxy.upkeep import Loaded, Upkeep, load_all
+from proxy.upkeep import Loaded, load_all
+from proxy.workers import sockets
+from proxy.workers.process import Process, announcement, loop_factory
+from proxy.workers.supervisor import Supervisor
 
 log = structlog.get_logger("sealgate.serve")
-
-REFUSED_FOR_GOOD = (
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidPasswordError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InsufficientPrivilegeError,
-)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -55,85 +48,68 @@ def run(options: argparse.Namespace) -> int:
         signal.SIGHUP, signal.SIG_IGN
     )  # a reload asked for too early must not end the start
     configure(options.log or ("console" if os.isatty(2) else "json"))
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    if loaded.configuration.listen.workers > 1:
+        return _supervise(loaded)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_serve(loaded))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def _supervise(loaded: Loaded) -> int:
+    """Several processes: this one, which owns the port, and its workers."""
+    listen = loaded.configuration.listen
+    audit = _audit_log(loaded.configuration, writers=1 + listen.workers)
     try:
-        import uvloop
-    except ImportError:  # no wheel for this platform: slower, otherwise the same
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
-
-
-async def _serve(loaded: Loaded) -> int:
-    configuration = loaded.configuration
-    audit = _audit_log(configuration)
-    control = ControlConnection(configuration.control.dsn)
-    source = SnapshotSource()
-    upkeep = Upkeep(loaded, source, audit, control)
-    listener = _listener(configuration, source, audit, control, upkeep)
+        port = sockets.bound(listen.host, listen.port)
+    except OSError as error:
+        _cannot_listen(loaded.configuration, error)
     try:
-        await _first_look(upkeep, configuration)
-        async with _listening(listener, loaded, audit, upkeep) as asked_to_stop:
-            reason = await asked_to_stop
-            log.info("draining", reason=reason, sessions=listener.clients)
-            drained = asyncio.ensure_future(listener.drain())
-            await asyncio.wait([drained, _second_signal()], return_when=asyncio.FIRST_COMPLETED)
-            audit.write(stopped(reason, os.getpid(), listener.clients))
-        log.info("stopped", reason=reason)
-        return 0
+        return Supervisor(loaded, audit, port).run()
     except AuditFailed as failed:
         raise CommandRefused(f"the access log cannot be written: {failed}") from None
     finally:
-        await control.close()
         audit.close()
 
 
-def _audit_log(configuration: Configuration) -> AuditLog:
+async def _serve(loaded: Loaded) -> int:
+    """One process."""
+    audit = _audit_log(loaded.configuration, writers=1)
     try:
-        return AuditLog(configuration.audit.path, fsync=configuration.audit.fsync)
+        process = Process(loaded, audit)
+        try:
+            await process.first_look()
+            async with _listening(process, loaded, audit) as asked_to_stop:
+                listener = process.listener
+                reason = await asked_to_stop
+                log.info("draining", reason=reason, sessions=listener.clients)
+                drained = asyncio.ensure_future(listener.drain())
+                await asyncio.wait([drained, _second_signal()], return_when=asyncio.FIRST_COMPLETED)
+                audit.write(stopped(reason, os.getpid(), listener.clients))
+            log.info("stopped", reason=reason)
+            return 0
+        finally:
+            await process.close()
+    except AuditFailed as failed:
+        raise CommandRefused(f"the access log cannot be written: {failed}") from None
+    finally:
+        audit.close()
+
+
+def _audit_log(configuration: Configuration, writers: int) -> AuditLog:
+    place = configuration.audit
+    try:
+        return AuditLog(place.path, fsync=place.fsync, writers=writers)
     except AuditFailed as failed:
         fix = "Make the directory, and let this user write there."
         raise ConfigurationError(configuration.file, "audit.path", str(failed), fix) from None
 
 
-def _listener(
-    configuration: Configuration,
-    source: SnapshotSource,
-    audit: AuditLog,
-    control: ControlConnection,
-    upkeep: Upkeep,
-) -> Listener:
-    try:
-        return Listener(configuration, source, audit, control, upkeep.refresh)
-    except OSError as error:  # ssl.SSLError is one
-        key = error.key if isinstance(error, UnusableFile) else "listen.tls_cert"
-        problem = f"cannot be used: {error.strerror or type(error).__name__}"
-        fix = "Name PEM files that this user may read and that belong together."
-        raise ConfigurationError(configuration.file, key, problem, fix) from None
-
-
-async def _first_look(upkeep: Upkeep, configuration: Configuration) -> None:
-    try:
-        await upkeep.look()
-    except REFUSED_FOR_GOOD as error:
-        shown = configuration.control.shown
-        fix = "Create the login or the database, or correct the dsn (password: PGPASSWORD)."
-        problem = f"{shown} was refused: {server_text(error)}"
-        raise ConfigurationError(configuration.file, "control.dsn", problem, fix) from None
-    except FAILURES as failed:
-        log.warning("server not reached yet", problem=type(failed).__name__)
-
-
 @asynccontextmanager
 async def _listening(
-    listener: Listener, loaded: Loaded, audit: AuditLog, upkeep: Upkeep
+    process: Process, loaded: Loaded, audit: AuditLog
 ) -> AsyncIterator[asyncio.Future[str]]:
     """Accepts clients; gives a future that a signal resolves with the reason to stop."""
     configuration = loaded.configuration
+    listener, upkeep = process.listener, process.upkeep
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[str] = loop.create_future()
     reloads: set[asyncio.Task[None]] = set()
@@ -151,8 +127,7 @@ async def _listening(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number.name)
     loop.add_signal_handler(signal.SIGHUP, reload)
-    upkeep.announce()
-    audit.write(started(_started(loaded, port)))
+    audit.write_all(announcement(loaded, port, (os.getpid(),)))
     log.info("accepting clients", host=configuration.listen.host, port=port, pid=os.getpid())
     print(f"listening on {configuration.listen.host}:{port}", flush=True)
     watch = loop.create_task(upkeep.watch())
@@ -166,10 +141,14 @@ async def _start(listener: Listener, configuration: Configuration) -> int:
     try:
         return await listener.start()
     except OSError as error:
-        listen = configuration.listen
-        problem = f"cannot listen on {listen.host}:{listen.port}: {error.strerror or error}"
-        fix = "Choose another port (0: any free one), or stop the program that has it."
-        raise ConfigurationError(configuration.file, "listen.port", problem, fix) from None
+        _cannot_listen(configuration, error)
+
+
+def _cannot_listen(configuration: Configuration, error: OSError) -> NoReturn:
+    listen = configuration.listen
+    problem = f"cannot listen on {listen.host}:{listen.port}: {error.strerror or error}"
+    fix = "Choose another port (0: any free one), or stop the program that has it."
+    raise ConfigurationError(configuration.file, "listen.port", problem, fix) from None
 
 
 def _second_signal() -> asyncio.Future[None]:
@@ -183,16 +162,3 @@ def _second_signal() -> asyncio.Future[None]:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
     return again
-
-
-def _started(loaded: Loaded, port: int) -> Started:
-    configuration = loaded.configuration
-    return Started(
-        host=configuration.listen.host,
-        port=port,
-        pid=os.getpid(),
-        database=configuration.control.database,
-        policy_version=configuration.policy.version,
-        keys_fingerprint=loaded.keyset.version,
-        audit_on_failure=configuration.audit.on_failure,
-    )

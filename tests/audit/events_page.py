@@ -42,7 +42,7 @@ FIELDS = {
     "outcome": "in `columns`: `clear`, `masked`, `withheld`, `written`, `compared`",
     "part": "1, 2, ... where the rows of one execution were released in parts",
     "passthrough": "why nothing is unsealed in this session",
-    "pid": "the process",
+    "pid": "the process; of a service of several, the one to signal",
     "policy_version": "the policy in force; in statement events `policy.version`",
     "port": "port it listens on",
     "previous": "version or fingerprint that was in force before; empty at start",
@@ -61,6 +61,9 @@ FIELDS = {
     "statement_unreadable": "the statement could not be shown without risk of showing a literal",
     "table": "the table in which the value was found",
     "tls": "the client's connection is encrypted",
+    "worker": "which worker, counted from 0",
+    "worker_pids": "the processes that serve clients",
+    "workers": "how many processes serve clients",
 }
 """Every name under `unmapped.sealgate`, except what `query_info` brings along."""
 
@@ -80,9 +83,9 @@ One JSON object per line, [OCSF 1.8.0](https://schema.ocsf.io/1.8.0). What OCSF 
   (something was masked or withheld); `disposition_id` 1 allowed, 2 blocked.
 - **Outcome**: `status_id` 1 success, 2 failure; `status_code` is the SQLSTATE. Failure with `action_id` 1 is the
   server's doing, with `action_id` 2 ours.
-- **Order**: `metadata.sequence` counts the events of one writer (`metadata.log_source`, one per process start) and
-  goes on where the file's last event left off; `metadata.uid` is a ULID. The event is written before the rows it
-  speaks of are released.
+- **Order**: `metadata.sequence` counts the events of one service (`metadata.log_source`, one per start, the same for
+  all its workers) in the order of the file, from file to file without a gap, and goes on where the file's last event
+  left off; `metadata.uid` is a ULID. The event is written before the rows it speaks of are released.
 
 No event holds a value, a literal, a parameter, a key or an error's DETAIL. Strings that a client chose are
 cut at 256 characters (`…(+744)`), and characters that do not print stand as `\\u{202e}`.

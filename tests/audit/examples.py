@@ -30,7 +30,13 @@ from proxy.audit.event import (
     stopped,
     tampered,
 )
-from proxy.audit.lifecycle import log_repaired, log_resumed
+from proxy.audit.lifecycle import (
+    WorkerLost,
+    log_repaired,
+    log_resumed,
+    worker_lost,
+    worker_started,
+)
 from tests.audit.plain import ColumnUse, Executed
 
 SUPPORT = Origin(
@@ -130,7 +136,9 @@ DAMAGED = replace(COPIED, column="public.customers.ssn", key_id=None, cell_id=No
 POLICY = PolicyLoad("9a4c1f0e22b7d381", "", columns=3, roles=2)
 KEYS = KeysLoad("c07dbe41", "", columns=3, keys=4)
 CONFIGURATION = ConfigurationLoad("sealgate.toml", "5be1a0", "1b77f2")
-START = Started("127.0.0.1", 6432, 4711, "shop", "9a4c1f0e22b7d381", "c07dbe41", "deny")
+START = Started(
+    "127.0.0.1", 6432, 4711, "shop", "9a4c1f0e22b7d381", "c07dbe41", "deny", (4712, 4713)
+)
 
 
 def executed(origin: Origin, done: Executed) -> Event:
@@ -183,5 +191,7 @@ def examples() -> dict[str, Event]:
         "Configuration reloaded": configuration_loaded(CONFIGURATION),
         "Log repaired": log_repaired(offset=8812, size=411),
         "Log resumed": log_resumed(lost=12, since=1795364924120, reason="No space left on device"),
+        "Worker lost": worker_lost(WorkerLost(1, 4713, "it was killed by SIGKILL", sessions=12)),
+        "Worker started again": worker_started(1, 4719),
         "Proxy stopped": stopped("SIGTERM", pid=4711),
     }

@@ -73,7 +73,6 @@ def test_a_root_key_from_the_environment() -> None:
         ('[listen]\ntls_required = "yes"\n', "listen.tls_required", "is a string", "= false"),
         ('[listen]\nhost = " "\n', "listen.host", "is empty", 'host = "127.0.0.1"'),
         ("listen = 3\n", "listen", "not a table", "[listen]"),
-        ("[listen]\nworkers = 2\n", "listen.workers", "not supported yet", "workers = 1"),
         ('[listen]\ntls_cert = "a"\n', "listen.tls_key", "is missing", "both tls_cert and tls_key"),
         ('[listen]\ntls_key = "a"\n', "listen.tls_cert", "is missing", "both tls_cert and tls_key"),
         ("[listen]\ntls_required = true\n", "listen.tls_required", "no certificate", "Set tls_cert"),

@@ -1,0 +1,106 @@
+"""What a process serves clients with, whether it is the only one or one of several. [io]"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections.abc import Callable
+
+import asyncpg
+import structlog
+
+from proxy.audit.event import Event, Started, started
+from proxy.audit.log import AuditLog
+from proxy.commands.errors import server_text
+from proxy.config import ConfigurationError
+from proxy.control import FAILURES, ControlConnection
+from proxy.listener import Alone, Listener
+from proxy.snapshot import SnapshotSource
+from proxy.tls import UnusableFile
+from proxy.upkeep import Loaded, Upkeep, in_force
+
+REFUSED_FOR_GOOD = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidPasswordError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+
+log = structlog.get_logger("sealgate.serve")
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # no wheel for this platform: slower, otherwise the same
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+class Process:
+    """Control connection, upkeep and listener of one process. Raises ConfigurationError."""
+
+    def __init__(self, loaded: Loaded, audit: AuditLog, others: Alone | None = None) -> None:
+        self._configuration = loaded.configuration
+        self._source = SnapshotSource()
+        self._control = ControlConnection(self._configuration.control.dsn)
+        self.upkeep = Upkeep(loaded, self._source, audit, self._control)
+        self.listener = self._listener(audit, others)
+
+    def _listener(self, audit: AuditLog, others: Alone | None) -> Listener:
+        configuration = self._configuration
+        try:
+            return Listener(
+                configuration, self._source, audit, self._control, self.upkeep.refresh, others
+            )
+        except OSError as error:  # ssl.SSLError is one
+            key = error.key if isinstance(error, UnusableFile) else "listen.tls_cert"
+            problem = f"cannot be used: {error.strerror or type(error).__name__}"
+            fix = "Name PEM files that this user may read and that belong together."
+            raise ConfigurationError(configuration.file, key, problem, fix) from None
+
+    async def first_look(self) -> None:
+        """The first snapshot, if the server is there. Raises ConfigurationError where it will never be had."""
+        try:
+            await self.upkeep.look()
+        except REFUSED_FOR_GOOD as error:
+            shown = self._configuration.control.shown
+            fix = "Create the login or the database, or correct the dsn (password: PGPASSWORD)."
+            problem = f"{shown} was refused: {server_text(error)}"
+            file = self._configuration.file
+            raise ConfigurationError(file, "control.dsn", problem, fix) from None
+        except FAILURES as failed:
+            log.warning("server not reached yet", problem=type(failed).__name__)
+        settle()
+
+    async def close(self) -> None:
+        await self._control.close()
+
+
+def announcement(loaded: Loaded, port: int, worker_pids: tuple[int, ...]) -> list[Event]:
+    """The events of a start: what came into force, and that clients may come."""
+    configuration = loaded.configuration
+    start = Started(
+        host=configuration.listen.host,
+        port=port,
+        pid=os.getpid(),
+        database=configuration.control.database,
+        policy_version=configuration.policy.version,
+        keys_fingerprint=loaded.keyset.version,
+        audit_on_failure=configuration.audit.on_failure,
+        worker_pids=worker_pids,
+    )
+    return [*in_force(loaded, None), started(start)]
+
+
+def settle() -> None:
+    """What is there now stays: the collector of cyclic garbage need not look at it again.
+
+    Python looks at all objects whenever a quarter more have come, tens of milliseconds for a catalog and its plans.
+    Statements leave no cycles behind, sessions few: so it may also look less often than every 700 new objects.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

@@ -1,0 +1,446 @@
+"""The supervisor: owns the port, hands clients to workers, and keeps the workers alive. [io]
+
+One thread and no event loop, so that it can fork at any time: a worker begins with what the supervisor has loaded (policy,
+keys), and nothing secret is passed on otherwise. It holds no client's traffic: an accepted connection is sent to the worker
+that has fewest (SCM_RIGHTS) and closed here.
+
+    starting ── every worker is ready ──► serving ── SIGTERM, SIGINT ──► draining ── every worker has ended ──► over
+                                          SIGHUP: `proxy.workers.reload`
+
+A worker that ends while serving is started again, after a pause that doubles while it does not come to serve. The
+supervisor's end closes the channels, upon which the workers drain and end.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from functools import partial
+from typing import Final, NoReturn
+
+import structlog
+
+from proxy.audit.event import stopped
+from proxy.audit.lifecycle import WorkerLost, worker_lost, worker_started
+from proxy.audit.log import AuditFailed, AuditLog
+from proxy.audit.ocsf import Event
+from proxy.commands.errors import CommandRefused
+from proxy.config import ConfigurationError
+from proxy.upkeep import Loaded
+from proxy.workers.channel import Channel, Message
+from proxy.workers.crowd import Crowd
+from proxy.workers.looks import Looks
+from proxy.workers.process import announcement
+from proxy.workers.reload import Reload
+from proxy.workers.seat import Seat
+from proxy.workers.worker import Place, work
+
+BACKLOG: Final = 512
+_ACCEPTED_AT_ONCE: Final = 64
+_STARTS: Final = 4
+"""Attempts of a worker to come to serve, while nobody serves yet."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds before a worker is started again
+_SETTLED: Final = 10.0  # seconds after which a worker's end is not a failed start
+_OVERTIME: Final = 5.0  # seconds for a worker to end behind drain_seconds
+_AT_ONCE: Final = 2.0  # seconds for a worker to end when told to end at once
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+log = structlog.get_logger("sealgate.supervisor")
+
+
+class Supervisor:
+    """`run` returns the exit code. `sockets` are bound, and its own from now on."""
+
+    def __init__(self, loaded: Loaded, audit: AuditLog, sockets: list[socket.socket]) -> None:
+        listen = loaded.configuration.listen
+        self.loaded = loaded
+        self.audit = audit
+        self.seats = [Seat(number) for number in range(listen.workers)]
+        self._sockets = sockets
+        self._crowd = Crowd(listen.workers)
+        self._selector = selectors.DefaultSelector()
+        self._looks = Looks(self.seats)
+        self._reload: Reload | None = None
+        self._reload_again = False
+        self._next = 0
+        self._serving = False
+        self._stopping = ""
+        self._deadline: float | None = None
+        self._accepts_from: float | None = None
+
+    def run(self) -> int:
+        gc.collect()
+        gc.freeze()  # what is here is shared with the workers as long as nobody writes to it
+        self._heed_signals()
+        try:
+            for seat in self.seats:
+                self._start(seat)
+            while not self._over:
+                self._watch_channels()
+                happened = self._selector.select(self._pause())
+                # A signal first: it says what the end of a worker means that got it as well.
+                for key, events in sorted(
+                    happened, key=lambda h: h[0].fileobj is not self._signalled
+                ):
+                    key.data(events)
+                self._what_is_due()
+            if self._serving:
+                cut = sum(seat.cut for seat in self.seats)
+                self.audit.write(stopped(self._stopping, os.getpid(), cut))
+                log.info("stopped", reason=self._stopping)
+            return 0
+        finally:
+            self._clear_up()
+
+    @property
+    def _over(self) -> bool:
+        return bool(self._stopping) and not any(seat.pid for seat in self.seats)
+
+    # Signals.
+
+    def _heed_signals(self) -> None:
+        self._signalled, self._signals = socket.socketpair()
+        for sock in (self._signalled, self._signals):
+            sock.setblocking(False)
+        signal.set_wakeup_fd(self._signals.fileno())
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: None)
+        self._selector.register(self._signalled, selectors.EVENT_READ, self._on_signal)
+
+    def _on_signal(self, _: int) -> None:
+        for number in self._signalled.recv(64):
+            if number == signal.SIGHUP:
+                self._ask_for_reload()
+            elif self._stopping:
+                self._hurry()
+            else:
+                self._stop(signal.Signals(number).name)
+
+    def _stop(self, reason: str) -> None:
+        log.info("draining", reason=reason, sessions=self._crowd.total)
+        self._stopping = reason
+        if self._reload is not None:
+            self._reload.abandon(f"the service is stopping: {reason}")
+            self._reload = None
+        self._close_port()
+        for seat in self.seats:
+            seat.due = None
+            seat.tell({"ask": "drain"})
+        seconds = self.loaded.configuration.listen.drain_seconds
+        self._deadline = time.monotonic() + seconds + _OVERTIME
+
+    def _hurry(self) -> None:
+        for seat in self.seats:
+            seat.tell({"ask": "end"})
+        self._deadline = time.monotonic() + _AT_ONCE
+
+    def _clear_up(self) -> None:
+        """Behind an error: who serves drains, since the channels end with this process; the others are ended."""
+        self._close_port()
+        for seat in self.seats:
+            if seat.pid and not self._serving:
+                seat.kill()
+                os.waitpid(seat.pid, 0)
+        signal.set_wakeup_fd(-1)
+
+    # The port.
+
+    def _serve(self) -> None:
+        """Every worker is ready: from now on clients may come."""
+        listen = self.loaded.configuration.listen
+        port: int = self._sockets[0].getsockname()[1]
+        pids = tuple(seat.pid for seat in self.seats)
+        for sock in self._sockets:
+            sock.listen(BACKLOG)
+        try:
+            self.audit.write_all(announcement(self.loaded, port, pids))
+        except AuditFailed as failed:
+            raise CommandRefused(f"the access log cannot be written: {failed}") from None
+        self._serving = True
+        self._accept_again()
+        workers = len(self.seats)
+        log.info("accepting clients", host=listen.host, port=port, pid=os.getpid(), workers=workers)
+        print(f"listening on {listen.host}:{port}", flush=True)
+
+    def _accept_again(self) -> None:
+        self._accepts_from = None
+        for sock in self._sockets:
+            if sock.fileno() not in self._selector.get_map():
+                self._selector.register(sock, selectors.EVENT_READ, partial(self._accept, sock))
+
+    def _accept_no_more(self) -> None:
+        for sock in self._sockets:
+            if sock.fileno() in self._selector.get_map():
+                self._selector.unregister(sock)
+
+    def _close_port(self) -> None:
+        self._accept_no_more()
+        for sock in self._sockets:
+            sock.close()
+        self._sockets = []
+
+    def _accept(self, listening: socket.socket, _: int) -> None:
+        if listening.fileno() < 0:
+            return  # closed by what happened together with this
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                client, _address = listening.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as failed:
+                log.error("client not accepted", problem=failed.strerror or "unknown")
+                if failed.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._accept_no_more()
+                    self._accepts_from = time.monotonic() + 1
+                return
+            with client:
+                self._hand_over(client)
+
+    def _hand_over(self, client: socket.socket) -> None:
+        """To the worker with the fewest clients, by turns among equals. Who takes none is stuck: the next one."""
+        count = len(self.seats)
+        of, first = self._crowd.of, self._next
+        for seat in sorted(
+            (seat for seat in self.seats if seat.ready),
+            key=lambda seat: (of(seat.number), (seat.number - first) % count),
+        ):
+            assert seat.clients is not None  # noqa: S101 - it is ready
+            self._crowd.handed(seat.number)
+            try:
+                socket.send_fds(seat.clients, [b"c"], [client.fileno()])
+            except OSError:
+                self._crowd.handed(seat.number, -1)
+            else:
+                self._next = seat.number + 1
+                return
+        log.error("client not handed over", sessions=self._crowd.total)
+
+    # Workers.
+
+    def _start(self, seat: Seat) -> None:
+        """Forks. Signals are held back until the new process has left everything that is the supervisor's."""
+        own, theirs = socket.socketpair()
+        clients, handed = socket.socketpair()
+        for end in (clients, handed):
+            end.setblocking(False)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._become_worker(
+                    Place(seat.number, Channel(theirs), handed, self._crowd), (own, clients)
+                )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        theirs.close()
+        handed.close()
+        seat.pid, seat.began, seat.due, seat.refused = pid, time.monotonic(), None, None
+        seat.loaded, seat.held, seat.cut = self.loaded, False, 0
+        seat.channel, seat.clients = Channel(own), clients
+        self._selector.register(own, selectors.EVENT_READ, partial(self._hear, seat))
+
+    def _become_worker(self, place: Place, not_mine: tuple[socket.socket, ...]) -> NoReturn:
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            self._selector.close()
+            for sock in (*not_mine, *self._sockets, self._signalled, self._signals):
+                sock.close()
+            for seat in self.seats:
+                if seat.channel is not None and seat.clients is not None:
+                    seat.channel.close()  # else a worker would not see the supervisor's end
+                    seat.clients.close()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            code = work(place, self.loaded, self.audit)
+        except BaseException as fault:
+            log.error("worker failed", worker=place.number, pid=os.getpid(), exc_info=fault)
+        finally:
+            place.channel.flush()
+            os._exit(code)
+
+    def _hear(self, seat: Seat, events: int) -> None:
+        channel = seat.channel
+        assert channel is not None  # noqa: S101 - it is registered as long as it is there
+        if events & selectors.EVENT_WRITE:
+            channel.flush()
+        messages = channel.receive() if events & selectors.EVENT_READ else []
+        for message in messages or ():
+            self._said(seat, message)
+        if messages is None:
+            self._ended(seat)
+
+    def _said(self, seat: Seat, message: Message) -> None:
+        match message["say"]:
+            case "ready":
+                self._ready(seat)
+            case "refused":
+                seat.refused = message
+            case "leaving":
+                seat.ready = False
+            case "ended":
+                seat.cut = message["sessions"]
+            case "changed":
+                self._looks.begin(seat, message["number"])
+            case "looked":
+                self._looks.answer(seat, message["number"], taken=message["taken"])
+            case "prepared" | "unable" | "switched" if self._reload is not None:
+                self._reload.hear(seat, message)
+
+    def _ready(self, seat: Seat) -> None:
+        if self._stopping:
+            return
+        if self._reload is not None:
+            seat.held = True
+            return
+        seat.ready = True
+        if self._serving:
+            log.info("worker started", worker=seat.number, pid=seat.pid)
+            self._write(worker_started(seat.number, seat.pid))
+            if self._accepts_from is None:
+                self._accept_again()
+        elif all(each.ready for each in self.seats):
+            self._serve()
+
+    def _ended(self, seat: Seat) -> None:
+        """Its channel has ended, so it has, or is about to."""
+        assert seat.channel is not None  # noqa: S101 - it was heard
+        assert seat.clients is not None  # noqa: S101
+        self._selector.unregister(seat.channel.sock)
+        seat.channel.close()
+        seat.clients.close()
+        _, status = os.waitpid(seat.pid, 0)
+        pid, reason = seat.pid, _told(os.waitstatus_to_exitcode(status))
+        lost = self._crowd.of(seat.number)
+        self._crowd.ended(seat.number)
+        outdated = not seat.ready and seat.loaded is not self.loaded
+        seat.pid, seat.ready, seat.channel, seat.clients = 0, False, None, None
+        self._looks.gone(seat)
+        if self._stopping:
+            seat.cut = max(seat.cut, lost)
+            if status:
+                log.error("worker ended", worker=seat.number, pid=pid, reason=reason, sessions=lost)
+                self._write(worker_lost(WorkerLost(seat.number, pid, reason, lost)))
+            return
+        if outdated:
+            seat.due = time.monotonic()
+        else:
+            self._account_for(seat, pid, reason, lost)
+        if self._reload is not None:
+            self._reload.gone(seat)
+
+    def _account_for(self, seat: Seat, pid: int, reason: str, lost: int) -> None:
+        """A worker has ended that should not have: say so, and when it is started again."""
+        refused = seat.refused
+        quick = time.monotonic() - seat.began < _SETTLED
+        seat.failures = seat.failures + 1 if quick else 1
+        problem = f"{refused['key']}: {refused['problem']}" if refused else reason
+        if not self._serving:
+            if refused:
+                file = self.loaded.configuration.file
+                raise ConfigurationError(file, refused["key"], refused["problem"], refused["fix"])
+            if seat.failures >= _STARTS:
+                raise CommandRefused(f"worker {seat.number} ends before it can serve: {problem}")
+        log.error("worker ended", worker=seat.number, pid=pid, reason=problem, sessions=lost)
+        if self._serving:
+            self._write(worker_lost(WorkerLost(seat.number, pid, problem, lost)))
+            if not any(each.ready for each in self.seats):
+                self._accept_no_more()  # who comes waits in the port's queue
+                if seat.failures > _STARTS and all(each.failures > 1 for each in self.seats):
+                    self._give_up(problem)
+                    return
+        pause = min(_FIRST_PAUSE * 2 ** (seat.failures - 1), _LONGEST_PAUSE)
+        seat.due = time.monotonic() + pause
+
+    def _give_up(self, problem: str) -> None:
+        reason = f"no worker comes to serve: {problem}"
+        self._write(stopped(reason, os.getpid()))
+        raise CommandRefused(reason)
+
+    # Reload.
+
+    def _ask_for_reload(self) -> None:
+        if not self._serving or self._stopping:
+            return
+        if self._reload is not None:
+            self._reload_again = True
+            return
+        self._reload = Reload(self.loaded, self.audit, [s for s in self.seats if s.ready])
+        self._reload.begin()
+
+    def _reloaded(self, reload: Reload) -> None:
+        """Over, one way or the other. Who decides by something else, or was starting meanwhile, begins anew."""
+        self._reload = None
+        self.loaded = reload.in_force
+        for seat in self.seats:
+            if seat.loaded is not self.loaded:
+                seat.kill()
+            elif seat.held:
+                seat.held = False
+                self._ready(seat)
+        if self._reload_again:
+            self._reload_again = False
+            self._ask_for_reload()
+
+    # Time.
+
+    def _pause(self) -> float | None:
+        """Seconds until something is due; None: nothing is."""
+        moments = [seat.due for seat in self.seats]
+        moments += [self._deadline, self._accepts_from]
+        if self._reload is not None:
+            moments.append(self._reload.deadline)
+        due = [moment for moment in moments if moment is not None]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _what_is_due(self) -> None:
+        now = time.monotonic()
+        for seat in self.seats:
+            if seat.due is not None and now >= seat.due:
+                self._start(seat)
+        if self._reload is not None and now >= self._reload.deadline:
+            self._reload.late()
+        if self._reload is not None and self._reload.over:
+            self._reloaded(self._reload)
+        if self._accepts_from is not None and now >= self._accepts_from:
+            self._accept_again()
+        if self._deadline is not None and now >= self._deadline:
+            self._deadline = None
+            for seat in self.seats:
+                log.error("worker does not end", worker=seat.number, pid=seat.pid)
+                seat.kill()
+
+    def _watch_channels(self) -> None:
+        """What a worker has not taken yet is sent when it does."""
+        for seat in self.seats:
+            if seat.channel is not None:
+                events = selectors.EVENT_READ
+                if seat.channel.waits:
+                    events |= selectors.EVENT_WRITE
+                key = self._selector.get_key(seat.channel.sock)
+                if key.events != events:
+                    self._selector.modify(seat.channel.sock, events, key.data)
+
+    def _write(self, event: Event) -> None:
+        try:
+            self.audit.write(event)
+        except AuditFailed as failed:
+            log.error("access log not written", problem=str(failed))
+
+
+def _told(code: int) -> str:
+    if code >= 0:
+        return f"it ended by itself, exit code {code}"
+    try:
+        return f"it was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"it was killed by signal {-code}"
