@@ -3,6 +3,7 @@
 Reading order:
 
     sealed     the sealed value, format version 1: DataKey opens, ColumnKeys seals (the hot path)
+    long       the same for values of many megabytes, in steps
     keyset     all columns' keys in one frozen value
     key        one key: its purpose, version and state
     keystore   [io] the keystore file: create, load, add_columns, add_version

@@ -29,8 +29,10 @@ from typing import Final, final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.hmac import HMAC
 
+from keystore import long
 from keystore._raw import Opaque, Secret
 from keystore.errors import TamperedValue
+from keystore.long import LONG
 
 MAGIC: Final = b"\x5e\xa1"
 VERSION: Final = 1
@@ -76,13 +78,14 @@ def cell_id(value: bytes) -> bytes:
 class DataKey(Opaque):
     """One version of a column's data key, to open what it sealed."""
 
-    __slots__ = ("_bare", "_decrypt", "_termed", "column", "id", "version")
+    __slots__ = ("_bare", "_decrypt", "_secret", "_termed", "column", "id", "version")
     column: str
     id: int
     version: int
     _bare: bytes
     _termed: bytes
     _decrypt: Callable[[bytes, bytes, bytes], bytes]
+    _secret: Secret
 
     def __init__(self, column: str, id: int, version: int, secret: Secret) -> None:  # noqa: A002 - the field's name
         self._set(
@@ -92,6 +95,7 @@ class DataKey(Opaque):
             _bare=_header(0, id),
             _termed=_header(EQUALITY, id),
             _decrypt=secret.cipher().decrypt,
+            _secret=secret,
         )
 
     def __repr__(self) -> str:
@@ -107,7 +111,12 @@ class DataKey(Opaque):
         else:
             raise TamperedValue(self.column, self.id, self._fault(value))
         nonce_end = split + NONCE_SIZE
-        if len(value) >= nonce_end + TAG_SIZE:
+        size = len(value)
+        if size > LONG:
+            plaintext = long.unseal(self._secret, value, split)
+            if plaintext is not None:
+                return plaintext
+        elif size >= nonce_end + TAG_SIZE:
             try:
                 return self._decrypt(value[split:nonce_end], value[nonce_end:], value[:split])
             except InvalidTag:
@@ -139,13 +148,14 @@ class DataKey(Opaque):
 class ColumnKeys(Opaque):
     """What seals a column: its newest active data key, and its index key for search terms."""
 
-    __slots__ = ("_bare", "_encrypt", "_keyed", "_termed", "column", "id", "version")
+    __slots__ = ("_bare", "_encrypt", "_keyed", "_secret", "_termed", "column", "id", "version")
     column: str
     id: int
     version: int
     _bare: bytes
     _termed: bytes
     _encrypt: Callable[[bytes, bytes, bytes], bytes]
+    _secret: Secret
     _keyed: HMAC
 
     def __init__(self, column: str, id: int, version: int, data: Secret, index: Secret) -> None:  # noqa: A002 - the field's name
@@ -156,6 +166,7 @@ class ColumnKeys(Opaque):
             _bare=_header(0, id),
             _termed=_header(EQUALITY, id),
             _encrypt=data.cipher().encrypt,
+            _secret=data,
             _keyed=index.keyed(),
         )
 
@@ -185,7 +196,10 @@ class ColumnKeys(Opaque):
     def equality_term(self, form: bytes) -> bytes:
         """16 bytes, the same for every equal value of this column and of no other column."""
         state = self._keyed.copy()
-        state.update(form)
+        if len(form) > LONG:
+            long.update(state, form)
+        else:
+            state.update(form)
         return state.finalize()[:TERM_SIZE]
 
     def _seal(self, plaintext: bytes, equality_form: bytes | None, nonce: bytes) -> bytes:
@@ -194,6 +208,8 @@ class ColumnKeys(Opaque):
             prefix = self._bare
         else:
             prefix = self._termed + self.equality_term(equality_form)
+        if len(plaintext) > LONG:
+            return long.seal(self._secret, nonce, plaintext, prefix)
         return prefix + nonce + self._encrypt(nonce, plaintext, prefix)
 
 

@@ -13,8 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keystore import ColumnKeys, DataKey, TamperedValue, cell_id, generate, key_id, looks_sealed
+from keystore import (
+    ColumnKeys,
+    DataKey,
+    TamperedValue,
+    cell_id,
+    generate,
+    key_id,
+    long,
+    looks_sealed,
+)
 from keystore._raw import Secret
+from keystore.long import LONG
 from keystore.sealed import OVERHEAD, OVERHEAD_WITH_TERM
 from tests.vectors import make_sealed_v1
 
@@ -84,6 +94,43 @@ def test_large_vectors_in_both_directions(vector: dict[str, Any]) -> None:
     )
     assert hashlib.sha256(value).hexdigest() == vector["sha256"]
     assert data_key(vector["key"]).open(value) == plaintext
+
+
+@pytest.mark.parametrize("form", [None, b"form"])
+def test_long_values_are_sealed_and_opened_in_steps_alike(
+    form: bytes | None,
+) -> None:
+    """In steps or at once: the same bytes, and each way opens what the other sealed."""
+    nonce, whole = bytes(range(12)), hashlib.shake_256(b"long")
+    for size in (LONG - 40, LONG - 36, LONG + 1, 5 << 20, (5 << 20) + 1):
+        plaintext = whole.digest(size)
+        in_steps = long.seal(KEYS._secret, nonce, plaintext, KEYS._bare)
+        at_once = KEYS._bare + nonce + KEYS._encrypt(nonce, plaintext, KEYS._bare)
+        assert in_steps == at_once
+        value = KEYS._seal(plaintext, form, nonce)
+        split = 8 if form is None else 24
+        assert long.unseal(DATA_KEY._secret, value, split) == plaintext
+        assert DATA_KEY._decrypt(nonce, value[split + 12 :], value[:split]) == plaintext
+        assert DATA_KEY.open(value) == plaintext
+
+
+def test_long_forms_have_the_same_terms() -> None:
+    """A form of many megabytes, too, has the term that HMAC-SHA-256 gives it."""
+    form = bytes(LONG + 3)
+    state = KEYS._keyed.copy()
+    state.update(form)
+    assert KEYS.equality_term(form) == state.finalize()[:16]
+
+
+def test_an_altered_long_value_does_not_open() -> None:
+    """Nothing of it comes out, wherever it was altered or cut."""
+    value = KEYS.seal(bytes(LONG), b"form")
+    for at in (9, 30, 100, len(value) // 2, len(value) - 1):
+        altered = value[:at] + bytes((value[at] ^ 1,)) + value[at + 1 :]
+        for damaged in (altered, value[:at] + value[at + 1 :]):
+            with pytest.raises(TamperedValue) as caught:
+                DATA_KEY.open(damaged)
+            assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("vector", VECTORS["invalid"], ids=by_comment)
