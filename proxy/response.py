@@ -659,7 +659,7 @@ class Response:
             shown, rows = self._copies.row(data[position + HEADER_SIZE : end], running.tally)
         except (BadCell, Withheld, UnshowableCell, UnreadableCopy) as bad:
             raise alone(self._row_refused(running, bad)) from None
-        if self._running is None and not running.tally.cells:
+        if self._running is None and not running.tally.uses:
             return None  # It only looked like a sealed value.
         self._running = running
         if shown and running.hold(shown, rows):

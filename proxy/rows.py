@@ -33,12 +33,13 @@ from keystore.sealed import (
     TERM_SIZE,
 )
 from policy import Access, Outcome
-from proxy.audit.event import Outcome as UseName
+from proxy.audit.values import CELL_IDS_INLINE
+from proxy.audit.values import Outcome as Use
 from proxy.cells import CellError, LogicalType, Settings, by_oid, can_convert, convert
 from proxy.cells.settings import Convert, identity
-from proxy.execution import Tally
 from proxy.shape import BYTEA_OID, Column, Shape
 from proxy.snapshot import Authority, Mask
+from proxy.tally import Tally
 from proxy.wire.framing import BadMessage
 from proxy.wire.long import LONG_COPY, cut, unhexed
 from proxy.wire.messages import DATA_ROW, format_of
@@ -174,13 +175,6 @@ class RowProgram:
             out.append(b"".join(parts))
         return position, appended, rows
 
-    def unseal(self, data: bytes, start: int, end: int, tally: Tally) -> bytes:
-        """The whole DataRow message at [start, end) as the client is to see it."""
-        out: list[bytes] = []
-        if self.unseal_rows(data, start, end, tally, out, 1)[0] != end:
-            raise BadMessage("not one DataRow")
-        return out[0]
-
 
 @final
 class Field:
@@ -228,9 +222,32 @@ class Field:
         return values.show(value)
 
     def many(self, wires: list[bytes]) -> list[bytes | None]:
-        """`show` for each of one column's cells."""
-        show = self.show
-        return [show(wire) for wire in wires]
+        """`show` for each of one column's cells. If it raises, what it has shown before is counted as if one by one."""
+        shown = self._alike(wires) if wires else None
+        if shown is None:
+            shown = []
+            for wire in wires:
+                shown.append(self.show(wire))
+        return shown
+
+    def _alike(self, wires: list[bytes]) -> list[bytes | None] | None:
+        """The same where all are sealed under one key that is known; None, and nothing is done, where something is amiss."""
+        prefix = wires[0][: self._width]
+        known = self._known.get(prefix)
+        if known is None:
+            return None
+        shortest = known.shortest
+        for wire in wires:
+            size = len(wire)
+            if size < shortest or size > LONG_COPY or not wire.startswith(prefix):
+                return None
+        if self._binary:
+            return known.many(wires)
+        try:
+            values = [unhexlify(wire[2:]) for wire in wires]
+        except ValueError:
+            return None
+        return known.many(values)
 
     def count(self, tally: Tally) -> None:
         """Put on record what was shown since the last time."""
@@ -275,41 +292,50 @@ class Field:
 class Values:
     """The sealed values that begin with one header, in one field, for one principal."""
 
-    __slots__ = ("_ids", "_ids_at", "_ids_end", "_key", "_use", "shortest")
+    __slots__ = ("_cells", "_ids", "_ids_at", "_ids_end", "_key", "_outcome", "shortest")
 
-    def __init__(self, key: DataKey, header: bytes, format_code: int, outcome: UseName) -> None:
+    def __init__(self, key: DataKey, header: bytes, format_code: int, outcome: Use) -> None:
         self._key = key
-        self._use: tuple[str, UseName] = (key.column, outcome)
+        self._outcome: Use = outcome
         termed = header[3] & EQUALITY
         shortest = OVERHEAD_WITH_TERM if termed else OVERHEAD
         self.shortest = shortest if format_code else 2 + 2 * shortest
         """Length of the shortest one on the wire, in hexadecimal where it is text."""
         self._ids_at = HEADER_SIZE + TERM_SIZE if termed else HEADER_SIZE
         self._ids_end = self._ids_at + CELL_ID_SIZE
+        self._cells = 0
         self._ids: list[bytes] = []
+        """The first of what was shown since it was last put on record: as many as an event has room for."""
 
     def show(self, value: bytes) -> bytes | None:
         """A sealed value -> the wire form for the client."""
         raise NotImplementedError
 
+    def many(self, values: list[bytes]) -> list[bytes | None] | None:
+        """`show` for each; None, and nothing is done, where one would raise."""
+        raise NotImplementedError
+
     def count(self, tally: Tally) -> None:
         """Put on record what was shown since the last time."""
-        ids = self._ids
-        if ids:
-            tally.cells[self._use] += len(ids)
-            tally.cell_ids[self._key.column].extend(ids)
-            self._counted(tally)
+        if self._cells:
+            self._count(tally)
+            self._cells = 0
             self._ids = []
 
-    def _counted(self, tally: Tally) -> None:
-        """What else there is to say."""
+    def _seen(self, values: list[bytes]) -> None:
+        self._cells += len(values)
+        for value in values[: CELL_IDS_INLINE - len(self._ids)]:
+            self._ids.append(value[self._ids_at : self._ids_end])
+
+    def _count(self, tally: Tally) -> None:
+        tally.use(self._key.column, self._outcome).add(self._cells, self._ids, None)
 
 
 @final
 class Released(Values):
     """They are opened, masked perhaps, and shown as the type that the client was told."""
 
-    __slots__ = ("_column", "_encode", "_mask", "_version")
+    __slots__ = ("_column", "_encode", "_mask")
 
     def __init__(
         self,
@@ -324,7 +350,6 @@ class Released(Values):
         self._column = column
         self._mask = mask
         self._encode: Convert | None = None if encode is identity else encode
-        self._version = (key.column, key.version)
 
     def show(self, value: bytes) -> bytes | None:
         plaintext: bytes | None
@@ -335,7 +360,9 @@ class Released(Values):
         if plaintext is None:
             reason = "the stored value failed authentication"
             raise BadCell(self._column, value, self._key, reason)
-        self._ids.append(value[self._ids_at : self._ids_end])
+        self._cells += 1
+        if self._cells <= CELL_IDS_INLINE:
+            self._ids.append(value[self._ids_at : self._ids_end])
         mask = self._mask
         if mask is not None:
             plaintext = mask(plaintext)
@@ -348,10 +375,29 @@ class Released(Values):
             unshowable = UnshowableCell(self._key.column, error.sqlstate, error.message)
         raise unshowable
 
-    def _counted(self, tally: Tally) -> None:
-        tally.versions.add(self._version)
+    def many(self, values: list[bytes]) -> list[bytes | None] | None:
+        shown: list[bytes | None] = []
+        mask, encode = self._mask, self._encode
+        try:
+            plaintexts = self._key.open_many(values)
+            if mask is None and encode is None:
+                shown.extend(plaintexts)
+            else:
+                for plaintext in plaintexts:
+                    masked = mask(plaintext) if mask is not None else plaintext
+                    if encode is not None and masked is not None:
+                        masked = encode(masked)
+                    shown.append(masked)
+        except (TamperedValue, CellError):
+            return None
+        self._seen(values)
+        return shown
+
+    def _count(self, tally: Tally) -> None:
+        use = tally.use(self._key.column, self._outcome)
+        use.add(self._cells, self._ids, self._key.version)
         if self._column.logical is None:
-            tally.untyped.add(self._use)
+            use.untyped = True
 
 
 @final
@@ -367,8 +413,16 @@ class Kept(Values):
     def show(self, value: bytes) -> bytes | None:
         if self._refuse:
             raise Withheld(self._key.column)
-        self._ids.append(value[self._ids_at : self._ids_end])
+        self._cells += 1
+        if self._cells <= CELL_IDS_INLINE:
+            self._ids.append(value[self._ids_at : self._ids_end])
         return None
+
+    def many(self, values: list[bytes]) -> list[bytes | None] | None:
+        if self._refuse:
+            return None
+        self._seen(values)
+        return [None] * len(values)
 
 
 def _values(

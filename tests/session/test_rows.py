@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from keystore import cell_id
+from proxy.audit.values import CELL_IDS_INLINE
 from proxy.cells import Settings, logical_type
-from proxy.execution import Tally
 from proxy.rows import BadCell, Field, RowProgram, UnshowableCell, Withheld
 from proxy.shape import Column, Shape
 from proxy.snapshot import Authority
+from proxy.tally import Tally
 from proxy.wire.framing import BadMessage
 from proxy.wire.messages import Field as Described
 from tests.session.transcript import BYTEA, CUSTOMERS, EMAIL, INT4, KEYS, SSN, seal, snapshot
@@ -126,8 +127,13 @@ class Rows:
 
 
 def told(tally: Tally) -> tuple[object, ...]:
-    ids = {column: sorted(ids) for column, ids in tally.cell_ids.items() if ids}
-    return dict(tally.cells), ids, tally.untyped, tally.versions
+    uses = tally.uses
+    return (
+        {use: uses[use].cells for use in uses},
+        {column: sorted(ids) for column, ids in tally.ids.items()},
+        {use for use in uses if uses[use].untyped},
+        {(column, version) for column, known in tally.key_versions.items() for version in known},
+    )
 
 
 @pytest.mark.parametrize("login", LOGINS)
@@ -172,6 +178,16 @@ def test_random_rows_in_pieces(seed: int) -> None:
     assert (appended, number) == (len(shown), len(rows.made.sent))
     assert program.unseal_rows(data, position, len(data), tally, out, 1 << 30) == (position, 0, 0)
     assert told(tally)[0] == dict(rows.made.cells)
+
+
+def test_ids_are_counted_as_far_as_an_event_has_room_for_them() -> None:
+    """All cells of a long run are counted, and the ids of the first 256."""
+    program, tally, number = emails(0), Tally(), CELL_IDS_INLINE + 50
+    values = [seal("ada") for _ in range(number)]
+    data = b"".join(data_row([written(value, 0, "hex")]) for value in values)
+    program.unseal_rows(data, 0, len(data), tally, [], 1 << 30)
+    assert tally.uses[EMAIL, "clear"].cells == number
+    assert tally.ids == {EMAIL: [cell_id(value) for value in values[:CELL_IDS_INLINE]]}
 
 
 def test_a_run_ends_where_there_is_no_room() -> None:
@@ -241,7 +257,7 @@ def test_a_bad_value_among_good_ones(reason: str, which: int, output: str) -> No
         assert caught.value.column.label == EMAIL
         assert caught.value.__context__ is None
         assert out == []
-        assert dict(tally.cells) == ({(EMAIL, "clear"): before} if before else {})
+        assert told(tally)[0] == ({(EMAIL, "clear"): before} if before else {})
 
 
 def test_hexadecimal_that_is_none_is_no_sealed_value() -> None:
@@ -282,7 +298,7 @@ def test_a_refused_column_ends_the_run() -> None:
     data, tally = data_row([written(GOOD, 0, "hex")]), Tally()
     with pytest.raises(Withheld):
         program.unseal_rows(data, 0, len(data), tally, [], 1 << 20)
-    assert not tally.cells
+    assert not tally.uses
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "MULE_INTERNAL"])
@@ -354,4 +370,4 @@ def test_a_bad_value_in_a_column_of_values() -> None:
     with pytest.raises(BadCell, match="failed authentication"):
         each.many(wires)
     each.count(tally)
-    assert dict(tally.cells) == {(EMAIL, "clear"): 2}
+    assert told(tally)[0] == {(EMAIL, "clear"): 2}

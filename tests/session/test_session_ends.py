@@ -8,10 +8,10 @@ from proxy.audit.event import Origin
 from proxy.cells import Settings
 from proxy.effects import Fault
 from proxy.execution import Tally
-from proxy.request import Request
 from proxy.rows import BadCell, RowProgram
 from proxy.shape import read_shape
 from proxy.snapshot import Authority
+from proxy.sql.planner import Planner
 from proxy.wire.messages import (
     SYNC_MESSAGE,
     Bind,
@@ -161,10 +161,10 @@ def test_a_fault_of_ours_ends_one_session(monkeypatch: pytest.MonkeyPatch) -> No
     talk = Talk()
     talk.client(query(WRITE))
 
-    def fail(self: Request, data: bytes) -> None:
+    def fail(self: Planner, *statement: object) -> None:
         raise KeyError("canary")
 
-    monkeypatch.setattr(Request, "receive", fail)
+    monkeypatch.setattr(Planner, "plan", fail)
     effects = talk.session.client_data(query("SELECT 1"))
     assert told(effects) == ["record statement.write 08006", "Fault", "<- E", *ENDED]
     assert "canary" not in str([e for e in effects if not isinstance(e, Fault)])
@@ -218,14 +218,15 @@ def test_the_row_program_by_itself() -> None:
     now = snapshot()
     shape = read_shape(fields("id", "email")[5:], CATALOG, None, now.type_of)
     program = RowProgram(shape, (1,), Authority(now, frozenset({"shop_app"})), Settings())
-    tally = Tally()
+    tally, out = Tally(), list[bytes]()
     whole = row("\0\0\0\1", GOOD, form=1)
-    assert program.unseal(whole, 0, len(whole), tally).endswith(b"ada@example.com")
-    assert tally.cells == {(EMAIL, "clear"): 1}
+    program.unseal_rows(whole, 0, len(whole), tally, out, 1 << 20)
+    assert out[0].endswith(b"ada@example.com")
+    assert tally.uses[EMAIL, "clear"].cells == 1
     for bad in BAD.values():
         whole = row("\0\0\0\1", bad, form=1)
         with pytest.raises(BadCell) as caught:
-            program.unseal(whole, 0, len(whole), tally)
+            program.unseal_rows(whole, 0, len(whole), tally, out, 1 << 20)
         assert caught.value.column.label == EMAIL
         assert caught.value.sqlstate == "XX001"
         assert not bad or bad.hex() not in str(caught.value)
