@@ -26,6 +26,10 @@ class PgbenchFailed(Exception):
     """pgbench ended with an error, or a transaction failed; the text has its last words."""
 
 
+class NoTransaction(PgbenchFailed):
+    """Not one transaction ended in the time that was given."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pgbench:
     """pgbench against one address."""
@@ -85,6 +89,8 @@ def summary(said: str) -> dict[str, float]:
     """`rate` and `count` out of what pgbench prints. Raises PgbenchFailed when transactions failed."""
     found = {name: pattern.search(said) for name, pattern in SUMMARY.items()}
     rate, count, failed = found["rate"], found["count"], found["failed"]
+    if count is not None and count[1] == "0":
+        raise NoTransaction("no transaction ended in the time that was given")
     if rate is None or count is None:
         raise PgbenchFailed(f"no figures in what pgbench said: {said[-400:]}")
     if failed is not None and int(failed[1]):

@@ -88,6 +88,8 @@ class Server:
             for pid in self.pids:
                 os.kill(pid, signal.SIGKILL)
             self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
 
 def postgres() -> EmbeddedPostgres:
@@ -227,13 +229,15 @@ class Sealgate:
                 start_new_session=True,
             )
         line = _first_line(process)
+        server = Server(f"sealgate, {workers} worker(s)", 0, process)
         if "listening on " not in line:
-            process.wait()
+            server.stop()
             said = log.read_text()[-2000:]
             if workers > 1 and "listen.workers" in said:
                 raise NotAvailable(f"this Sealgate takes no workers = {workers}")
             raise ServerFailed(f"sealgate serve did not start:\n{said}")
-        return Server(f"sealgate, {workers} worker(s)", int(line.rpartition(":")[2]), process)
+        server.port = int(line.rpartition(":")[2])
+        return server
 
 
 def _first_line(process: subprocess.Popen[str]) -> str:

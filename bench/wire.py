@@ -29,6 +29,13 @@ class Connection:
 
     def __init__(self, port: int, login: str, database: str, *, receive_buffer: int = 0) -> None:
         self.socket = socket.socket()
+        try:
+            self._log_in(port, login, database, receive_buffer)
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def _log_in(self, port: int, login: str, database: str, receive_buffer: int) -> None:
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(300.0)
@@ -99,8 +106,9 @@ def _message(kind: bytes, body: bytes) -> bytes:
 def _tag(end: bytes) -> str:
     """The tag of the CommandComplete right before the final ReadyForQuery."""
     body = end[:-6]
-    if b"SERROR\0VERROR\0" in body:
-        raise Refused(_shown(body))
+    error = body.rfind(b"SERROR\0VERROR\0")
+    if error >= 0:
+        raise Refused(_shown(body[error:]))
     at = body.rfind(b"C\x00\x00\x00")
     if at < 0:
         return ""  # a login
@@ -108,4 +116,4 @@ def _tag(end: bytes) -> str:
 
 
 def _shown(answer: bytes) -> str:
-    return answer[-300:].decode(errors="replace").replace("\0", " ")
+    return answer[:300].decode(errors="replace").replace("\0", " ")
