@@ -53,12 +53,12 @@ clean:
 # The stamps: an environment is installed again only when pyproject.toml changed. `test` includes `demo`.
 $(VENV)/.demo: pyproject.toml | $(RUN)/python
 	@echo "Installing Sealgate and its embedded PostgreSQL into $(VENV) (a minute the first time) ..."
-	@$(RUN)/python -m pip install --quiet --progress-bar off --editable '.[demo]'
+	@SEALGATE_COMPILE=0 $(RUN)/python -m pip install --quiet --progress-bar off --editable '.[demo]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(RUN)/python
 	@echo "Installing Sealgate with its test tools into $(VENV) (a minute the first time) ..."
-	@$(RUN)/python -m pip install --quiet --progress-bar off --editable '.[test]'
+	@SEALGATE_COMPILE=0 $(RUN)/python -m pip install --quiet --progress-bar off --editable '.[test]'
 	@touch $(VENV)/.demo $@
 
 # The first Python >= 3.11 that can make a virtual environment. PYTHON=/path/to/python names one.

@@ -21,6 +21,7 @@ Reading order
     upkeep                [io] keeps the snapshot current: DDL, changes past the proxy, SIGHUP
     config, tables        the configuration file into frozen values
     cli, commands         `sealgate COMMAND`; the composition root is commands/serve
+    compiled              whether the hot modules run compiled, and from these sources
     embedded, programs    [io] a PostgreSQL of one's own
     demo                  [io] the tour through all of it
 

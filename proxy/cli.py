@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxy.compiled import mode, stale
+
 DONE, REFUSED, USAGE = 0, 1, 2
 INTERRUPTED = 130
 
@@ -86,6 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if reason := stale():
+        print(f"sealgate: {reason}", file=sys.stderr)
+        return USAGE
     options = _parser(given).parse_args(given)
     from proxy.commands.errors import explained
 
@@ -100,7 +105,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
         description="A transparent encrypting proxy for PostgreSQL.",
         epilog="A tour that needs no configuration: sealgate demo",
     )
-    parser.add_argument("--version", action="version", version=f"sealgate {_version()}")
+    parser.add_argument("--version", action="version", version=f"sealgate {_version()} ({mode()})")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         sub = commands.add_parser(

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
+from proxy.compiled import compiled, mode, stale
 from proxy.embedded import EmbeddedPostgres
 
 _numbers = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """What runs is what the sources say, and compiled or not as SEALGATE_COMPILE demands (1 or 0)."""
+    if reason := stale():
+        raise pytest.UsageError(reason)
+    wanted = os.environ.get("SEALGATE_COMPILE")
+    if wanted in ("0", "1") and compiled() != (wanted == "1"):
+        raise pytest.UsageError(f"SEALGATE_COMPILE={wanted}, but the hot modules are {mode()}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(f"Sealgate ran {mode()}.")
 
 
 @dataclass(frozen=True, slots=True)
