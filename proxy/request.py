@@ -21,7 +21,7 @@ from proxy.inflight import Kind, Owed
 from proxy.inquiry import Inquiry
 from proxy.refusal import refuse_extended, refuse_sql
 from proxy.refused import refused_events
-from proxy.seal import Sealer, ValueRefused, check_parameters
+from proxy.seal import Sealers, StatementSealer, ValueRefused, check_parameters
 from proxy.shape import BYTEA_ARRAY_OID, BYTEA_OID
 from proxy.snapshot import Authority
 from proxy.sql.lexer import Stripped
@@ -91,12 +91,14 @@ class Request:
         "_passing_on",
         "_records",
         "_refused_until_sync",
+        "_sealers",
         "_state",
         "_until",
     )
 
     def __init__(self, state: State, max_message: int) -> None:
         self._state = state
+        self._sealers = Sealers()
         self._buffer = MessageBuffer(max_message)
         self._passing = 0
         """Bytes of a CopyData message that are still to come."""
@@ -324,8 +326,13 @@ class Request:
             raise ValueRefused(refusal)
 
     def _rendered(self, statement: StatementPlan, stripped: Stripped, sealed: Counter[str]) -> str:
-        sealer = Sealer(self._state, statement, sealed)
-        return render(statement, stripped.literals, sealer.literal)
+        sealer = self._sealer(statement, ())
+        return render(statement, stripped.literals, sealer.literals(sealed).literal)
+
+    def _sealer(self, plan: StatementPlan, declared: tuple[int, ...]) -> StatementSealer:
+        state = self._state
+        snapshot = state.current_authority().snapshot
+        return self._sealers.get(plan, declared, snapshot, state.settings)
 
     # Extended query.
 
@@ -404,7 +411,7 @@ class Request:
         else:
             settled(state, Changes.SETTINGS)
             bind = read_bind(body)
-            sealed = Counter(prepared.sealed)
+            sealed = dict(prepared.sealed)
             try:
                 # Asked again: the policy may have been reloaded since Parse.
                 refusal = self._run_refused(prepared, None)
@@ -420,22 +427,12 @@ class Request:
         return instead
 
     def _sealed_bind(
-        self, bind: Bind, prepared: Prepared, plan: StatementPlan, sealed: Counter[str]
+        self, bind: Bind, prepared: Prepared, plan: StatementPlan, sealed: dict[str, int]
     ) -> Bind:
-        sealer = Sealer(self._state, plan, sealed)
         values = list(bind.values)
         formats = [bind.format_of(i) for i in range(len(values))]
-        for number, seal in plan.parameters.items():
-            i = number - 1
-            if i >= len(values):
-                continue  # The server says that parameters are missing.
-            value = values[i]
-            if value is not None:
-                values[i] = sealer.parameter(
-                    seal, prepared.declared_type(number), formats[i], value
-                )
-            formats[i] = 1
-        return bind._replace(formats=tuple(formats), values=tuple(values))
+        self._sealer(plan, prepared.declared).parameters(values, formats, sealed)
+        return Bind(bind.portal, bind.statement, tuple(formats), tuple(values), bind.result_formats)
 
     def describe(self, body: bytes) -> bytes | None:
         state = self._state

@@ -28,11 +28,9 @@ from proxy.place import Place, bytea_array
 from proxy.shape import BYTEA_OID
 from proxy.snapshot import Snapshot
 from proxy.sql.plan import Argument, Form, Refusal, Seal, StatementPlan, Use
-from proxy.state import State
 
 __all__ = [
     "Literals",
-    "Sealer",
     "Sealers",
     "StatementSealer",
     "ValueRefused",
@@ -51,6 +49,8 @@ class Sealers:
 
     __slots__ = ("_known", "_settings", "_snapshot")
     _LIMIT: Final = 256
+    _PIECES: Final = 256
+    """Of a statement that is remembered: a bulk INSERT has a plan of its own each time."""
 
     def __init__(self) -> None:
         self._snapshot: Snapshot | None = None
@@ -72,6 +72,8 @@ class Sealers:
         ):
             self._known.clear()
             self._snapshot, self._settings = snapshot, settings
+        if len(plan.pieces) > self._PIECES:
+            return StatementSealer(plan, declared, snapshot, settings)
         key = (id(plan), declared)  # An identity: the sealer keeps the plan alive.
         known = self._known.get(key)
         if known is None:
@@ -302,24 +304,3 @@ def check_null_argument(snapshot: Snapshot, seal: Seal) -> None:
     except CellError as error:
         refusal = _wrong(error, seal.column)
     raise ValueRefused(refusal)
-
-
-class Sealer:
-    """Seals the values of one statement, counting cells by column into `sealed`."""
-
-    __slots__ = ("_literals", "_sealed", "_sealer", "literal")
-
-    def __init__(self, state: State, plan: StatementPlan, sealed: dict[str, int]) -> None:
-        snapshot = state.current_authority().snapshot
-        self._sealer = StatementSealer(plan, (), snapshot, state.settings)
-        self._sealed = sealed
-        self.literal = self._sealer.literals(sealed).literal
-
-    def parameter(self, seal: Seal, declared: int, format_code: int, value: bytes) -> bytes:
-        """A parameter's wire form -> the same in binary, for a parameter of type bytea or bytea[]."""
-        values: list[bytes | None] = [value]
-        parameter = _Parameter(0, seal, declared)
-        self._sealer._parameters = [parameter]  # noqa: SLF001 - goes with this class
-        self._sealer.parameters(values, [format_code], self._sealed)
-        assert values[0] is not None  # noqa: S101
-        return values[0]
