@@ -107,7 +107,7 @@ class Execution:
         rows = b"".join(self.held)
         self.held.clear()
         self.held_size = 0
-        if self.tally.uses or self.tally._older is not None:  # noqa: SLF001
+        if self.tally.uses:
             self.tally.clear()
             self.tally = Tally()
         self.rows = 0
@@ -129,7 +129,6 @@ class Execution:
             rows = 0  # They are the plan's; what was written is what was sealed.
             if final and sqlstate is None:
                 affected = 0
-        self.tally.settle()
         outline = self._outline()
         if not outline.templates:
             if not final or self._told is None:

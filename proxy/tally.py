@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from typing import final
 
 from proxy.audit.values import CELL_IDS_INLINE, Outcome
@@ -37,7 +36,7 @@ class Use:
 class Tally:
     """One per part of a result: a released part's is emptied, and the next part has another."""
 
-    __slots__ = ("_older", "ids", "key_versions", "uses")
+    __slots__ = ("ids", "key_versions", "uses")
 
     def __init__(self) -> None:
         self.uses: dict[tuple[str, Outcome], Use] = {}
@@ -46,7 +45,6 @@ class Tally:
         """By column, the first cell ids, as many as an event has room for; columns as they were first seen."""
         self.key_versions: dict[str, list[int]] = {}
         """By column, versions of its data key that opened cells."""
-        self._older: _Older | None = None
 
     def use(self, column: str, outcome: Outcome) -> Use:
         """The count of this pair. To be asked for when there is a cell to count."""
@@ -64,55 +62,3 @@ class Tally:
         self.uses.clear()
         self.ids.clear()
         self.key_versions.clear()
-        self._older = None
-
-    # Until rows.py uses the above.
-
-    @property
-    def older(self) -> _Older:
-        if self._older is None:
-            self._older = _Older()
-        return self._older
-
-    @property
-    def cells(self) -> Counter[tuple[str, Outcome]]:
-        return self.older.cells
-
-    @property
-    def cell_ids(self) -> defaultdict[str, list[bytes]]:
-        return self.older.cell_ids
-
-    @property
-    def versions(self) -> set[tuple[str, int]]:
-        return self.older.versions
-
-    @property
-    def untyped(self) -> set[tuple[str, Outcome]]:
-        return self.older.untyped
-
-    def settle(self) -> None:
-        older = self._older
-        if older is None:
-            return
-        self._older = None
-        for column in older.cell_ids:
-            for key, cells in older.cells.items():
-                if key[0] == column:
-                    use = self.use(*key)
-                    use.add(cells, older.cell_ids[column], None)
-                    use.untyped = use.untyped or key in older.untyped
-        for column, version in older.versions:
-            known = self.key_versions.setdefault(column, [])
-            if version not in known:
-                known.append(version)
-
-
-@final
-class _Older:
-    __slots__ = ("cell_ids", "cells", "untyped", "versions")
-
-    def __init__(self) -> None:
-        self.cells: Counter[tuple[str, Outcome]] = Counter()
-        self.cell_ids: defaultdict[str, list[bytes]] = defaultdict(list)
-        self.versions: set[tuple[str, int]] = set()
-        self.untyped: set[tuple[str, Outcome]] = set()
