@@ -14,6 +14,8 @@ from typing import ClassVar, Final
 
 from librt.strings import read_i16_be, read_i32_be
 
+from proxy.wire.long import LONG_COPY, joined
+
 HEADER: Final = struct.Struct("!BI")
 """Type byte and length of a message after start-up."""
 HEADER_SIZE: Final = 5
@@ -77,8 +79,11 @@ class MessageBuffer:
         self._size += len(data)
         if self._size < self._needed:
             return b""
-        whole = b"".join(self._chunks)
-        self._chunks.clear()
+        if self._size > LONG_COPY:
+            whole = joined(self._chunks)
+        else:
+            whole = b"".join(self._chunks)
+            self._chunks.clear()
         self._size = 0
         return whole
 

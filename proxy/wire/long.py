@@ -22,7 +22,7 @@ def cut(data: bytes, start: int, stop: int) -> bytes:
     """data[start:stop]."""
     if stop - start <= LONG_COPY or (start == 0 and stop == len(data)):
         return data[start:stop]
-    return b"".join([data[at : min(at + STEP, stop)] for at in range(start, stop, STEP)])
+    return joined([data[at : min(at + STEP, stop)] for at in range(start, stop, STEP)])
 
 
 def unhexed(data: bytes, start: int) -> bytes:
@@ -32,4 +32,12 @@ def unhexed(data: bytes, start: int) -> bytes:
         return unhexlify(data[start:])
     if (size - start) % 2:
         raise ValueError("odd number of digits")
-    return b"".join([unhexlify(data[at : at + STEP]) for at in range(start, size, STEP)])
+    return joined([unhexlify(data[at : at + STEP]) for at in range(start, size, STEP)])
+
+
+def joined(pieces: list[bytes]) -> bytes:
+    """The pieces put together; the list is empty afterwards. Memory is given back in steps, too: that takes as long."""
+    whole = b"".join(pieces)
+    while pieces:
+        pieces.pop()
+    return whole
