@@ -31,6 +31,7 @@ Packages
     sql         lexer, parser, resolver, planner: SQL text to an immutable plan
     copying     COPY's data: cut into rows, sealed and unsealed
     audit       OCSF events and the access log
+    compiling   building: the hot modules compiled with mypyc
     database    schema `sealgate`: apply and check
     policy, keystore (beside this package)      who may do what; keys and sealed values
 

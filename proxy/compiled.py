@@ -1,6 +1,6 @@
 """Whether the hot modules run compiled, and whether what is compiled is what the sources beside it say.
 
-`native/compile.py` leaves a record of what it compiled from what. Without it, or for another Python, the sources run.
+`proxy/compiling` leaves a record of what it compiled from what. Without it, or for another Python, the sources run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Compiles the modules that pyproject.toml lists with mypyc, from the sources that run without it as well.
 
-    python native/compile.py                  in place, .so files beside the sources: for working on Sealgate
-    python native/compile.py --into DIRECTORY   for a wheel: what it holds beside the sources (hatch_hook.py)
-    python native/compile.py --remove         back to plain Python
+    compile.py                   in place, .so files beside the sources: for working on Sealgate
+    compile.py --into DIRECTORY  for a wheel: what it holds beside the sources (hook.py)
+    compile.py --remove          back to plain Python
 
 In place, nothing happens while what is there was made from the same sources by the same Python and compiler. What was
 compiled from what is kept in `proxy/_compiled.json`: `proxy.compiled` reads it, so that a module compiled from other
@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("proxy", "policy", "keystore")
 GROUP = "sealgate"
 """One shared library, sealgate__mypyc, holds the code of all modules; each has a small .so that points into it."""

@@ -1,4 +1,4 @@
-"""Compiles the hot modules when a wheel is built (native/compile.py), if they can be; sources are in it in any case."""
+"""Compiles the hot modules when a wheel is built (compile.py), if they can be; sources are in it in any case."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class CompiledModules(BuildHookInterface[Any]):
 
     @cached_property
     def _script(self) -> Path:
-        return Path(self.root, "native", "compile.py")
+        return Path(self.root, "proxy", "compiling", "compile.py")
 
     @cached_property
     def _steps(self) -> dict[str, Any]:

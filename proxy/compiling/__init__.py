@@ -1,0 +1,1 @@
+"""Building: the hot modules compiled with mypyc. Not part of what is installed."""
