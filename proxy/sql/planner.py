@@ -13,6 +13,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Final
 
 from proxy.catalog import Catalog
@@ -224,28 +225,37 @@ def _weight(text: str, plan: Plan) -> int:
 
 class _Cache:
     """Least recently used entries go first; bounded by weight. One entry takes 1/64 at most, so a
-    bulk INSERT does not drive the others out."""
+    bulk INSERT does not drive the others out.
+
+    Long statements are planned in other threads: each operation on the dictionary is atomic, the account of the weight is
+    not and has a lock.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._weight = 0
+        self._lock = Lock()
         self._entries: OrderedDict[Hashable, tuple[_Entry, int]] = OrderedDict()
 
     def get(self, key: Hashable) -> _Entry | None:
         found = self._entries.get(key)
         if found is None:
             return None
-        self._entries.move_to_end(key)
+        try:  # noqa: SIM105 - suppress() takes longer than the look-up
+            self._entries.move_to_end(key)
+        except KeyError:  # Another thread has put one in meanwhile, and this one was the oldest.
+            pass
         return found[0]
 
     def put(self, key: Hashable, entry: _Entry, weight: int) -> None:
         if weight * 64 > self._limit:
             return
-        replaced = self._entries.pop(key, None)
-        if replaced is not None:
-            self._weight -= replaced[1]
-        self._entries[key] = (entry, weight)
-        self._weight += weight
-        while self._weight > self._limit:
-            _, (_, gone) = self._entries.popitem(last=False)
-            self._weight -= gone
+        with self._lock:
+            replaced = self._entries.pop(key, None)
+            if replaced is not None:
+                self._weight -= replaced[1]
+            self._entries[key] = (entry, weight)
+            self._weight += weight
+            while self._weight > self._limit:
+                _, (_, gone) = self._entries.popitem(last=False)
+                self._weight -= gone
