@@ -297,6 +297,17 @@ def assign(canonical: bytes, modifier: int) -> bytes:
     if modifier < 4:
         return canonical
     precision, scale = _typmod(modifier)
+    if len(canonical) >= 8:
+        count, weight, sign, shown = _HEADER.unpack_from(canonical)
+        if sign <= NEGATIVE and shown <= scale and len(canonical) == 8 + 2 * count:
+            # Nothing to round. The digits before the point are those of the first word and four for each word more.
+            first = canonical[8] << 8 | canonical[9] if count else 0
+            if not count or 4 * weight + len(str(first)) <= precision - scale:
+                return canonical[:6] + scale.to_bytes(2, "big") + canonical[8:]
+    return _rounded(canonical, precision, scale)
+
+
+def _rounded(canonical: bytes, precision: int, scale: int) -> bytes:
     special = decompose(canonical)[0]
     if special == NAN:
         return canonical

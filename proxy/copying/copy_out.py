@@ -131,14 +131,14 @@ class _LinesOut:
         return self._converted(self._source.finish(), tally)
 
     def _converted(self, rows: list[bytes], tally: Tally) -> Shown:
-        if self._source.error is not None:
-            raise self._source.error
         lines: list[bytes] = []
         if rows and self._header:
             self._header = False
             lines.append(rows.pop(0))
         if rows:
             lines += self._rows(rows, tally)
+        if self._source.error is not None:
+            raise self._source.error
         last = len(lines) - 1 if self._source.unterminated else len(lines)
         bodies = [line + b"\n" if i != last else line for i, line in enumerate(lines)]
         if self._armour is not None:
@@ -151,17 +151,18 @@ class _LinesOut:
             table = [self._dialect.csv.split(row) for row in rows]
         else:
             table = [split(row, delimiter) for row in rows]
-        for fields in table:
-            if len(fields) != count:
-                raise CopyError("a row has not as many fields as CopyOutResponse said")
+        whole = next((i for i, fields in enumerate(table) if len(fields) != count), len(table))
+        del table[whole:]
         try:
-            if len(rows) == 1 or not self._show_at_once(table):
+            if len(table) == 1 or not self._show_at_once(table):
                 for fields in table:
                     for place, field in self._fields:
                         fields[place] = field.one(fields[place])
         finally:
             for _, field in self._fields:
                 field.count(tally)
+        if whole < len(rows):
+            raise CopyError("a row has not as many fields as CopyOutResponse said")
         return [delimiter.join(fields) for fields in table]
 
     def _show_at_once(self, table: list[list[bytes]]) -> bool:
@@ -197,18 +198,12 @@ class _BinaryOut:
         source = self._source
         if not self._whole and not data.startswith(binary.SIGNATURE):
             source.header = b""  # A message by itself: the header came with the first one.
-        rows = source.feed(data)
-        if source.error is not None:
-            raise source.error
-        return self._converted(rows, tally)
+        return self._converted(source.feed(data), tally)
 
     def finish(self, tally: Tally) -> Shown:
         if not self._started:
             return [], 0
-        rows = self._source.finish()
-        if self._source.error is not None:
-            raise self._source.error
-        shown, count = self._converted(rows, tally)
+        shown, count = self._converted(self._source.finish(), tally)
         if self._before:
             shown.append(self._before)
         return shown, count
@@ -228,6 +223,8 @@ class _BinaryOut:
         finally:
             for _, values in self._values:
                 values.count(tally)
+        if source.error is not None:
+            raise source.error
         shown = [b"".join(binary.written(row)) for row in rows]
         if source.ended and not self._trailer_sent:
             self._trailer_sent = True

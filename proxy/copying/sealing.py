@@ -14,7 +14,7 @@ from typing import Final
 
 from keystore import ColumnKeys
 from proxy.cells import CellError, LogicalType, Settings
-from proxy.cells.encoding import utf8
+from proxy.cells.encoding import from_utf8, is_utf8, utf8
 from proxy.copying.dialect import Dialect
 from proxy.copying.text import unescape
 from proxy.snapshot import Snapshot
@@ -29,7 +29,7 @@ _WRITTEN: Final = b"\\x0123456789abcdefno"
 class Sealing:
     """What a column does to values, text in UTF-8 or in binary form: reads, stores and seals them."""
 
-    __slots__ = ("_assign", "_characters", "_form", "_keys", "_seal", "_store", "label")
+    __slots__ = ("_assign", "_characters", "_form", "_keys", "_seal", "_store", "_utf8", "label")
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class Sealing:
         self._seal = keys.seal
         self._store = logical.storing(format_code, settings)
         self._characters = logical.name in _CHARACTERS
+        self._utf8 = from_utf8(settings.encoding) is None
         self._assign = logical.assign if logical.modifier >= 0 else None
         searchable = "equality" in snapshot.catalog.sealed[label].search
         self._form = logical.equality_form if searchable else None
@@ -56,6 +57,8 @@ class Sealing:
 
     def many(self, values: list[bytes], *, verified: bool) -> list[bytes]:
         """`verified`: they are known to be UTF-8 without NUL."""
+        if self._characters and self._utf8 and not verified:
+            verified = is_utf8(b"\n".join(values))
         if not (verified and self._characters):
             store = self._store
             values = [store(value) for value in values]

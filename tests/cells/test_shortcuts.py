@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -70,6 +71,16 @@ def test_storing_is_reading_and_assigning(spec: str, rng: random.Random) -> None
     assert [outcome(logical.storing(1, ASCII), one) for one in binary] == [
         outcome(logical.assign, one) for one in binary
     ]
+
+
+def test_numbers_that_fit_are_assigned_as_all_numbers_are(rng: random.Random) -> None:
+    """numeric(p,s): a value with no more digits than the column has, by its header or by its digits."""
+    texts = values.texts("numeric", rng, 3000) + plain_numbers(rng, 10000)
+    parsed = [one for text in texts if isinstance(one := outcome(numeric.parse, text), bytes)]
+    for precision, scale in ((10, 2), (4, 4), (2, 5), (3, -2), (9, 0), (40, 17)):
+        assign = partial(numeric.assign, modifier=(precision << 16 | scale & 0x7FF) + 4)
+        rounded = partial(numeric._rounded, precision=precision, scale=scale)
+        assert [outcome(assign, one) for one in parsed] == [outcome(rounded, one) for one in parsed]
 
 
 def test_iso_dates_are_read_as_all_dates_are(rng: random.Random) -> None:
