@@ -29,7 +29,7 @@ from proxy.sql.plan import Action, Changes, Form, Refusal, StatementPlan
 from proxy.sql.rewrite import render
 from proxy.state import SqlText, State
 from proxy.statements import Change, Portal, Prepared
-from proxy.wire.framing import HEADER_SIZE, BadMessage, MessageBuffer
+from proxy.wire.framing import HEADER_SIZE, LONG, BadMessage, MessageBuffer
 from proxy.wire.long import LONG_COPY, cut
 from proxy.wire.messages import (
     BIND,
@@ -229,7 +229,7 @@ class Request:
         if kind == PARSE:
             return self.parse(body)
         if kind == COPY_DATA:
-            return copy_data(self._state, body)
+            return self._copy_data(body)
         if kind == CLOSE:
             return self.close(body)
         if kind == COPY_DONE:
@@ -529,6 +529,15 @@ class Request:
         self._state.synced()
         self._state.inflight.push(Owed(Kind.FUNCTION))
         return None
+
+    def _copy_data(self, body: bytes) -> bytes | None:
+        """A long one part by part: while rows are taken apart they take ten times their bytes."""
+        first = copy_data(self._state, body[:LONG])  # Raises Held, if anything does.
+        if first is None or len(body) <= LONG:
+            return first
+        parts = [first]
+        parts += [self._copied(body[at : at + LONG]) for at in range(LONG, len(body), LONG)]
+        return b"".join(parts)
 
     def _copied(self, part: bytes) -> bytes:
         """More of a CopyData that is not relayed as it is."""
