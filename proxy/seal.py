@@ -57,6 +57,9 @@ class Sealers:
         self._settings: Settings | None = None
         self._known: dict[tuple[int, tuple[int, ...]], StatementSealer] = {}
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def get(
         self,
         plan: StatementPlan,
@@ -86,7 +89,7 @@ class StatementSealer:
     """Seals the values of one statement's executions, under one snapshot and settings."""
 
     __slots__ = (
-        "_numbers",
+        "_alike",
         "_parameters",
         "_plan",
         "_settings",
@@ -113,8 +116,9 @@ class StatementSealer:
             _Parameter(number - 1, seal, declared[number - 1] if number <= len(declared) else 0)
             for number, seal in plan.parameters.items()
         ]
-        self._sites: dict[int, _Site] = {}
-        self._numbers: dict[Seal, int] = {}
+        self._sites: dict[int, tuple[Seal, _Site]] = {}
+        """By identity, which costs nothing to look up: the seal stays alive with it."""
+        self._alike: dict[Seal, _Site] = {}
 
     def parameters(
         self, values: list[bytes | None], formats: list[int], sealed: dict[str, int]
@@ -162,11 +166,14 @@ class StatementSealer:
         return Literals(self, sealed)
 
     def site(self, seal: Seal) -> _Site:
-        site = self._sites.get(id(seal))
-        if site is None or site.seal is not seal:
+        known = self._sites.get(id(seal))
+        if known is not None:
+            return known[1]
+        site = self._alike.get(seal)
+        if site is None:
             repeats = Use.COMPARED in seal.use and seal.column not in self._written
-            number = self._numbers.setdefault(seal, len(self._numbers)) if repeats else -1
-            site = self._sites[id(seal)] = _Site(seal, number)
+            site = self._alike[seal] = _Site(seal, repeats=repeats)
+        self._sites[id(seal)] = (seal, site)
         return site
 
     def literal(self, site: _Site, text: str, sealed: dict[str, int]) -> bytes:
@@ -213,16 +220,16 @@ class Literals:
     def __init__(self, sealer: StatementSealer, sealed: dict[str, int]) -> None:
         self._sealer = sealer
         self._sealed = sealed
-        self._same: dict[tuple[int, str], bytes] = {}
+        self._same: dict[tuple[_Site, str], bytes] = {}
         """`GROUP BY email = 'x'` is the expression of the select list only if both are the same in the text."""
 
     def literal(self, seal: Seal, text: str) -> bytes:
         """A literal's decoded text -> a sealed value, or a bytea[] in binary form. Raises ValueRefused."""
         try:
             site = self._sealer.site(seal)
-            if site.number < 0:
+            if not site.repeats:
                 return self._sealer.literal(site, text, self._sealed)
-            key = (site.number, text)
+            key = (site, text)
             found = self._same.get(key)
             if found is None:
                 found = self._same[key] = self._sealer.literal(site, text, self._sealed)
@@ -248,12 +255,14 @@ class _Parameter:
 
 @final
 class _Site:
-    __slots__ = ("number", "places", "seal")
+    """Places in the text whose literals are sealed alike: one for each column of a long VALUES list."""
 
-    def __init__(self, seal: Seal, number: int) -> None:
+    __slots__ = ("places", "repeats", "seal")
+
+    def __init__(self, seal: Seal, *, repeats: bool) -> None:
         self.seal = seal
-        self.number = number
-        """The same for sites that are sealed alike, where equal literals have to stay equal; else -1."""
+        self.repeats = repeats
+        """Equal literals have to stay equal."""
         self.places: dict[int, Place] = {}
         """By the OID of the type that the constant has by itself; 0: it is quoted."""
 
