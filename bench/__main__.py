@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import signal
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +31,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"[{time.monotonic() - began:6.0f} s] {text}", flush=True)
 
     patterns = [p for p in options.only.split(",") if p]
-    wanted = [(name, run) for name, run in runs(scale) if matches(name, patterns)]
+    every = dict(runs(scale))
+    wanted = [
+        (name, run)
+        for name, run in every.items()
+        if (matches(name, patterns) if patterns else scale.all_clients or middling(name, every))
+    ]
     if not wanted:
         print(f"nothing is called {options.only}; --list names the workloads", file=sys.stderr)
         return 2
@@ -75,13 +82,27 @@ def chosen_scale(options: argparse.Namespace) -> Scale:
     return scale
 
 
+def middling(name: str, every: Collection[str]) -> bool:
+    """Whether it is the one with 8 clients, or the only one of its name."""
+    eight = f"{name.partition('@')[0]}@8"
+    return name == eight or eight not in every
+
+
 def matches(name: str, patterns: list[str]) -> bool:
-    """Whether a workload is wanted: `insert` names insert@8, `rows_*` all of these; no pattern: everything."""
+    """Whether a workload is wanted: `insert` names insert@8, `rows_*` all of these."""
     bare = name.partition("@")[0]
-    return not patterns or any(
-        fnmatch.fnmatchcase(name, p) or fnmatch.fnmatchcase(bare, p) for p in patterns
-    )
+    return any(fnmatch.fnmatchcase(name, p) or fnmatch.fnmatchcase(bare, p) for p in patterns)
+
+
+def ended(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(
+        signal.SIGTERM, ended
+    )  # the servers are in sessions of their own: they must be ended
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import os
 import platform
 import subprocess
@@ -23,12 +21,11 @@ LIBRARIES = (
     "sqlglot",
     "uvloop",
 )
-HOT = ("proxy/wire/framing", "proxy/session", "proxy/rows")
-"""Modules that a build with a compiler compiles: enough to tell whether it was."""
 
 
 def describe(tree: Path, postgres: str) -> dict[str, object]:
-    """JSON. postgres: the server's version. No names of hosts or paths."""
+    """JSON. tree: whose `proxy` is measured. postgres: the server's version. No names of hosts or paths."""
+    said = _sealgate(tree)
     return {
         "cores": os.cpu_count(),
         "cpu": _cpu_model(),
@@ -42,14 +39,22 @@ def describe(tree: Path, postgres: str) -> dict[str, object]:
         "changed_since_commit": bool(
             _git(tree, "status", "--porcelain", "--", "proxy", "policy", "keystore")
         ),
-        "compiled": compiled(tree),
+        "sealgate": said,
+        "compiled": "compiled" in said,
     }
 
 
-def compiled(tree: Path) -> list[str]:
-    """Which of the hot modules this tree runs compiled."""
-    suffixes = importlib.machinery.EXTENSION_SUFFIXES
-    return [name for name in HOT if any((tree / (name + s)).exists() for s in suffixes)]
+def _sealgate(tree: Path) -> str:
+    """What this tree says of its version, and whether its hot modules run compiled."""
+    said = subprocess.run(
+        [sys.executable, "-m", "proxy", "--version"],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return said.stdout.strip() or said.stderr.strip()[-200:]
 
 
 def _cpu_model() -> str:

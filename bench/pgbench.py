@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.measure import percentile
 
+LONGEST_SECONDS = 300.0  # one run; then it is ended, and its side has failed
 SUMMARY = {
     "count": re.compile(r"^number of transactions actually processed: (\d+)", re.MULTILINE),
     "failed": re.compile(r"^number of failed transactions: (\d+)", re.MULTILINE),
@@ -75,6 +76,7 @@ class Pgbench:
                 capture_output=True,
                 text=True,
                 check=False,
+                timeout=LONGEST_SECONDS,
                 env={"PGSSLMODE": "disable", "PGGSSENCMODE": "disable"},
             )
             if said.returncode != 0:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bench.report import number
 from bench.sides import TITLES
 from bench.targets import TARGETS, Quotient
 
@@ -61,56 +64,50 @@ def draw(result: Result, directory: Path) -> list[Path]:
     return written
 
 
+COMPARED = (
+    ("sealgate", "pgbouncer", "#8ab8ea", "unprotected table / pgbouncer"),
+    ("sealed", "pgbouncer", "#0b4f9e", "sealed columns / pgbouncer, plaintext"),
+    ("sealed", "pgbouncer_sealed", "#c5a15a", "sealed columns / pgbouncer, sealed bytes"),
+)
+BAR = 0.27
+
+
 def ratios(result: Result) -> Figure | None:
-    """Throughput in units of pgbouncer's, with the targets."""
-    bounds = {t.figure: t.bound for t in TARGETS if isinstance(t.figure, Quotient)}
-    bars = []
+    """Throughput in units of pgbouncer's, with the targets: a group of bars per workload."""
+    groups = []
     for name, entry in result["measured"].items():
-        for side, to in (
-            ("sealgate", "pgbouncer"),
-            ("sealed", "pgbouncer"),
-            ("sealed", "pgbouncer_sealed"),
-        ):
-            quotient = Quotient(name, side, to)
-            value = quotient(result)
-            sealed_too = (
-                to == "pgbouncer" and side == "sealed" and "pgbouncer_sealed" in entry["medians"]
-            )
-            if value is None or (sealed_too and quotient not in bounds):
-                continue
-            against = " / pgbouncer with the sealed bytes" if to == "pgbouncer_sealed" else ""
-            count = entry["clients"]
-            words = (
-                f"{_shortened(entry['title'])}, {count} client{'s' if count > 1 else ''}{against}"
-            )
-            bars.append((words, value, COLORS[side], _bound(quotient, bounds)))
-    if not bars:
+        bars = [
+            (value, color, _bound(Quotient(name, side, to)))
+            for side, to, color, _ in COMPARED
+            if (value := Quotient(name, side, to)(result)) is not None
+        ]
+        if bars:
+            groups.append((_label(entry), bars))
+    if not groups:
         return None
-    bars.reverse()
-    figure, axes = plt.subplots(figsize=(10, 1.4 + 0.24 * len(bars)), layout="constrained")
-    axes.barh(range(len(bars)), [b[1] for b in bars], color=[b[2] for b in bars], height=0.72)
-    axes.set_yticks(range(len(bars)), [b[0] for b in bars])
-    for y, (_, value, _, bound) in enumerate(bars):
-        axes.text(value + 0.008, y, f"{value:.2f}", va="center", fontsize=8)
-        if bound is not None:
-            axes.plot([bound, bound], [y - 0.45, y + 0.45], color=MARK, linewidth=2.2)
-    axes.axvline(1.0, color=COLORS["pgbouncer"], linewidth=1, linestyle="--")
-    axes.set_xlim(0, max(1.08, *(b[1] * 1.08 for b in bars)))
-    axes.margins(y=0.01)
-    axes.set_xlabel(
-        "throughput in units of pgbouncer's, in the same run (dashed: as fast as pgbouncer)"
-    )
-    axes.set_title("Sealgate against pgbouncer")
-    axes.legend(
-        handles=[
-            Line2D([], [], color=COLORS["sealgate"], linewidth=7, label="unprotected table"),
-            Line2D([], [], color=COLORS["sealed"], linewidth=7, label="sealed columns"),
-            Line2D([], [], color=MARK, linewidth=2.2, label="target"),
-        ],
-        loc="upper center",
-        bbox_to_anchor=(0.3, -0.06 - 0.6 / len(bars)),
-        ncols=3,
-    )
+    height = sum(len(bars) * BAR + 0.3 for _, bars in groups)
+    figure, axes = plt.subplots(figsize=(10, 1.5 + 0.5 * height), layout="constrained")
+    y, ticks, most = 0.0, [], 1.0
+    for _, bars in groups:
+        ticks.append(y - (len(bars) - 1) * BAR / 2)
+        for value, color, bound in bars:
+            axes.barh(y, value, height=BAR, color=color)
+            axes.text(value + 0.008, y, f"{value:.2f}", va="center", fontsize=7)
+            if bound is not None:
+                axes.plot([bound] * 2, [y - BAR * 0.6, y + BAR * 0.6], color=MARK, linewidth=2.4)
+            most = max(most, value)
+            y -= BAR
+        y -= 0.3
+    axes.set_yticks(ticks, [label for label, _ in groups])
+    axes.tick_params(axis="y", length=0)
+    axes.axvline(1.0, color=COLORS["pgbouncer"], linewidth=1, linestyle="--", zorder=0)
+    axes.set_xlim(0, most * 1.06)
+    axes.set_ylim(y, BAR)
+    axes.set_xlabel("pgbouncer in the same run = 1")
+    figure.suptitle("Throughput, in units of pgbouncer's", fontweight="bold", fontsize=12)
+    marks = [Line2D([], [], color=color, linewidth=7, label=words) for *_, color, words in COMPARED]
+    marks.append(Line2D([], [], color=MARK, linewidth=2.4, label="target (at least)"))
+    figure.legend(handles=marks, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -181,26 +178,24 @@ def latency(result: Result) -> Figure | None:
         return None
     figure, all_axes = plt.subplots(1, 2, figsize=(10, 3.9), layout="constrained", sharey=True)
     for axes, (quantile, words) in zip(all_axes, panels, strict=True):
+        last = []
         for workload, side, marker in lines:
-            values = [
-                result["measured"][f"{workload}@{n}"]["medians"].get(side, {}).get(quantile)
-                for n in clients
-            ]
+            entries = [result["measured"][f"{workload}@{n}"]["medians"] for n in clients]
+            values = [medians.get(side, {}).get(quantile) for medians in entries]
             if None in values:
                 continue
             axes.plot(
                 range(len(clients)), values, marker=marker, color=COLORS[side], label=TITLES[side]
             )
-            axes.annotate(
-                f"{values[-1]:.2g}",
-                (len(clients) - 1, values[-1]),
-                (6, -3),
-                textcoords="offset points",
-                fontsize=8,
+            last.append((values[-1], COLORS[side]))
+        places = _spread([math.log10(value) for value, _ in last], 0.16)
+        for (value, color), place in zip(last, places, strict=True):
+            axes.text(
+                len(clients) - 0.93, 10**place, number(value), va="center", fontsize=8, color=color
             )
         axes.set_yscale("log")
         axes.set_xticks(range(len(clients)), [str(n) for n in clients])
-        axes.set_xlim(-0.2, len(clients) - 0.7)
+        axes.set_xlim(-0.2, len(clients) - 0.6)
         axes.set_xlabel("clients")
         axes.set_title(f"point SELECT, prepared: {words}")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -221,7 +216,13 @@ def streaming(result: Result) -> Figure | None:
         samples: Sequence[Sequence[float]] = values["samples"]
         rows = values["rows"]
         label = f"{TITLES[case]} ({values['answer_mb']:,.0f} MB sent)"
-        axes.plot([s[0] for s in samples], [s[1] for s in samples], color=COLORS[case], label=label)
+        axes.plot(
+            [s[0] for s in samples],
+            [s[1] for s in samples],
+            color=COLORS[case],
+            linewidth=1.4 if case == "sealed" else 4,  # they lie on each other
+            label=label,
+        )
         axes.axhline(values["before_mb"], color=COLORS[case], linewidth=0.8, linestyle=":")
     top = max(max(s[1] for s in values["samples"]) for values in cases.values())
     axes.set_ylim(0, top * 1.25)
@@ -240,16 +241,26 @@ def _rows(
     return medians
 
 
-def _bound(quotient: Quotient, bounds: Mapping[Any, float]) -> float | None:
-    """The target, as the least ratio. The look-up's is in time: its inverse."""
-    if quotient in bounds:
-        return bounds[quotient]
+def _bound(quotient: Quotient) -> float | None:
+    """The target, as the least ratio. The look-up's is of times: its inverse."""
     if quotient == Quotient("lookup@8", "sealed", "pgbouncer"):
         return 1 / 1.5
-    return None
+    return next((target.bound for target in TARGETS if target.figure == quotient), None)
 
 
-def _shortened(title: str) -> str:
-    return title.replace(", prepared", "").replace(
-        "simple protocol with literals", "simple protocol"
-    )
+def _label(entry: Mapping[str, Any]) -> str:
+    """What a workload is, short enough for an axis."""
+    words: str = entry["title"].partition(":")[0]
+    words = words.replace(", prepared", "").replace(" with literals", "")
+    words = words.replace("extended, parsed every time", "parsed every time")
+    count = entry["clients"]
+    return f"{words}; {count} client{'s' if count > 1 else ''}"
+
+
+def _spread(places: Sequence[float], least: float) -> list[float]:
+    """The places, moved up where one is nearer than `least` to the one below it."""
+    moved = list(places)
+    order = sorted(range(len(places)), key=lambda n: places[n])
+    for below, above in pairwise(order):
+        moved[above] = max(moved[above], moved[below] + least)
+    return moved

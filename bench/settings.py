@@ -20,6 +20,7 @@ class Scale:
     value_bytes: int  # the big value
     rounds: int
     seconds: float
+    all_clients: bool = True  # loads with several numbers of clients: all of them, or 8 only
 
     def only(self, people: int) -> Scale:
         """The same with smaller tables."""
@@ -33,7 +34,7 @@ FULL = Scale(
     copied=100_000,
     encrypted=5_000,
     streamed=5_000_000,
-    stream_seconds=45.0,
+    stream_seconds=30.0,
     idle=500,
     value_bytes=200_000_000,
     rounds=3,
@@ -51,6 +52,7 @@ QUICK = Scale(
     value_bytes=20_000_000,
     rounds=1,
     seconds=1.0,
+    all_clients=False,
 )
 TINY = Scale(
     name="tiny",

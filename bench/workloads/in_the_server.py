@@ -151,6 +151,7 @@ def _load(
         warm=warm,
         writes=writes,
         rows=scale.encrypted,
+        clients=(4,),
     )
 
 

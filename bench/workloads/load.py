@@ -45,7 +45,9 @@ class Load:
             measured = Measured(
                 f"{self.name}@{clients}", self.title, "transactions/s", clients, self.cells
             )
-            available = reachable(stage, self.sides, measured)
+            # With one client there is nothing to share among workers.
+            sides = tuple(s for s in self.sides if clients > 1 or not s[-1].isdigit())
+            available = reachable(stage, sides, measured)
             interleave(
                 measured, available, stage.scale.rounds, lambda s: self._once(stage, s, clients)
             )

@@ -27,6 +27,7 @@ MACHINE = {
     "libraries",
     "commit",
     "changed_since_commit",
+    "sealgate",
     "compiled",
 }
 
@@ -103,7 +104,13 @@ def test_names_stand_for_all_their_numbers_of_clients() -> None:
     assert bench.matches("rows_1k_3@8", ["rows_*"])
     assert bench.matches("point_select_sealed@64", ["lookup", "point_select_sealed@64"])
     assert not bench.matches("insert_100@8", ["insert"])
-    assert bench.matches("anything", [])
+
+
+def test_the_quick_scale_leaves_out_numbers_of_clients() -> None:
+    """Where there is one with 8, only that one; a workload with another number alone stays."""
+    every = ["connect@1", "connect@8", "rows_100k_3@4", "copy_in"]
+    kept = [name for name in every if bench.middling(name, every)]
+    assert kept == ["connect@8", "rows_100k_3@4", "copy_in"]
 
 
 def test_a_missing_pgbouncer_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
