@@ -28,7 +28,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import orjson
 
@@ -36,9 +36,9 @@ from proxy.audit.lifecycle import log_repaired, log_resumed
 from proxy.audit.log_file import (
     LINE_LIMIT,
     append,
-    close_torn_line,
     identity,
     lock,
+    open_again,
     open_log,
     tail,
     unlock,
@@ -56,6 +56,7 @@ from proxy.audit.log_state import (
 from proxy.audit.ocsf import Event
 
 _LOCK_PATIENCE: Final = 0.5  # seconds; a writer holds the lock for some microseconds
+_BEGINNING: Final = b'{"time":'
 _METADATA: Final = b'"metadata":{'
 _STAMP_BYTES: Final = 200
 _BASE32: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -139,7 +140,8 @@ class AuditLog:
                     self._catch_up(size)
                 if self._numbers[UNSAID]:
                     self._tell_what_is_lost()
-                self._append(encoded)
+                if encoded:
+                    self._append(encoded, self._numbers[OFFSET])
             finally:
                 unlock(self._fd)
             if self._fsync:
@@ -159,7 +161,7 @@ class AuditLog:
         try:
             fd = open_log(self._path, sync_directory=self._fsync)
             try:
-                moved, torn = self._move_to(fd)
+                moved = self._move_to(fd)
             except BaseException:
                 os.close(fd)
                 raise
@@ -170,8 +172,7 @@ class AuditLog:
             return
         self.close()
         self._fd = fd
-        if torn is not None:
-            self.write(log_repaired(*torn))
+        self.write_all(())  # ends a torn line
 
     def follow(self) -> None:
         """Leave a file that another process of the service has left. What fails is tried again by the next write."""
@@ -184,8 +185,13 @@ class AuditLog:
     def forked(self, writer: int) -> None:
         """First thing in a forked process: it is this writer, with a lock of its own. Raises AuditFailed."""
         self._writer = writer
-        self._generation = 0
-        self.follow()
+        inherited = self._fd
+        try:
+            self._fd = open_again(inherited, self._path)
+        except OSError as error:
+            raise AuditFailed(f"{self._path}: {_reason(error)}") from None
+        finally:
+            os.close(inherited)
 
     def close(self) -> None:
         """Writing after this raises AuditFailed."""
@@ -195,19 +201,19 @@ class AuditLog:
 
     # All of these hold the lock.
 
-    def _append(self, events: Sequence[_Encoded]) -> None:
+    def _append(self, events: Sequence[_Encoded], start: int, before: bytes = b"") -> None:
+        """Write at `start`, where the file ends: `before`, which is no event, and the events."""
         numbers = self._numbers
         now = self._clock()
         sequence, source = numbers[SEQUENCE], self._source
         uids = self._uids.at(max(now, numbers[TIME]))
-        opening = b'{"time":%d,' % now
-        parts: list[bytes] = []
-        for before, after in events:
+        opening = _BEGINNING + b"%d," % now
+        parts = [before]
+        for head, rest in events:
             sequence += 1
             stamp = f'"uid":"{uids.uid(sequence)}","sequence":{sequence},"log_source":"{source}",'
-            parts += (opening, before, stamp.encode(), after)
+            parts += (opening, head, stamp.encode(), rest)
         data = b"".join(parts)
-        start = numbers[OFFSET]
         append(self._fd, data, start)
         numbers[SEQUENCE] = sequence
         numbers[TIME] = uids.time
@@ -215,14 +221,18 @@ class AuditLog:
         self._patience = _LOCK_PATIENCE
 
     def _catch_up(self, size: int) -> None:
-        """The file is not as the last of us has left it."""
+        """The file is not as the last of us has left it: go on behind it, and tell of lines that were torn.
+
+        All that is torn is ended and told of by one write, so that who is killed here leaves it to the next.
+        """
         start = self._numbers[OFFSET]
-        torn = close_torn_line(self._fd, size) if size else 0
         new = tail(self._fd, start, size) if size > start else b""
+        notes = [_encoded(log_repaired(*torn)) for torn in _torn_lines(new, size - len(new))]
         self._numbers[SEQUENCE] = max(self._numbers[SEQUENCE], self._last_of_ours(new))
-        self._numbers[OFFSET] = size + (torn > 0)
-        if torn:
-            self._append((_encoded(log_repaired(size - torn, torn)),))
+        if notes:
+            self._append(notes, size, b"" if new.endswith(b"\n") else b"\n")
+        else:
+            self._numbers[OFFSET] = size
 
     def _last_of_ours(self, lines: bytes) -> int:
         """The sequence number of the last of our own events, 0 if there is none. Others count by themselves."""
@@ -231,7 +241,7 @@ class AuditLog:
         while (found := lines.rfind(named, 0, end)) >= 0:
             begins = lines.rfind(b"\n", 0, found) + 1
             ends = lines.find(b"\n", found)
-            metadata = _metadata(lines[begins : ends if ends >= 0 else None])
+            metadata = _metadata(_event(lines[begins : ends if ends >= 0 else None]))
             if metadata.get("log_source") == self._source:
                 return _number(metadata)
             end = begins
@@ -244,7 +254,8 @@ class AuditLog:
         lost, since, reason = self._state.losses()
         try:
             if lost:
-                self._append((_encoded(log_resumed(lost, since, reason)),))
+                notice = _encoded(log_resumed(lost, since, reason))
+                self._append((notice,), self._numbers[OFFSET])
         except BaseException:
             self._numbers[UNSAID] = 1
             raise
@@ -273,30 +284,31 @@ class AuditLog:
         self.close()
         self._fd, self._generation = fd, generation
 
-    def _move_to(self, fd: int) -> tuple[bool, tuple[int, int] | None]:
-        """Move the service, unless it is there already; (offset, size) of a torn line in the new file."""
+    def _move_to(self, fd: int) -> bool:
+        """Move the service to this file, unless it is there already."""
         if self._fd < 0:
-            return True, self._begin_in(fd)
+            self._begin_in(fd)
+            return True
         self._lock()
         try:
             if identity(fd) == identity(self._fd):
-                return False, None
-            return True, self._begin_in(fd)
+                return False
+            self._begin_in(fd)
+            return True
         finally:
             unlock(self._fd)
 
-    def _begin_in(self, fd: int) -> tuple[int, int] | None:
+    def _begin_in(self, fd: int) -> None:
         lock(fd, _LOCK_PATIENCE)
         try:
             size = os.lseek(fd, 0, os.SEEK_END)
-            torn = close_torn_line(fd, size)
-            last = _last_sequence(tail(fd, 0, size))
+            end = tail(fd, 0, size)
+            torn = len(end) - (end.rfind(b"\n") + 1)
             numbers = self._numbers
-            numbers[SEQUENCE] = max(numbers[SEQUENCE], last)
+            numbers[SEQUENCE] = max(numbers[SEQUENCE], _last_sequence(end))
             numbers[DEVICE], numbers[INODE] = identity(fd)
-            numbers[OFFSET] = size + (torn > 0)
+            numbers[OFFSET] = size - torn  # the next write finds the torn line behind it
             numbers[GENERATION] = self._generation = numbers[GENERATION] + 1
-            return (size - torn, torn) if torn else None
         finally:
             unlock(fd)
 
@@ -319,21 +331,57 @@ def _encoded(event: Event) -> _Encoded:
     return line[1:cut], line[cut:]
 
 
+def _torn_lines(lines: bytes, offset: int) -> list[tuple[int, int]]:
+    """(offset, size) of what is left of events, and of the last line if it has no end; but not what is told of already.
+
+    `lines` begin at `offset` of the file.
+    """
+    torn: dict[int, int] = {}
+    told = set()
+    *whole, rest = lines.split(b"\n")
+    for line in whole:
+        if line and line[: len(_BEGINNING)] == _BEGINNING[: len(line)]:
+            event = _event(line)
+            if event is None:
+                torn[offset] = len(line)
+            else:
+                told.add(_told_of(event))
+        offset += len(line) + 1
+    if rest:
+        torn[offset] = len(rest)
+        told.add(_told_of(_event(rest)))
+    return [(at, size) for at, size in torn.items() if at not in told]
+
+
 def _last_sequence(lines: bytes) -> int:
     """The sequence number of the last event in the file, 0 if there is none."""
     for line in reversed(lines.split(b"\n")):
-        if number := _number(_metadata(line)):
+        if number := _number(_metadata(_event(line))):
             return number
     return 0
 
 
-def _metadata(line: bytes) -> dict[str, object]:
-    """An event's metadata; empty where the line is none."""
+def _told_of(event: dict[str, Any] | None) -> object:
+    """Where the torn line is that this event tells of; None: of none."""
+    if event is None or _metadata(event).get("event_code") != "log.repaired":
+        return None
+    try:
+        return event["unmapped"]["sealgate"]["offset"]
+    except (LookupError, TypeError):  # not one of ours
+        return None
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
     try:
         event = orjson.loads(line)
     except orjson.JSONDecodeError:
-        return {}
-    found = event.get("metadata") if isinstance(event, dict) else None
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _metadata(event: dict[str, Any] | None) -> dict[str, Any]:
+    """An event's metadata; empty where there is none."""
+    found = event.get("metadata") if event is not None else None
     return found if isinstance(found, dict) else {}
 
 

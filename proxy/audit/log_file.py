@@ -1,6 +1,6 @@
 """The access log's file: opened for its owner, locked, appended to whole lines or none. [io]
 
-Every function but `open_log` raises OSError as the system does. The lock is flock's, so it belongs to an open file:
+Every function raises OSError as the system does. The lock is flock's, so it belongs to an open file:
 a process that is forked must open its own.
 """
 
@@ -37,6 +37,19 @@ def open_log(path: Path, *, create: bool = True, sync_directory: bool = False) -
         os.close(fd)
         raise
     return fd
+
+
+def open_again(fd: int, path: Path) -> int:
+    """The same file, opened anew: with a lock of its own. It may have been moved away from its path since."""
+    try:
+        # Linux opens what the descriptor has open, wherever that is now.
+        return os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_APPEND | os.O_NONBLOCK)
+    except FileNotFoundError:
+        again = open_log(path, create=False)
+    if identity(again) != identity(fd):
+        os.close(again)
+        raise OSError(errno.ESTALE, "the file was moved")
+    return again
 
 
 def identity(fd: int) -> tuple[int, int]:
@@ -85,15 +98,6 @@ def _finish(fd: int, data: bytes, written: int, start: int) -> None:
     except OSError:
         os.ftruncate(fd, start)
         raise
-
-
-def close_torn_line(fd: int, size: int) -> int:
-    """End a last line that has no newline: its bytes, 0 if there is nothing to do. The file is locked."""
-    if size == 0 or os.pread(fd, 1, size - 1) == b"\n":
-        return 0
-    end = tail(fd, 0, size)
-    os.write(fd, b"\n")
-    return len(end) - (end.rfind(b"\n") + 1)
 
 
 def tail(fd: int, start: int, size: int) -> bytes:

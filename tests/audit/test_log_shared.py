@@ -166,6 +166,48 @@ def test_killed_in_the_middle_of_the_write(path: Path) -> None:
         assert events[-2]["unmapped"]["sealgate"] == {"offset": begun, "size": cut - begun}
 
 
+def test_killed_while_repairing(path: Path) -> None:
+    """Cut anywhere in what the repair writes: every torn line is ended and told of once, numbers have no gap."""
+    log = AuditLog(path, writers=2)
+    log.write(EVENT)
+    first = path.read_bytes()
+    numbers = log._numbers
+    state = {field: numbers[field] for field in (OFFSET, SEQUENCE)}
+    log.write(EVENT)
+    torn = path.read_bytes()[: len(first) + 900]
+    path.write_bytes(torn)
+    for field, value in state.items():
+        numbers[field] = value
+    log.write_all(())
+    repaired = path.read_bytes()
+    assert kinds_of(repaired) == ["statement.read", "", "log.repaired"]
+    for cut in range(len(torn), len(repaired) + 1):
+        path.write_bytes(repaired[:cut])
+        for field, value in state.items():
+            numbers[field] = value
+        log.write(EVENT)
+        left = path.read_bytes()
+        kinds = kinds_of(left)
+        only_its_newline = cut == len(repaired) - 1  # is torn as well, and an event with its number
+        assert kinds.count("log.repaired") == kinds.count("") + only_its_newline, cut
+        assert kinds[-1] == "statement.read"
+        events = [
+            orjson.loads(line) for line, kind in zip(left.splitlines(), kinds, strict=True) if kind
+        ]
+        assert [e["metadata"]["sequence"] for e in events] == list(range(1, len(events) + 1))
+
+
+def kinds_of(content: bytes) -> list[str]:
+    """Of every line; "" for a torn one."""
+    kinds = []
+    for line in content.splitlines():
+        try:
+            kinds.append(orjson.loads(line)["metadata"]["event_code"])
+        except orjson.JSONDecodeError:
+            kinds.append("")
+    return kinds
+
+
 def test_killed_at_random(path: Path) -> None:
     """Writers killed one after the other while others go on: no gap, no number twice, no line that is no event but
     those that were torn, and of each of these an event tells.
@@ -349,6 +391,17 @@ def test_a_forked_process_locks_for_itself(path: Path) -> None:
     assert ended_well(forked(log, 1, fails))
     unlock(fd)
     os.close(fd)
+
+
+def test_a_process_that_is_forked_after_the_file_was_moved(path: Path) -> None:
+    """Between rotation and reopen it goes on in the old file, as the others do."""
+    log = AuditLog(path, writers=2)
+    log.write(EVENT)
+    old = path.with_suffix(".1")
+    path.rename(old)
+    assert ended_well(forked(log, 1, lambda: log.write(EVENT)))
+    assert sequences(old) == [1, 2]
+    assert not path.exists()
 
 
 def test_no_descriptor_is_left_behind_by_following(path: Path) -> None:
