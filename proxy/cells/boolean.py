@@ -5,6 +5,8 @@ Any unambiguous prefix of true, false, yes, no, on, off is accepted in any case,
 
 from __future__ import annotations
 
+from typing import Final
+
 from proxy.cells import encoding
 from proxy.cells.errors import corrupt, invalid_syntax, wrong_size
 from proxy.cells.settings import Convert, Family, Settings, always, identity, unmodified
@@ -45,7 +47,7 @@ def _to_text(canonical: bytes) -> bytes:
     return b"f" if canonical == b"\x00" else b"t"
 
 
-BOOL = Family(
+BOOL: Final[Family] = Family(
     _from_text,
     always(_from_binary),
     always(_to_text),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from typing import Final
 
 from proxy.cells import encoding
 from proxy.cells.errors import CellError, invalid_syntax
@@ -64,6 +65,6 @@ def _to_text(settings: Settings) -> Convert:
     return lambda canonical: b"\\x" + canonical.hex().encode()
 
 
-BYTEA = Family(
+BYTEA: Final[Family] = Family(
     _from_text, always(identity), _to_text, always(identity), unmodified, unmodified, identity
 )

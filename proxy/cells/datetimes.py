@@ -235,7 +235,7 @@ def local_to_instant(micro: int, place: Zone) -> int:
     return micro + reading.offset_in(place)[0] * calendar.SECOND
 
 
-DATE = Family(
+DATE: Final[Family] = Family(
     _date_from_text,
     always(_date_from_binary),
     _date_to_text,
@@ -244,7 +244,7 @@ DATE = Family(
     unmodified,
     identity,
 )
-TIMESTAMP = Family(
+TIMESTAMP: Final[Family] = Family(
     _timestamp_from_text(zoned=False),
     always(_timestamp_from_binary),
     _timestamp_to_text(zoned=False),
@@ -253,7 +253,7 @@ TIMESTAMP = Family(
     round_timestamp,
     identity,
 )
-TIMESTAMPTZ = Family(
+TIMESTAMPTZ: Final[Family] = Family(
     _timestamp_from_text(zoned=True),
     always(_timestamp_from_binary),
     _timestamp_to_text(zoned=True),

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from math import copysign, inf, isinf, ldexp, nan
 from struct import Struct, error
+from typing import Final
 
 from proxy.cells import encoding
 from proxy.cells.errors import corrupt, invalid_syntax, out_of_range, wrong_size
@@ -259,5 +260,5 @@ def _family(name: str, packed: Struct, parse: Convert, single: bool) -> Family:
 
 parse_single = _parser("real", SINGLE, _nearest_single, single=True)
 parse_double = _parser("double precision", DOUBLE, float, single=False)
-FLOAT4 = _family("real", SINGLE, parse_single, True)
-FLOAT8 = _family("double precision", DOUBLE, parse_double, False)
+FLOAT4: Final[Family] = _family("real", SINGLE, parse_single, True)
+FLOAT8: Final[Family] = _family("double precision", DOUBLE, parse_double, False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from struct import Struct, error
+from typing import Final
 
 from proxy.cells import encoding
 from proxy.cells.errors import corrupt, invalid_syntax, out_of_range, wrong_size
@@ -82,6 +83,6 @@ def _unusual(value: bytes, least: int, name: str) -> int:
     return number
 
 
-INT2 = family("smallint", 2, "h")
-INT4 = family("integer", 4, "i")
-INT8 = family("bigint", 8, "q")
+INT2: Final[Family] = family("smallint", 2, "h")
+INT4: Final[Family] = family("integer", 4, "i")
+INT8: Final[Family] = family("bigint", 8, "q")

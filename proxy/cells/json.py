@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import orjson
 
@@ -147,4 +148,4 @@ def _encoder(settings: Settings) -> Convert:
     return encoding.from_utf8(settings.encoding) or identity
 
 
-JSON = Family(_decoder, _decoder, _encoder, _encoder, unmodified, unmodified, None)
+JSON: Final[Family] = Family(_decoder, _decoder, _encoder, _encoder, unmodified, unmodified, None)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json as stdlib_json
 import re
 from contextlib import suppress
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 from proxy.cells import encoding, numeric
 from proxy.cells import json as json_text
@@ -238,6 +238,6 @@ def _to_binary(settings: Settings) -> Convert:
     return lambda canonical: b"\x01" + from_utf8(_body(canonical))
 
 
-JSONB = Family(
+JSONB: Final[Family] = Family(
     _from_text, _from_binary, _to_text, _to_binary, unmodified, unmodified, equality_form
 )

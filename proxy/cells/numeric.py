@@ -334,6 +334,6 @@ def _from_text(settings: Settings) -> Convert:
     return encoding.ascii_form(parse, settings.encoding)
 
 
-NUMERIC = Family(
+NUMERIC: Final[Family] = Family(
     _from_text, always(receive), always(render), always(identity), assign, assign, equality_form
 )

@@ -7,6 +7,7 @@ declared length plus 4. Assignment refuses what does not fit unless only blanks 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from proxy.cells import encoding
 from proxy.cells.errors import CellError
@@ -61,6 +62,10 @@ def without_blanks(value: bytes) -> bytes:
     return value.rstrip(b" ")
 
 
-TEXT = Family(decoder, decoder, encoder, encoder, unmodified, unmodified, identity)
-VARCHAR = Family(decoder, decoder, encoder, encoder, _varchar(False), _varchar(True), identity)
-BPCHAR = Family(decoder, decoder, encoder, encoder, _bpchar(False), _bpchar(True), without_blanks)
+TEXT: Final[Family] = Family(decoder, decoder, encoder, encoder, unmodified, unmodified, identity)
+VARCHAR: Final[Family] = Family(
+    decoder, decoder, encoder, encoder, _varchar(False), _varchar(True), identity
+)
+BPCHAR: Final[Family] = Family(
+    decoder, decoder, encoder, encoder, _bpchar(False), _bpchar(True), without_blanks
+)

@@ -6,6 +6,7 @@ Input takes upper case, surrounding braces, and a hyphen after any group of four
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from proxy.cells import encoding
 from proxy.cells.errors import corrupt, invalid_syntax, wrong_size
@@ -38,7 +39,7 @@ def _to_text(canonical: bytes) -> bytes:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}".encode()
 
 
-UUID = Family(
+UUID: Final[Family] = Family(
     _from_text,
     always(_from_binary),
     always(_to_text),
