@@ -66,7 +66,7 @@ class Reload:
         self._go_on()
 
     def hear(self, seat: Seat, message: Message) -> None:
-        if message["number"] != self._number:
+        if self.over or message["number"] != self._number:
             return  # the answer to one that was given up
         if message["say"] == "unable":
             self.abandon(f"worker {seat.number}: {message['problem']}")
@@ -78,7 +78,7 @@ class Reload:
 
     def gone(self, seat: Seat) -> None:
         """The worker has ended."""
-        if seat.number not in self._waiting:
+        if self.over or seat.number not in self._waiting:
             return
         self._waiting.discard(seat.number)
         if self._switching:
