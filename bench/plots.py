@@ -86,7 +86,7 @@ def ratios(result: Result) -> Figure | None:
     if not groups:
         return None
     height = sum(len(bars) * BAR + 0.3 for _, bars in groups)
-    figure, axes = plt.subplots(figsize=(10, 1.5 + 0.5 * height), layout="constrained")
+    figure, axes = plt.subplots(figsize=(10, 2.4 + 0.5 * height), layout="constrained")
     y, ticks, most = 0.0, [], 1.0
     for _, bars in groups:
         ticks.append(y - (len(bars) - 1) * BAR / 2)
@@ -174,7 +174,7 @@ def latency(result: Result) -> Figure | None:
         ("point_select_sealed", "sealed", "D"),
     )
     clients = [n for n in (1, 8, 64) if all(f"{w}@{n}" in result["measured"] for w, _, _ in lines)]
-    if len(clients) < 2:
+    if not clients:
         return None
     figure, all_axes = plt.subplots(1, 2, figsize=(10, 3.9), layout="constrained", sharey=True)
     for axes, (quantile, words) in zip(all_axes, panels, strict=True):
@@ -190,8 +190,13 @@ def latency(result: Result) -> Figure | None:
             last.append((values[-1], COLORS[side]))
         places = _spread([math.log10(value) for value, _ in last], 0.16)
         for (value, color), place in zip(last, places, strict=True):
-            axes.text(
-                len(clients) - 0.93, 10**place, number(value), va="center", fontsize=8, color=color
+            axes.annotate(
+                number(value),
+                (len(clients) - 0.93, 10**place),
+                va="center",
+                fontsize=8,
+                color=color,
+                in_layout=False,
             )
         axes.set_yscale("log")
         axes.set_xticks(range(len(clients)), [str(n) for n in clients])

@@ -79,11 +79,13 @@ def origin(result: Result) -> str:
     machine, settings = result["machine"], result["settings"]
     built = "compiled" if machine["compiled"] else "interpreted"
     changed = " with changes" if machine["changed_since_commit"] else ""
+    count = settings["rounds"]
+    rounds = "one round" if count == 1 else f"medians of {count} rounds"
     commit = (machine["commit"] or "")[:10] or "no commit"
     return (
         f"Measured {result['date'][:10]} on {machine['cores']} cores ({machine['cpu']}), kernel {machine['kernel']}, "
         f"Python {machine['python']}, PostgreSQL {machine['postgresql']}, pgbouncer {machine['pgbouncer'] or 'missing'}; "
-        f"Sealgate {built}, {commit}{changed}; scale {settings['name']}, medians of {settings['rounds']} rounds of "
+        f"Sealgate {built}, {commit}{changed}; scale {settings['name']}, {rounds} of "
         f"{settings['seconds']:g} s."
     )
 

@@ -8,7 +8,7 @@ ONE = "id, email, city, visits"
 THREE = "id, email, phone, born"
 COLUMNS = {0: ONE, 1: ONE, 3: THREE}
 SEVERAL = (4,)  # clients, so that two workers have something to do
-WORDS = {0: "nothing", 1: "one column", 3: "three columns"}
+WORDS = {0: "nothing sealed", 1: "one column of four sealed", 3: "three columns of four sealed"}
 
 
 def _load(rows: str, sealed: int, count: int, clients: tuple[int, ...]) -> Load:
@@ -21,7 +21,7 @@ def _load(rows: str, sealed: int, count: int, clients: tuple[int, ...]) -> Load:
         sides = ("direct", "pgbouncer_sealed", "sealed", "sealed_2")
     return Load(
         name=f"rows_{rows}_{sealed}",
-        title=f"{count:,}-row SELECT, {WORDS[sealed]} of four sealed",
+        title=f"{count:,}-row SELECT, {WORDS[sealed]}",
         script=f"SELECT {COLUMNS[sealed]} FROM {{s}}.people WHERE id <= {count};",
         sides=sides,
         clients=clients,
