@@ -67,7 +67,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--list", action="store_true", help="names the workloads")
     made.add_argument("--rounds", type=int)
     made.add_argument("--seconds", type=float, help="of one measured round of one side")
-    made.add_argument("--workers", default="1,2", help="numbers of workers; default: 1,2")
+    made.add_argument(
+        "--workers", choices=("1", "1,2"), default="1,2", help="1: leaves out the sides with two"
+    )
     made.add_argument("--out", type=Path, metavar="FILE.json")
     made.add_argument("--tree", type=Path, default=ROOT, help="whose `proxy` is measured")
     return made
