@@ -13,8 +13,14 @@ from proxy.catalog import Catalog, Declaration
 from proxy.introspect import introspect, roles_of
 
 _SECONDS: Final = 10.0
-FAILURES: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
-"""What asking the server can raise."""
+FAILURES: Final = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    TimeoutError,
+)
+"""What asking the server can raise; InternalClientError where the connection is closed underneath."""
 
 
 class ControlConnection:

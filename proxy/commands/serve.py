@@ -15,7 +15,6 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import NoReturn
 
 import structlog
 
@@ -61,7 +60,7 @@ def _supervise(loaded: Loaded) -> int:
     try:
         port = sockets.bound(listen.host, listen.port)
     except OSError as error:
-        _cannot_listen(loaded.configuration, error)
+        raise sockets.cannot_listen(loaded.configuration, error) from None
     try:
         return Supervisor(loaded, audit, port).run()
     except AuditFailed as failed:
@@ -141,14 +140,7 @@ async def _start(listener: Listener, configuration: Configuration) -> int:
     try:
         return await listener.start()
     except OSError as error:
-        _cannot_listen(configuration, error)
-
-
-def _cannot_listen(configuration: Configuration, error: OSError) -> NoReturn:
-    listen = configuration.listen
-    problem = f"cannot listen on {listen.host}:{listen.port}: {error.strerror or error}"
-    fix = "Choose another port (0: any free one), or stop the program that has it."
-    raise ConfigurationError(configuration.file, "listen.port", problem, fix) from None
+        raise sockets.cannot_listen(configuration, error) from None
 
 
 def _second_signal() -> asyncio.Future[None]:

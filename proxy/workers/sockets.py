@@ -6,6 +6,16 @@ import contextlib
 import errno
 import socket
 
+from proxy.config import Configuration, ConfigurationError
+
+
+def cannot_listen(configuration: Configuration, error: OSError) -> ConfigurationError:
+    """What to tell people of a port that cannot be had."""
+    listen = configuration.listen
+    problem = f"cannot listen on {listen.host}:{listen.port}: {error.strerror or error}"
+    fix = "Choose another port (0: any free one), or stop the program that has it."
+    return ConfigurationError(configuration.file, "listen.port", problem, fix)
+
 
 def bound(host: str, port: int) -> list[socket.socket]:
     """A socket for each address of the host, all on one port, not listening yet. Raises OSError."""

@@ -13,7 +13,7 @@ supervisor's end closes the channels, upon which the workers drain and end.
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import gc
 import os
 import selectors
@@ -36,13 +36,13 @@ from proxy.upkeep import Loaded
 from proxy.workers.channel import Channel, Message
 from proxy.workers.crowd import Crowd
 from proxy.workers.looks import Looks
+from proxy.workers.port import Port
 from proxy.workers.process import announcement
 from proxy.workers.reload import Reload
 from proxy.workers.seat import Seat
+from proxy.workers.sockets import cannot_listen
 from proxy.workers.worker import Place, work
 
-BACKLOG: Final = 512
-_ACCEPTED_AT_ONCE: Final = 64
 _STARTS: Final = 4
 """Attempts of a worker to come to serve, while nobody serves yet."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds before a worker is started again
@@ -62,17 +62,15 @@ class Supervisor:
         self.loaded = loaded
         self.audit = audit
         self.seats = [Seat(number) for number in range(listen.workers)]
-        self._sockets = sockets
         self._crowd = Crowd(listen.workers)
         self._selector = selectors.DefaultSelector()
+        self._port = Port(sockets, self._selector, self.seats, self._crowd)
         self._looks = Looks(self.seats)
         self._reload: Reload | None = None
         self._reload_again = False
-        self._next = 0
         self._serving = False
         self._stopping = ""
         self._deadline: float | None = None
-        self._accepts_from: float | None = None
 
     def run(self) -> int:
         gc.collect()
@@ -128,12 +126,12 @@ class Supervisor:
         if self._reload is not None:
             self._reload.abandon(f"the service is stopping: {reason}")
             self._reload = None
-        self._close_port()
+        self._port.close()
         for seat in self.seats:
             seat.due = None
             seat.tell({"ask": "drain"})
-        seconds = self.loaded.configuration.listen.drain_seconds
-        self._deadline = time.monotonic() + seconds + _OVERTIME
+        seconds = self.loaded.configuration.listen.drain_seconds + _OVERTIME
+        self._deadline = time.monotonic() + (seconds if self._serving else _AT_ONCE)
 
     def _hurry(self) -> None:
         for seat in self.seats:
@@ -142,7 +140,7 @@ class Supervisor:
 
     def _clear_up(self) -> None:
         """Behind an error: who serves drains, since the channels end with this process; the others are ended."""
-        self._close_port()
+        self._port.close()
         for seat in self.seats:
             if seat.pid and not self._serving:
                 seat.kill()
@@ -154,79 +152,55 @@ class Supervisor:
     def _serve(self) -> None:
         """Every worker is ready: from now on clients may come."""
         listen = self.loaded.configuration.listen
-        port: int = self._sockets[0].getsockname()[1]
         pids = tuple(seat.pid for seat in self.seats)
-        for sock in self._sockets:
-            sock.listen(BACKLOG)
+        try:
+            port = self._port.listen()
+        except OSError as error:  # somebody else bound it at the same time, and was first
+            raise cannot_listen(self.loaded.configuration, error) from None
         try:
             self.audit.write_all(announcement(self.loaded, port, pids))
         except AuditFailed as failed:
             raise CommandRefused(f"the access log cannot be written: {failed}") from None
         self._serving = True
-        self._accept_again()
+        self._port.open()
         workers = len(self.seats)
         log.info("accepting clients", host=listen.host, port=port, pid=os.getpid(), workers=workers)
         print(f"listening on {listen.host}:{port}", flush=True)
 
-    def _accept_again(self) -> None:
-        self._accepts_from = None
-        for sock in self._sockets:
-            if sock.fileno() not in self._selector.get_map():
-                self._selector.register(sock, selectors.EVENT_READ, partial(self._accept, sock))
-
-    def _accept_no_more(self) -> None:
-        for sock in self._sockets:
-            if sock.fileno() in self._selector.get_map():
-                self._selector.unregister(sock)
-
-    def _close_port(self) -> None:
-        self._accept_no_more()
-        for sock in self._sockets:
-            sock.close()
-        self._sockets = []
-
-    def _accept(self, listening: socket.socket, _: int) -> None:
-        if listening.fileno() < 0:
-            return  # closed by what happened together with this
-        for _ in range(_ACCEPTED_AT_ONCE):
-            try:
-                client, _address = listening.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            except OSError as failed:
-                log.error("client not accepted", problem=failed.strerror or "unknown")
-                if failed.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    self._accept_no_more()
-                    self._accepts_from = time.monotonic() + 1
-                return
-            with client:
-                self._hand_over(client)
-
-    def _hand_over(self, client: socket.socket) -> None:
-        """To the worker with the fewest clients, by turns among equals. Who takes none is stuck: the next one."""
-        count = len(self.seats)
-        of, first = self._crowd.of, self._next
-        for seat in sorted(
-            (seat for seat in self.seats if seat.ready),
-            key=lambda seat: (of(seat.number), (seat.number - first) % count),
-        ):
-            assert seat.clients is not None  # noqa: S101 - it is ready
-            self._crowd.handed(seat.number)
-            try:
-                socket.send_fds(seat.clients, [b"c"], [client.fileno()])
-            except OSError:
-                self._crowd.handed(seat.number, -1)
-            else:
-                self._next = seat.number + 1
-                return
-        log.error("client not handed over", sessions=self._crowd.total)
-
     # Workers.
 
     def _start(self, seat: Seat) -> None:
-        """Forks. Signals are held back until the new process has left everything that is the supervisor's."""
-        own, theirs = socket.socketpair()
-        clients, handed = socket.socketpair()
+        """A new process for a seat; where the system has none to give, later."""
+        seat.due = None
+        with contextlib.ExitStack() as undo:
+            try:
+                own, theirs = map(undo.enter_context, socket.socketpair())
+                clients, handed = map(undo.enter_context, socket.socketpair())
+                pid = self._forked(seat, own, theirs, clients, handed)
+            except OSError as failed:
+                if not self._serving:
+                    raise
+                log.error("worker not started", worker=seat.number, problem=failed.strerror)
+                seat.failures += 1
+                seat.due = time.monotonic() + _pause_before(seat.failures)
+                return
+            undo.pop_all()
+        theirs.close()
+        handed.close()
+        seat.pid, seat.began, seat.refused = pid, time.monotonic(), None
+        seat.loaded, seat.held, seat.cut = self.loaded, False, 0
+        seat.channel, seat.clients = Channel(own), clients
+        self._selector.register(own, selectors.EVENT_READ, partial(self._hear, seat))
+
+    def _forked(
+        self,
+        seat: Seat,
+        own: socket.socket,
+        theirs: socket.socket,
+        clients: socket.socket,
+        handed: socket.socket,
+    ) -> int:
+        """The pid. Signals are held back until the new process has left everything that is the supervisor's."""
         for end in (clients, handed):
             end.setblocking(False)
         sys.stdout.flush()
@@ -235,17 +209,11 @@ class Supervisor:
         try:
             pid = os.fork()
             if pid == 0:
-                self._become_worker(
-                    Place(seat.number, Channel(theirs), handed, self._crowd), (own, clients)
-                )
+                place = Place(seat.number, Channel(theirs), handed, self._crowd)
+                self._become_worker(place, (own, clients))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
-        theirs.close()
-        handed.close()
-        seat.pid, seat.began, seat.due, seat.refused = pid, time.monotonic(), None, None
-        seat.loaded, seat.held, seat.cut = self.loaded, False, 0
-        seat.channel, seat.clients = Channel(own), clients
-        self._selector.register(own, selectors.EVENT_READ, partial(self._hear, seat))
+        return pid
 
     def _become_worker(self, place: Place, not_mine: tuple[socket.socket, ...]) -> NoReturn:
         code = 1
@@ -254,7 +222,8 @@ class Supervisor:
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
             self._selector.close()
-            for sock in (*not_mine, *self._sockets, self._signalled, self._signals):
+            self._port.leave()
+            for sock in (*not_mine, self._signalled, self._signals):
                 sock.close()
             for seat in self.seats:
                 if seat.channel is not None and seat.clients is not None:
@@ -287,6 +256,8 @@ class Supervisor:
                 seat.refused = message
             case "leaving":
                 seat.ready = False
+                if not any(each.ready for each in self.seats):
+                    self._port.shut()
             case "ended":
                 seat.cut = message["sessions"]
             case "changed":
@@ -306,8 +277,7 @@ class Supervisor:
         if self._serving:
             log.info("worker started", worker=seat.number, pid=seat.pid)
             self._write(worker_started(seat.number, seat.pid))
-            if self._accepts_from is None:
-                self._accept_again()
+            self._port.open()
         elif all(each.ready for each in self.seats):
             self._serve()
 
@@ -354,12 +324,11 @@ class Supervisor:
         if self._serving:
             self._write(worker_lost(WorkerLost(seat.number, pid, problem, lost)))
             if not any(each.ready for each in self.seats):
-                self._accept_no_more()  # who comes waits in the port's queue
+                self._port.shut()
                 if seat.failures > _STARTS and all(each.failures > 1 for each in self.seats):
                     self._give_up(problem)
                     return
-        pause = min(_FIRST_PAUSE * 2 ** (seat.failures - 1), _LONGEST_PAUSE)
-        seat.due = time.monotonic() + pause
+        seat.due = time.monotonic() + _pause_before(seat.failures)
 
     def _give_up(self, problem: str) -> None:
         reason = f"no worker comes to serve: {problem}"
@@ -396,7 +365,7 @@ class Supervisor:
     def _pause(self) -> float | None:
         """Seconds until something is due; None: nothing is."""
         moments = [seat.due for seat in self.seats]
-        moments += [self._deadline, self._accepts_from]
+        moments += [self._deadline, self._port.due]
         if self._reload is not None:
             moments.append(self._reload.deadline)
         due = [moment for moment in moments if moment is not None]
@@ -411,8 +380,8 @@ class Supervisor:
             self._reload.late()
         if self._reload is not None and self._reload.over:
             self._reloaded(self._reload)
-        if self._accepts_from is not None and now >= self._accepts_from:
-            self._accept_again()
+        if self._port.due is not None and now >= self._port.due:
+            self._port.open()
         if self._deadline is not None and now >= self._deadline:
             self._deadline = None
             for seat in self.seats:
@@ -435,6 +404,11 @@ class Supervisor:
             self.audit.write(event)
         except AuditFailed as failed:
             log.error("access log not written", problem=str(failed))
+
+
+def _pause_before(attempt: int) -> float:
+    """Seconds; attempts are counted from 1."""
+    return float(min(_FIRST_PAUSE * 2 ** min(attempt - 1, 30), _LONGEST_PAUSE))
 
 
 def _told(code: int) -> str:
