@@ -41,9 +41,10 @@ from proxy.effects import (
     ToServer,
 )
 from proxy.handshake import ClientTLS
+from proxy.outlet import LONG_WRITE, Outlet
 from proxy.session import Session
 from proxy.tls import ALPN, common_name, end_point, serve_tls
-from proxy.turns import ROUND_SECONDS
+from proxy.turns import ROUND_SECONDS, Turns
 from proxy.upstream import UpstreamRefused, connect, send_once
 from proxy.wire.framing import LONG
 
@@ -90,6 +91,8 @@ class Client(asyncio.Protocol):
         self._goodbye: asyncio.TimerHandle | None = None
         self._server_is_full = False
         self._client_is_full = False
+        self._outlet: Outlet | None = None
+        """For what is long; None: nothing was, yet."""
         self._waiting: deque[tuple[int, bytes, int]] = deque()
         """What has happened and waits for its turn: what it is, its bytes, and how many of them are done with."""
         self._occupied = False
@@ -144,10 +147,14 @@ class Client(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._client_is_full = True
+        if self._outlet is not None:
+            self._outlet.pause()
         self._read_server_or_wait()
 
     def resume_writing(self) -> None:
         self._client_is_full = False
+        if self._outlet is not None:
+            self._outlet.resume()
         self._read_server_or_wait()
 
     # The server's end calls these.
@@ -339,8 +346,22 @@ class Client(asyncio.Protocol):
         return True
 
     def _write(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        outlet = self._outlet
+        if len(data) <= LONG_WRITE and (outlet is None or not outlet.busy):
+            transport.write(data)
+            return
+        if outlet is None:
+            outlet = self._outlet = Outlet(
+                self._listener.turns,
+                transport,
+                self._read_server_or_wait,
+                full=self._client_is_full,
+            )
+        outlet.write(data)
+        self._read_server_or_wait()
 
     def _close(self) -> None:
         """Let the client read what was sent, then end; the server's connection ends at once."""
@@ -348,8 +369,11 @@ class Client(asyncio.Protocol):
         if self._server is not None:
             self._server.close()
         transport = self._transport
-        if transport is not None and not transport.is_closing():
-            transport.close()
+        if transport is not None and not transport.is_closing() and self._goodbye is None:
+            if self._outlet is not None:
+                self._outlet.close()
+            else:
+                transport.close()
             later = asyncio.get_running_loop().call_later
             self._goodbye = later(_GOODBYE_SECONDS, transport.abort)
 
@@ -383,7 +407,8 @@ class Client(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if self._tasks or self._server_is_full or self._client_waits or self._core.holding:
+        full = self._server_is_full or (self._server is not None and self._server.busy)
+        if full or self._tasks or self._client_waits or self._core.holding:
             transport.pause_reading()
         else:
             transport.resume_reading()
@@ -392,7 +417,8 @@ class Client(asyncio.Protocol):
         """The server is read while the client takes what it says, and nothing of that waits for its turn."""
         if self._server is None:
             return
-        if self._client_is_full or self._server_waits:
+        full = self._client_is_full or (self._outlet is not None and self._outlet.busy)
+        if full or self._server_waits:
             self._server.pause_reading()
         else:
             self._server.resume_reading()
@@ -467,7 +493,7 @@ class Client(asyncio.Protocol):
             return
         try:
             self._server = await connect(
-                listener.upstream, listener.upstream_tls, lambda: Server(self)
+                listener.upstream, listener.upstream_tls, lambda: Server(self, listener.turns)
             )
         except (ssl.SSLError, UpstreamRefused) as failed:
             log.warning("server not trusted", session=self._number, problem=_told(failed))
@@ -522,9 +548,13 @@ class Client(asyncio.Protocol):
 class Server(asyncio.Protocol):
     """The server's end of one client's session."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, turns: Turns) -> None:
         self._client = client
+        self._turns = turns
         self._transport: asyncio.Transport | None = None
+        self._full = False
+        self._outlet: Outlet | None = None
+        """For what is long; None: nothing was, yet."""
         self.heard = False
         """The server has said something."""
 
@@ -549,14 +579,37 @@ class Server(asyncio.Protocol):
         self._client.server_lost(exc)
 
     def pause_writing(self) -> None:
+        self._full = True
+        if self._outlet is not None:
+            self._outlet.pause()
         self._client.server_full(True)
 
     def resume_writing(self) -> None:
+        self._full = False
+        if self._outlet is not None:
+            self._outlet.resume()
         self._client.server_full(False)
 
+    @property
+    def busy(self) -> bool:
+        """Something long is being written."""
+        return self._outlet is not None and self._outlet.busy
+
     def write(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        outlet = self._outlet
+        if len(data) <= LONG_WRITE and (outlet is None or not outlet.busy):
+            transport.write(data)
+            return
+        if outlet is None:
+            outlet = self._outlet = Outlet(self._turns, transport, self._emptied, full=self._full)
+        outlet.write(data)
+        self._client.server_full(self._full)
+
+    def _emptied(self) -> None:
+        self._client.server_full(self._full)
 
     def pause_reading(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -567,7 +620,9 @@ class Server(asyncio.Protocol):
             self._transport.resume_reading()
 
     def close(self) -> None:
-        if self._transport is not None:
+        if self._outlet is not None:
+            self._outlet.close()
+        elif self._transport is not None:
             self._transport.close()
 
 

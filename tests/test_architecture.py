@@ -19,6 +19,7 @@ SHELL = {
     "proxy/embedded.py",
     "proxy/introspect.py",
     "proxy/listener.py",
+    "proxy/outlet.py",
     "proxy/programs.py",
     "proxy/tls.py",
     "proxy/turns.py",

@@ -128,7 +128,7 @@ class Stage:
         self.client = Client(cast(Listener, self), "1")
         self.near = Transport(self.notes, "client")
         self.far = Transport(self.notes, "server")
-        self.server = Server(self.client)
+        self.server = Server(self.client, self.turns)
         vars(self.server)["_transport"] = self.far
         vars(self.client).update(
             _session=self.core, _transport=self.near, _server=self.server, _startup=None
