@@ -355,19 +355,28 @@ def test_a_column_of_values_is_shown_as_one_by_one(seed: int, form: int) -> None
         wires.insert(draw.randint(0, len(wires)), b"\\x1234")
     fields = [Field(column, form, authority, Settings()) for _ in range(2)]
     tallies = [Tally(), Tally()]
-    one_by_one = [fields[0].show(wire) for wire in wires]
-    assert fields[1].many(wires) == one_by_one
+    for _ in range(2):  # The second time the keys are known.
+        one_by_one = [fields[0].show(wire) for wire in wires]
+        assert fields[1].many(wires) == one_by_one
+        draw.shuffle(wires)
     for each, tally in zip(fields, tallies, strict=True):
         each.count(tally)
     assert told(tallies[0]) == told(tallies[1])
 
 
-def test_a_bad_value_in_a_column_of_values() -> None:
-    """`Field.many` raises what the bad value raises; those before it are counted."""
-    wires = [GOOD, GOOD, BAD["the stored value failed authentication"][0], GOOD]
-    each = Field(DECLARED[EMAIL], 1, Authority(snapshot(), frozenset({"shop_app"})), Settings())
-    tally = Tally()
-    with pytest.raises(BadCell, match="failed authentication"):
-        each.many(wires)
-    each.count(tally)
-    assert told(tally)[0] == {(EMAIL, "clear"): 2}
+@pytest.mark.parametrize("form", [0, 1])
+@pytest.mark.parametrize(("reason", "which"), [(r, i) for r in BAD for i in range(len(BAD[r]))])
+def test_a_bad_value_in_a_column_of_values(reason: str, which: int, form: int) -> None:
+    """`Field.many` raises what the bad value raises by itself, also where its neighbours' key is known; those before it
+    are counted.
+    """
+    good, bad = written(GOOD, form, "hex"), written(BAD[reason][which], form, "hex")
+    authority = Authority(snapshot(), frozenset({"shop_app"}))
+    for known in (0, 1):
+        each, tally = Field(DECLARED[EMAIL], form, authority, Settings()), Tally()
+        each.many([good] * known)
+        with pytest.raises(BadCell) as caught:
+            each.many([good, good, bad, good])
+        assert caught.value.reason == reason
+        each.count(tally)
+        assert told(tally)[0] == {(EMAIL, "clear"): known + 2}

@@ -228,6 +228,17 @@ def test_what_is_no_value_of_the_column(sql: str) -> None:
         assert wire.decode("latin-1") not in f"{refusal}"
 
 
+@pytest.mark.parametrize("declared", [0, 25])
+def test_a_value_that_is_stored_and_shown_is_one_that_the_column_keeps(declared: int) -> None:
+    """RETURNING shows the parameter itself: what varchar(5) would cut is refused, what fits is stored."""
+    statement = sealer("UPDATE p SET v = $1 RETURNING coalesce(v, $1)", declared)
+    values: list[bytes | None] = [b"abcde"]
+    statement.parameters(values, [0], {})
+    assert opened(values[0]) == ("v", term("v", b"abcde"), b"abcde")
+    with pytest.raises(ValueRefused, match="one that the column would change"):
+        statement.parameters([b"abcde  "], [0], {})
+
+
 def test_the_first_wrong_parameter_is_the_one_that_is_told() -> None:
     """In their order, also where a later one could not be read whatever its value."""
     statement = sealer("INSERT INTO p (i, d) VALUES ($1, $2)", 0, 16)
