@@ -209,6 +209,11 @@ class Response:
                 continue
             if end > size:
                 break
+            if kind == COPY_DATA and self._copies.strict and self._running is not None:
+                if mark < position:
+                    self._out.append(data[mark:position])
+                position = mark = self._copy_rows(self._running, data, position)
+                continue
             if kind in _LOOKED_AT:
                 if mark < position:
                     self._out.append(data[mark:position])
@@ -401,8 +406,7 @@ class Response:
         sqlstate: str | None = None,
         affected: int | None = None,
     ) -> None:
-        """Events first, then the rows they speak of."""
-        self._flush()
+        """Events first, then the rows they speak of, together with what was read before them."""
         events = running.events(
             self._state.origin, final=final, sqlstate=sqlstate, affected=affected
         )
@@ -665,6 +669,18 @@ class Response:
         if shown and running.hold(shown, rows):
             self._release(running, final=False)
         return b""
+
+    def _copy_rows(self, running: Execution, data: bytes, position: int) -> int:
+        """Unseal the CopyData messages that are whole from `position` on, one at least; return where the rest begins."""
+        try:
+            position, shown, rows = self._copies.run(
+                data, position, self._buffer.limit, running.tally
+            )
+        except (BadCell, Withheld, UnshowableCell, UnreadableCopy) as bad:
+            raise alone(self._row_refused(running, bad)) from None
+        if shown and running.hold(shown, rows):
+            self._release(running, final=False)
+        return position
 
     def copy_done(self, data: bytes, position: int, end: int) -> bytes | None:
         running = self._running

@@ -46,6 +46,11 @@ class Copies:
         self._clean: bytes | None = None
         """Received bytes in which no sealed value begins."""
 
+    @property
+    def strict(self) -> bool:
+        """Every row of the COPY TO under way is read."""
+        return self.outgoing is not None and self.outgoing.strict
+
     # In.
 
     def begin_in(self, plan: StatementPlan | None) -> CopyIn | None:

@@ -11,7 +11,7 @@ from proxy.execution import Tally
 from proxy.rows import BadCell, RowProgram
 from proxy.shape import read_shape
 from proxy.snapshot import Authority
-from proxy.sql.planner import Planner
+from proxy.sql.message import Message
 from proxy.wire.messages import (
     SYNC_MESSAGE,
     Bind,
@@ -82,9 +82,8 @@ def test_a_terminated_backend_has_one_event_for_its_statement() -> None:
     talk = Talk()
     talk.client(query(READ))
     assert talk.server(fields("email"), row(seal("a")), error("57P01", S="FATAL")) == [
-        "<- T",
         "record statement.read 57P01",
-        "<- DE",
+        "<- TDE",
     ]
     assert told(talk.session.server_gone()) == ENDED
 
@@ -161,10 +160,10 @@ def test_a_fault_of_ours_ends_one_session(monkeypatch: pytest.MonkeyPatch) -> No
     talk = Talk()
     talk.client(query(WRITE))
 
-    def fail(self: Planner, *statement: object) -> None:
+    def fail(self: Message) -> None:
         raise KeyError("canary")
 
-    monkeypatch.setattr(Planner, "plan", fail)
+    monkeypatch.setattr(Message, "plan", fail)
     effects = talk.session.client_data(query("SELECT 1"))
     assert told(effects) == ["record statement.write 08006", "Fault", "<- E", *ENDED]
     assert "canary" not in str([e for e in effects if not isinstance(e, Fault)])

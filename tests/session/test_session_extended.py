@@ -71,9 +71,8 @@ def test_a_prepared_insert() -> None:
     assert sent.values[0] is not None
     assert sent.values[0].startswith(b"\x5e\xa1")
     assert talk.server(reply("2"), done("INSERT 0 1"), ready()) == [
-        "<- 2",
         "record statement.write",
-        "<- CZ",
+        "<- 2CZ",
     ]
     assert talk.events[0]["columns"][0]["cells"] == 1
 
@@ -85,7 +84,7 @@ def test_execute_without_describe_asks_for_it_and_hides_the_answer() -> None:
     words = talk.server(
         reply("12"), fields("email"), row(seal("a")), done("SELECT 1"), done("SELECT 0"), ready()
     )
-    assert words == ["<- 12", "record statement.read", "<- DC", "record statement.read", "<- CZ"]
+    assert words == ["record statement.read", "record statement.read", "<- 12DCCZ"]
 
 
 REPLIES = [reply("1"), reply("2"), fields("email"), row(seal("a")) + done("SELECT 1")]
@@ -99,7 +98,7 @@ def test_an_error_in_every_position_of_a_pipeline(at: int) -> None:
     talk.client(*batch, *batch)
     talk.server(*REPLIES[:at], error("22023"), ready())
     assert [kind for kind, _ in talk.to_client][-2:] == ["E", "Z"]
-    assert talk.server(*REPLIES, ready()) == ["<- 12T", "record statement.read", "<- DCZ"]
+    assert talk.server(*REPLIES, ready()) == ["record statement.read", "<- 12TDCZ"]
     assert talk.session.idle
 
 
@@ -112,7 +111,7 @@ def test_an_error_before_the_sync_was_sent(at: int) -> None:
     assert talk.client(parse(INSERT), bind(b"x"), query("SELECT 1"), EXECUTE) == []
     assert talk.client(SYNC) == ["-> S"]
     assert talk.server(ready()) == ["<- Z"]
-    assert one_select(talk) == ["<- 12T", "record statement.read", "<- DCZ"]
+    assert one_select(talk) == ["record statement.read", "<- 12TDCZ"]
 
 
 def test_an_error_between_messages() -> None:
@@ -123,7 +122,7 @@ def test_an_error_between_messages() -> None:
     assert talk.server(error("57014")) == ["<- E"]
     assert talk.client(bind(b"1"), EXECUTE, SYNC) == ["-> S"]
     assert talk.server(ready("I")) == ["<- Z"]
-    assert one_select(talk)[1] == "record statement.read"
+    assert one_select(talk)[0] == "record statement.read"
 
 
 def test_a_query_that_was_skipped_leaves_the_unnamed_statement() -> None:
@@ -142,11 +141,9 @@ def test_a_query_in_the_middle_of_a_batch() -> None:
     talk = Talk()
     talk.client(parse(), bind(b"1"), DESCRIBE, EXECUTE, query("SELECT email FROM customers"))
     assert talk.server(*REPLIES, fields("email"), row(seal("b")), done("SELECT 1"), ready()) == [
-        "<- 12T",
         "record statement.read",
-        "<- DCT",
         "record statement.read",
-        "<- DCZ",
+        "<- 12TDCTDCZ",
     ]
     assert talk.session.idle
 
@@ -169,9 +166,8 @@ def test_a_refusal_inside_a_pipeline() -> None:
         "-> PBDECCPBES",
     ]
     assert talk.server(*REPLIES, reply("3312"), error("0A000"), ready()) == [
-        "<- 12T",
         "record statement.read",
-        "<- DCEZ",
+        "<- 12TDCEZ",
     ]
 
 
@@ -191,7 +187,7 @@ def test_a_suspended_portal_is_one_execution() -> None:
     talk = Talk()
     talk.client(parse(), bind(b"1", portal=b"p"), write_execute(b"p", 1), FLUSH)
     first = talk.server(reply("12"), fields("email"), row(seal("a")), reply("s"))
-    assert first == ["<- 12", "record statement.read", "<- Ds"]
+    assert first == ["record statement.read", "<- 12Ds"]
     uid = talk.events[0]["execution"]
     assert talk.client(write_execute(b"p", 1), SYNC) == ["-> ES"]
     assert talk.server(row(seal("b")), done("SELECT 1"), ready()) == [
@@ -229,7 +225,7 @@ def test_a_cached_plan_that_must_not_change_is_the_servers_error() -> None:
     talk.server(reply("1"), write_parameter_description((23,)), fields("email"), ready())
     talk.client(bind(b"1", statement=b"s"), EXECUTE, SYNC)
     assert talk.server(error("0A000"), ready()) == ["<- EZ"]
-    assert one_select(talk)[1] == "record statement.read"
+    assert one_select(talk)[0] == "record statement.read"
 
 
 def test_copy_in_with_a_sync_pipelined_behind_execute() -> None:
@@ -239,7 +235,7 @@ def test_copy_in_with_a_sync_pipelined_behind_execute() -> None:
     talk.server(reply("12n"), message(ord("G"), b"\0\0\0"))
     talk.client(message(ord("d"), b"1\n"), message(ord("c"), b""), SYNC)
     assert talk.server(done("COPY 1"), ready()) == ["<- CZ"]
-    assert one_select(talk)[1] == "record statement.read"
+    assert one_select(talk)[0] == "record statement.read"
 
 
 @pytest.mark.parametrize("first_sync_was_read", [True, False])
@@ -251,7 +247,7 @@ def test_copy_in_that_fails_before_or_after_it_read_the_sync(first_sync_was_read
     talk.server(error("P0001"), *([] if first_sync_was_read else [ready()]))
     talk.client(message(ord("c"), b""), SYNC)
     assert talk.server(ready()) == ["<- Z"]
-    assert one_select(talk) == ["<- 12T", "record statement.read", "<- DCZ"]
+    assert one_select(talk) == ["record statement.read", "<- 12TDCZ"]
 
 
 def test_a_function_call() -> None:

@@ -63,9 +63,8 @@ def test_execute_is_sealed_as_prepare_says() -> None:
     talk.client(query("EXECUTE p('secret')"))
     assert re.fullmatch(r"EXECUTE p\('\\x5ea1[0-9a-f]+'::bytea\)\x00", sent(talk))
     assert talk.server(fields("id"), row("1"), done("SELECT 1"), ready()) == [
-        "<- T",
         "record statement.compare",
-        "<- DCZ",
+        "<- TDCZ",
     ]
 
 
@@ -156,11 +155,7 @@ def test_a_cursor_is_known_from_the_declare() -> None:
     described = _bytea_field()
     assert talk.server(
         done("BEGIN"), done("DECLARE CURSOR"), described, row(seal("a")), done("FETCH 1")
-    ) == [
-        "<- CCT",
-        "record statement.read",
-        "<- DC",
-    ]
+    ) == ["record statement.read", "<- CCTDC"]
     assert b"\x00\x00\x00\x19\xff\xff" in dict(talk.to_client)["T"]
     talk.server(ready("T"))
     talk.client(write_execute(b"c", 1), SYNC)
