@@ -1,16 +1,19 @@
-"""`python -m bench.heartbeat FILE serve ...`: `sealgate serve` on an event loop that notes when it was blocked. [io]
+"""`python heartbeat.py FILE serve ...`: `sealgate serve` on an event loop that notes when it was blocked. [io]
 
 The loop is the one that Sealgate would take; only its factory is wrapped (uvloop's, not Sealgate's code), and a
 callback runs on it every millisecond. When it comes late, nothing else on the loop ran in between. A line of the file
 per gap of more than GAP_SECONDS: when it ended (CLOCK_MONOTONIC, so that another process can place it), how late it
-was, and how much of that the loop's own thread was on a core, all in seconds. The rest it was waiting: for a core that
-others had, for the interpreter's lock, or in a system call.
+was, how much of that the loop's own thread was on a core, and how much it was ready to run and waited for one that
+other processes had (the second field of /proc/PID/task/TID/schedstat), all in seconds. The rest it was blocked: by the
+interpreter's lock, which another thread had, or in a system call.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TextIO
@@ -25,24 +28,29 @@ class Heartbeat:
     def __init__(self, loop: asyncio.AbstractEventLoop, out: TextIO) -> None:
         self._loop = loop
         self._out = out
-        self._last = time.monotonic()
-        self._cpu = 0.0
+        self._last = self._cpu = self._waited = 0.0
 
     def start(self) -> None:
-        """On the loop's own thread: its CPU clock is the one that is read."""
-        self._last, self._cpu = time.monotonic(), time.thread_time()
-        self._out.write(f"{self._last} 0 0\n")  # it beats
+        """On the loop's own thread: its clocks are the ones that are read."""
+        thread = f"/proc/self/task/{threading.get_native_id()}/schedstat"
+        self._schedule = os.open(thread, os.O_RDONLY)
+        self._last, self._cpu, self._waited = time.monotonic(), time.thread_time(), self._wait()
+        self._out.write(f"{self._last} 0 0 0\n")  # it beats
         self._out.flush()
         self._loop.call_later(PERIOD_SECONDS, self._beat)
 
     def _beat(self) -> None:
-        now, cpu = time.monotonic(), time.thread_time()
+        now, cpu, waited = time.monotonic(), time.thread_time(), self._wait()
         gap = now - self._last - PERIOD_SECONDS
         if gap > GAP_SECONDS:
-            self._out.write(f"{now} {gap} {cpu - self._cpu}\n")
+            self._out.write(f"{now} {gap} {cpu - self._cpu} {waited - self._waited}\n")
             self._out.flush()
-        self._last, self._cpu = now, cpu
+        self._last, self._cpu, self._waited = now, cpu, waited
         self._loop.call_later(PERIOD_SECONDS, self._beat)
+
+    def _wait(self) -> float:
+        """Seconds so far in which this thread was ready to run and had no core."""
+        return int(os.pread(self._schedule, 100, 0).split()[1]) / 1e9
 
 
 def watch(out: TextIO) -> None:

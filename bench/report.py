@@ -328,13 +328,21 @@ def of_streaming(result: Result) -> str:
 
 
 def of_blocks(result: Result) -> str:
-    heads = ["while", "longest, ms", "of it on a core, ms", "blocks over 10 ms", "seconds in all"]
+    heads = [
+        "while",
+        "longest, ms",
+        "of it on a core, ms",
+        "blocks over 10 ms",
+        "longest with waiting for a core, ms",
+        "seconds in all",
+    ]
     rows = [
         [
             case,
             number(v["longest_ms"]),
             number(v["of_it_on_core_ms"]),
             f"{v['over_10_ms']}",
+            number(v["longest_with_waiting_for_a_core_ms"]),
             number(v["seconds"]),
         ]
         for case, v in _cases(result, "blocks").items()

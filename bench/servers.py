@@ -24,7 +24,6 @@ from bench import processes
 from proxy.embedded import EmbeddedPostgres, free_port
 from proxy.programs import UNPRIVILEGED_USERS
 
-ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
 DATABASE = "shop"
 APPLICATION = "app"
@@ -172,7 +171,7 @@ class Sealgate:
 
     @cached_property
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": f"{self.tree}{os.pathsep}{ROOT}"}
+        return {**os.environ, "PYTHONPATH": str(self.tree)}
 
     def configuration(self, workers: int = 1) -> Path:
         """A configuration file for that many workers; all share keystore and database."""

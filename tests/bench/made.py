@@ -113,4 +113,10 @@ def result() -> dict[str, Any]:
 
 
 def _block(longest: float) -> dict[str, float]:
-    return {"longest_ms": longest, "of_it_on_core_ms": 1.0, "over_10_ms": 1, "seconds": 1.0}
+    return {
+        "longest_ms": longest,
+        "of_it_on_core_ms": 1.0,
+        "over_10_ms": 1,
+        "longest_with_waiting_for_a_core_ms": 80.0,
+        "seconds": 1.0,
+    }
