@@ -8,7 +8,8 @@ Reading order:
     key        one key: its purpose, version and state
     keystore   [io] the keystore file: create, load, add_columns, add_version
     document   what is in that file, and why it can be trusted
-    rootkey    [io] the root key, from a file or an environment variable
+    source     where the root key is
+    rootkey    [io] the root key, from there
     _files     [io] writing whole files, owner-only, locked
     _raw       key bytes; nothing outside this package imports it
     errors     KeystoreError (the operator's), TamperedValue (a stored value's)
@@ -24,8 +25,9 @@ from keystore.errors import KeystoreError, TamperedKeystore, TamperedValue, Wron
 from keystore.key import KeyState
 from keystore.keyset import Keyset, generate
 from keystore.keystore import add_columns, add_version, create, load
-from keystore.rootkey import RootKey, RootKeySource, create_root_key, load_root_key
+from keystore.rootkey import RootKey, create_root_key, load_root_key
 from keystore.sealed import ColumnKeys, DataKey, cell_id, key_id, looks_sealed
+from keystore.source import RootKeySource
 
 __all__ = [
     "ColumnKeys",

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
@@ -22,27 +21,10 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from keystore._files import reported, write_new
 from keystore._raw import ROOT_KEY_PREFIX, Opaque, Secret
 from keystore.errors import KeystoreError
+from keystore.source import RootKeySource
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _LONGEST_TEXT: Final = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class RootKeySource:
-    """Where the root key is: `provider = "file"` with `path`, or `provider = "env"` with `name`."""
-
-    provider: str
-    path: Path | str | None = None
-    name: str | None = None
-
-    def __post_init__(self) -> None:
-        given = (self.path is not None, self.name is not None)
-        if given != {"file": (True, False), "env": (False, True)}.get(self.provider):
-            raise KeystoreError(
-                "keystore.root_key",
-                f"provider {self.provider!r} with these keys is not a root key's source",
-                'Write { provider = "file", path = "root.key" } or { provider = "env", name = "SEALGATE_ROOT_KEY" }.',
-            )
 
 
 @final
