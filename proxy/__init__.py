@@ -9,6 +9,7 @@ Reading order
     errors                what of a server's error the client gets
     edited                where an error in the edited text stands in the client's own
     seal, rows            values sealed on the way in, rows unsealed on the way out
+    given, place          of which type the client gives a value, and what becomes of it at its place; made once per statement
     coercion              what a value of another type is where a sealed column stands
     state, inflight, statements, shape, execution     what a session remembers between messages
     tally, outline        what rows carried, and what the access log says of a statement whatever its numbers
