@@ -96,9 +96,10 @@ class Project:
 
     def asked(self, question: str) -> str:
         """What a fresh Python says to an expression over `proxy.compiled` and `proxy.hot`."""
-        ran = self.run(
-            "-c", f"import proxy.compiled as compiled; from proxy import hot; print(({question}))"
+        imports = "import proxy.compiled as compiled" + (
+            "; from proxy import hot" * ("hot" in question)
         )
+        ran = self.run("-c", f"{imports}; print(({question}))")
         return (ran.stdout or ran.stderr).strip()
 
     def recorded(self) -> dict[str, str]:
