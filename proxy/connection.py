@@ -129,7 +129,8 @@ class Client(asyncio.Protocol):
         listener.joined(self)
 
     def data_received(self, data: bytes) -> None:
-        core = self._core
+        core = self._session
+        assert core is not None  # noqa: S101 - made with the connection
         if self._early is not None:
             self._early += data
             return
@@ -160,7 +161,8 @@ class Client(asyncio.Protocol):
     # The server's end calls these.
 
     def server_data(self, data: bytes) -> None:
-        core = self._core
+        core = self._session
+        assert core is not None  # noqa: S101
         if self._occupied or len(data) > _SERVER_PIECE or core.long:
             self._happened(_SERVER_DATA, data)
             return
@@ -314,32 +316,43 @@ class Client(asyncio.Protocol):
             self._abort()
 
     def _perform_in_order(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            match effect:
-                case ToClient(data):
-                    self._write(data)
-                case ToServer(data):
-                    if self._server is not None:
-                        self._server.write(data)
-                case Record(event):
-                    if not self._record(event):
-                        if not self._closing:
-                            self._perform(self._core.record_failed())
-                        return
-                case Fault(error):
-                    log.error("session failed", session=self._number, exc_info=error)
-                case Close(reason):
-                    log.debug("session ended", session=self._number, reason=reason)
-                    self._close()
-                case RefreshCatalog(awaited=False):
-                    self._listener.refresh_catalog()
-                case _:
-                    self._start(self._in_the_background(effect))
+        position, size = 0, len(effects)
+        while position < size:
+            effect = effects[position]
+            position += 1
+            if isinstance(effect, ToServer):
+                if self._server is not None:
+                    self._server.write(effect.data)
+            elif isinstance(effect, ToClient):
+                self._write(effect.data)
+            elif isinstance(effect, Record):
+                events = [effect.event]
+                while position < size and isinstance(next_one := effects[position], Record):
+                    events.append(next_one.event)
+                    position += 1
+                if not self._record(events):
+                    if not self._closing:
+                        self._perform(self._core.record_failed())
+                    return
+            else:
+                self._perform_rarer(effect)
 
-    def _record(self, event: dict[str, Any]) -> bool:
-        """False: the event is not written and nothing behind it may happen."""
+    def _perform_rarer(self, effect: Effect) -> None:
+        match effect:
+            case Fault(error):
+                log.error("session failed", session=self._number, exc_info=error)
+            case Close(reason):
+                log.debug("session ended", session=self._number, reason=reason)
+                self._close()
+            case RefreshCatalog(awaited=False):
+                self._listener.refresh_catalog()
+            case _:
+                self._start(self._in_the_background(effect))
+
+    def _record(self, events: list[dict[str, Any]]) -> bool:
+        """All of them, or none: then False, and nothing behind them may happen."""
         try:
-            self._listener.audit.write(event)
+            self._listener.audit.write_all(events)
         except AuditFailed as failed:
             log.error("access log cannot be written", session=self._number, problem=str(failed))
             return self._listener.release_unrecorded
