@@ -22,6 +22,7 @@ from proxy.audit.event import stopped
 from proxy.audit.log import AuditFailed, AuditLog
 from proxy.audit.operations import configure
 from proxy.commands.errors import CommandRefused
+from proxy.compiled import mode
 from proxy.config import Configuration, ConfigurationError, parse, read_text
 from proxy.listener import Listener
 from proxy.upkeep import Loaded, load_all
@@ -127,8 +128,9 @@ async def _listening(
         loop.add_signal_handler(number, stop, number.name)
     loop.add_signal_handler(signal.SIGHUP, reload)
     audit.write_all(announcement(loaded, port, (os.getpid(),)))
-    log.info("accepting clients", host=configuration.listen.host, port=port, pid=os.getpid())
-    print(f"listening on {configuration.listen.host}:{port}", flush=True)
+    host = configuration.listen.host
+    log.info("accepting clients", host=host, port=port, pid=os.getpid(), mode=mode())
+    print(f"listening on {host}:{port}", flush=True)
     watch = loop.create_task(upkeep.watch())
     try:
         yield asked

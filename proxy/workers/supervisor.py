@@ -31,6 +31,7 @@ from proxy.audit.lifecycle import WorkerLost, worker_lost, worker_started
 from proxy.audit.log import AuditFailed, AuditLog
 from proxy.audit.ocsf import Event
 from proxy.commands.errors import CommandRefused
+from proxy.compiled import mode
 from proxy.config import ConfigurationError
 from proxy.upkeep import Loaded
 from proxy.workers.channel import Channel, Message
@@ -163,8 +164,14 @@ class Supervisor:
             raise CommandRefused(f"the access log cannot be written: {failed}") from None
         self._serving = True
         self._port.open()
-        workers = len(self.seats)
-        log.info("accepting clients", host=listen.host, port=port, pid=os.getpid(), workers=workers)
+        log.info(
+            "accepting clients",
+            host=listen.host,
+            port=port,
+            pid=os.getpid(),
+            workers=len(self.seats),
+            mode=mode(),
+        )
         print(f"listening on {listen.host}:{port}", flush=True)
 
     # Workers.
