@@ -116,11 +116,9 @@ class Port:
             self._crowd.handed(seat.number)
             try:
                 socket.send_fds(seat.clients, [b"c"], [client.fileno()])
-            except BlockingIOError:
-                self._crowd.handed(seat.number, -1)
             except OSError as failed:
                 self._crowd.handed(seat.number, -1)
-                if failed.errno != errno.ETOOMANYREFS:
+                if isinstance(failed, ConnectionError):
                     seat.ready = False  # its end is about to be heard
             else:
                 self._next = seat.number + 1

@@ -392,8 +392,9 @@ class Supervisor:
         if self._deadline is not None and now >= self._deadline:
             self._deadline = None
             for seat in self.seats:
-                log.error("worker does not end", worker=seat.number, pid=seat.pid)
-                seat.kill()
+                if seat.pid:
+                    log.error("worker does not end", worker=seat.number, pid=seat.pid)
+                    seat.kill()
 
     def _watch_channels(self) -> None:
         """What a worker has not taken yet is sent when it does."""

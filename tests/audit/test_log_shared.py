@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +34,10 @@ def path(tmp_path: Path) -> Path:
 
 def forked(log: AuditLog, writer: int, work: Callable[[], object]) -> int:
     """The pid of a process that is this writer of the log and does `work`; its exit code is 0 if that went well."""
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # Python 3.12 warns of threads, which pytest-xdist has; the child writes its events and ends.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid:
         return pid
     code = 1
