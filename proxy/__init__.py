@@ -34,6 +34,7 @@ Packages
     audit       OCSF events and the access log
     compiling   building: the hot modules compiled with mypyc
     database    schema `sealgate`: apply and check
+    workers     [io] several processes on one port: supervisor, worker, what passes between them
     policy, keystore (beside this package)      who may do what; keys and sealed values
 
 Glossary

@@ -3,6 +3,6 @@
 Read `event` (what callers import: values and builders), `values`, then `datastore`, `identity`, `finding`
 and `lifecycle` (one OCSF class each, on `ocsf` and `origin`), `template` (the events of executions, of which
 there is one per statement), `statement` and `text` (what of a client's words is shown). `log` writes the
-access log; `operations` and `failure` are the logs for operators.
-Only `log` and `operations` do I/O.
+access log (on `log_file`; `log_state` is what several processes share of it); `operations` and `failure` are the logs for operators.
+Only `log`, its two parts and `operations` do I/O.
 """
