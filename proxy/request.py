@@ -30,7 +30,7 @@ from proxy.sql.rewrite import render
 from proxy.state import SqlText, State
 from proxy.statements import Change, Portal, Prepared
 from proxy.wire.framing import HEADER_SIZE, LONG, BadMessage, MessageBuffer
-from proxy.wire.long import LONG_COPY, cut
+from proxy.wire.long import LONG_COPY, cut, let_others_run
 from proxy.wire.messages import (
     BIND,
     CLOSE,
@@ -176,7 +176,8 @@ class Request:
                 self._out.append(instead)
                 mark = end
             position = end
-        self._out.append(data[mark:position])
+        long = position - mark > LONG_COPY
+        self._out.append(cut(data, mark, position) if long else data[mark:position])
         if self._until is not None and self._asks:
             self._inquire()
         self._buffer.keep(data[position:])
@@ -211,8 +212,14 @@ class Request:
             if kind in _NO_COPY:
                 state.copy_in = None
         start = position + HEADER_SIZE
-        long = end - start > LONG_COPY
-        return self._read(kind, cut(data, start, end) if long else data[start:end])
+        if end - start <= LONG_COPY:
+            return self._read(kind, data[start:end])
+        body = cut(data, start, end)
+        instead = self._read(kind, body)
+        let_others_run()
+        del body
+        let_others_run()
+        return instead
 
     def _read(self, kind: int, body: bytes) -> bytes | None:
         """By how often they come: a chain of calls is compiled to jumps, a table of functions is not."""

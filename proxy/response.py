@@ -27,6 +27,7 @@ from proxy.state import FAILED, IDLE, State
 from proxy.statements import Portal
 from proxy.tampering import tampered_event
 from proxy.wire.framing import HEADER_SIZE, BadMessage, MessageBuffer
+from proxy.wire.long import LONG_COPY, cut
 from proxy.wire.messages import (
     BIND_COMPLETE,
     CLOSE_COMPLETE,
@@ -226,7 +227,8 @@ class Response:
         if position > size:
             self._passing = position - size
             position = size
-        self._out.append(data[mark:position])
+        long = position - mark > LONG_COPY
+        self._out.append(cut(data, mark, position) if long else data[mark:position])
         return position
 
     def _read(self, kind: int, data: bytes, position: int, end: int) -> bytes | None:

@@ -25,6 +25,12 @@ def cut(data: bytes, start: int, stop: int) -> bytes:
     return joined([data[at : min(at + STEP, stop)] for at in range(start, stop, STEP)])
 
 
+def let_others_run() -> None:
+    """To be called by compiled code between things that take long, giving back a big value's memory (20 ms for 200 MB) too:
+    the interpreter looks whether another thread waits whenever it begins a function, and this is one.
+    """
+
+
 def unhexed(data: bytes, start: int) -> bytes:
     """The bytes that data[start:] spells in hexadecimal. Raises ValueError for what is none."""
     size = len(data)
