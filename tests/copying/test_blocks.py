@@ -402,7 +402,8 @@ def test_rows_out_of_sealed_columns(format_: CopyFormat, rng: random.Random) -> 
             forced = rng.choice((frozenset(), frozenset({"email"})))
             options = replace(options, delimiter=",", null="", force_quote=forced)
         bodies = sealed_bodies(rng, options)
-        if rng.random() < 0.3:
+        damaged = rng.random() < 0.3
+        if damaged:
             i = rng.randrange(len(bodies))
             at = rng.randrange(len(bodies[i]))
             bodies[i] = bodies[i][:at] + rng.choice((b"0", b"f", b"\\", b",")) + bodies[i][at + 1 :]
@@ -411,7 +412,7 @@ def test_rows_out_of_sealed_columns(format_: CopyFormat, rng: random.Random) -> 
         settings = Settings(encoding=rng.choice(("UTF8", "UTF8", "LATIN1")))
         one_by_one = copied_out(bodies, options, authority, settings, None)
         assert copied_out(bodies, options, authority, settings, rng) == one_by_one
-        if not one_by_one.error:
+        if not one_by_one.error and not damaged:
             assert len(one_by_one.bodies) == len(bodies)
         outcomes[one_by_one.error[:10]] += 1
     assert outcomes[""] > 20
