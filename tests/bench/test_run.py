@@ -37,7 +37,7 @@ def test_a_tiny_run_writes_everything_that_is_promised(
 ) -> None:
     """Point SELECTs and the server's plans: exit 0, and a result file with every field."""
     file = tmp_path / "result.json"
-    wanted = "point_select_sealed@1,copy_in,plans,storage"
+    wanted = "point_select_sealed@8,copy_in,plans,storage"
     code = bench.main(["--scale", "tiny", "--only", wanted, "--workers", "1", "--out", str(file)])
     said = capfd.readouterr().out
     assert code == 0, said
@@ -49,7 +49,7 @@ def test_a_tiny_run_writes_everything_that_is_promised(
     assert set(result["machine"]) == MACHINE
     assert result["settings"]["people"] == TINY.people
     assert result["targets"] == results.rounded(judge(result))
-    point = result["measured"]["point_select_sealed@1"]
+    point = result["measured"]["point_select_sealed@8"]
     assert point["missing"]["sealed_2"] == "--workers does not name 2"
     for side in ("direct", "sealed"):
         (figures,) = point["rounds"][side]
