@@ -15,9 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import report, results
+from bench.servers import ServerFailed
 from bench.settings import SCALES, Scale
-from bench.stage import Stage
+from bench.stage import NotReadThrough, Stage
 from bench.workloads import runs
+from proxy.embedded import EmbeddedPostgresError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -108,3 +110,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
+    except (ServerFailed, NotReadThrough, EmbeddedPostgresError) as error:
+        sys.exit(f"{error}\nNothing was measured.")  # 1
