@@ -425,7 +425,12 @@ class Request:
                 if refusal is not None:
                     raise ValueRefused(refusal)
                 if prepared.plan.parameters:
-                    instead = write_bind(self._sealed_bind(bind, prepared, prepared.plan, sealed))
+                    sent = self._sealed_bind(bind, prepared, prepared.plan, sealed)
+                    instead = write_bind(sent)
+                    if len(instead) > LONG_COPY:
+                        let_others_run()
+                        del sent
+                        let_others_run()
             except ValueRefused as refused:
                 return self._refuse(prepared, refused.refusal)
             portal = Portal(prepared, portal_name, bind.result_formats, sealed)
