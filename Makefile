@@ -2,35 +2,51 @@
 
 VENV := .venv
 RUN := $(VENV)/bin
+COMPILE := $(RUN)/python proxy/compiling/compile.py
+PURE := tests/session tests/wire tests/audit tests/copying tests/keystore
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
 
-.PHONY: help demo test test-long test-languages tools check format bench clean
+.PHONY: help demo test test-long test-languages test-pure compile pure tools check format bench clean
 
 help:
 	@echo "make demo        a tour: embedded PostgreSQL, the proxy, a shop with three roles (ARGS=--keep stays up)"
 	@echo "make test        the whole test suite against the embedded PostgreSQL"
 	@echo "make test-long   minutes of random input as well"
 	@echo "make test-languages  clients in JavaScript, Go and Java, where their toolchains are (others are skipped)"
+	@echo "make test-pure   the core's tests in plain Python, as where there is no C compiler"
+	@echo "make compile     compiles the hot modules in place; test, demo and bench do so too (SEALGATE_COMPILE=0: not)"
+	@echo "make pure        back to plain Python"
 	@echo "make tools       a PostgreSQL with TLS for the tests (into .tools/); without it they are skipped"
 	@echo "make check       ruff, formatting, mypy --strict"
 	@echo "make format      lets ruff mend what it can"
 	@echo "make bench       measures beside pgbouncer and others, in 25 minutes (ARGS=--quick: 3); see bench/README.md"
 
 demo: $(VENV)/.demo
+	@$(COMPILE)
 	@$(RUN)/python -m proxy demo $(ARGS)
 
-test: $(VENV)/.test
+test: compile
 	$(RUN)/python -m pytest -q -m "not long and not languages" --numprocesses auto --dist loadfile $(ARGS)
 
-test-long: $(VENV)/.test
+test-long: compile
 	$(RUN)/python -m pytest -q -m "not languages" $(ARGS)
 
-test-languages: $(VENV)/.test
+test-languages: compile
 	$(RUN)/python -m pytest -q tests/languages $(ARGS)
+
+# Where there is no compiler, plain Python does the same: the tests of what every statement passes through.
+test-pure: $(VENV)/.test pure
+	SEALGATE_COMPILE=0 $(RUN)/python -m pytest -q -m "not long" --numprocesses auto --dist loadfile $(PURE) $(ARGS)
+
+compile: $(VENV)/.test
+	@$(COMPILE)
+
+pure: | $(RUN)/python
+	@$(COMPILE) --remove
 
 tools: $(VENV)/.test
 	@$(RUN)/python -m tests.integration.tls.server
@@ -44,16 +60,17 @@ format: $(VENV)/.test
 	$(RUN)/python -m ruff check --fix .
 	$(RUN)/python -m ruff format .
 
-bench: $(VENV)/.test
+bench: compile
 	$(RUN)/python -m bench $(ARGS)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find proxy policy keystore -name '*.so' -delete
+	rm -rf sealgate__mypyc*.so proxy/_compiled.json build $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The stamps: an environment is installed again only when pyproject.toml changed. `test` includes `demo`.
 $(VENV)/.demo: pyproject.toml | $(RUN)/python
 	@echo "Installing Sealgate and its embedded PostgreSQL into $(VENV) (a minute the first time) ..."
-	@SEALGATE_COMPILE=0 $(RUN)/python -m pip install --quiet --progress-bar off --editable '.[demo]'
+	@SEALGATE_COMPILE=0 $(RUN)/python -m pip install --quiet --progress-bar off --editable '.[demo,compile]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(RUN)/python
