@@ -283,13 +283,17 @@ class Request:
         )
         if plan.named or not text.sql.isascii() or "\\" in text.sql:
             settled(state, Changes.SETTINGS)
-        untouched = plan.untouched and not plan.by_name
-        steps = [] if untouched else naming.steps(state, plan, stripped, text.sql)
-        plans = plan.statements if untouched else tuple(step.plan for step in steps)
+        if plan.untouched and not plan.by_name:
+            state.synced()
+            state.sent(plan.statements)
+            query = SimpleQuery(plan.statements, stripped)
+            state.inflight.push(Owed(Kind.QUERY, query=query, changes=self._unnamed_dropped()))
+            return None
+        steps = naming.steps(state, plan, stripped, text.sql)
+        plans = tuple([step.plan for step in steps])
         state.synced()
         state.sent(plans)
-        # The server drops the unnamed ones when it comes to this message; it may never.
-        changes = (state.prepared.set(b"", None), state.portals.set(b"", None))
+        changes = self._unnamed_dropped()
         parts: list[Part] = []
         for step in steps:
             try:
@@ -301,20 +305,27 @@ class Request:
                 parts.append(Part(step.plan, refuse_sql(refusal.refusal) + ";", refused=True))
                 attempted = naming.opened(state, step.plan, None) or step.plan
                 self._refused(self._execution(attempted, stripped, "simple"), refusal.refusal)
-        refused = frozenset(i for i, part in enumerate(parts) if part.refused)
+        refused = frozenset([i for i, part in enumerate(parts) if part.refused])
         untouched = not refused and all(plan.action is Action.FORWARD for plan in plans)
         query = SimpleQuery(
             plans,
             stripped,
             refused,
-            tuple(step.sealed for step in steps),
+            tuple([step.sealed for step in steps]),
             None if untouched else Edited(tuple(parts), stripped.literals),
-            tuple(step.changes for step in steps),
+            tuple([step.changes for step in steps]),
         )
         state.inflight.push(Owed(Kind.QUERY, query=query, changes=changes))
         if untouched:
             return None
         return message(QUERY, text.encode("".join(part.sent for part in parts)) + b"\x00")
+
+    def _unnamed_dropped(self) -> tuple[Change[Any], ...]:
+        """The server drops the unnamed statement and portal when it comes to a simple query; it may never."""
+        state = self._state
+        if not state.prepared.known(b"") and not state.portals.known(b""):
+            return ()
+        return (state.prepared.set(b"", None), state.portals.set(b"", None))
 
     def _check(
         self,
@@ -573,9 +584,7 @@ class Request:
         self._refused(execution, refusal)
         sent, owed = refuse_extended(refusal, unnamed=unnamed)
         if unnamed:
-            state = self._state
-            changes = (state.prepared.set(b"", None), state.portals.set(b"", None))
-            owed[0].changes = changes
+            owed[0].changes = self._unnamed_dropped()
         for entry in owed:
             self._state.inflight.push(entry)
         return sent

@@ -214,14 +214,16 @@ class State:
             self.origin = replace(self.origin, application_name=value)
 
 
-@dataclass(frozen=True, slots=True)
 class SqlText:
     """A statement's text, and whether its bytes were certain to mean it."""
 
-    sql: str
-    encoding: str
-    refusal: Refusal | None = None
-    """Why a statement in this text may not touch a sealed column: its bytes are not of the encoding, say."""
+    __slots__ = ("encoding", "refusal", "sql")
+
+    def __init__(self, sql: str, encoding: str, refusal: Refusal | None = None) -> None:
+        self.sql = sql
+        self.encoding = encoding
+        self.refusal = refusal
+        """Why a statement in this text may not touch a sealed column: its bytes are not of the encoding, say."""
 
     def encode(self, sql: str) -> bytes:
         convert = from_utf8(self.encoding)
@@ -232,6 +234,8 @@ def read_sql(raw: bytes, encoding: str) -> SqlText:
     """Text that cannot be decoded, or not encoded again, is read as LATIN1: enough to see that it names nothing of ours, in which
     case the server has the last word on it.
     """
+    if encoding == "UTF8" and raw.isascii():
+        return SqlText(raw.decode("ascii"), encoding)
     try:
         convert = to_utf8(encoding)
         return SqlText(raw.decode("ascii") if raw.isascii() else convert(raw).decode(), encoding)

@@ -154,6 +154,10 @@ class Names(Generic[T]):
     def __init__(self) -> None:
         self._newest: dict[bytes, Change[T]] = {}
 
+    def known(self, name: bytes) -> bool:
+        """Something was announced under the name, be it only that it is closed."""
+        return name in self._newest
+
     def get(self, name: bytes) -> T | None:
         change = self._newest.get(name)
         return change.value if change is not None else None
