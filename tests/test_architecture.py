@@ -30,7 +30,13 @@ SHELL = {
     "proxy/audit/log_state.py",
     "proxy/audit/operations.py",
 }
-SHELL_FOLDERS = ("proxy/commands/", "proxy/compiling/", "proxy/database/", "proxy/demo/", "proxy/workers/")
+SHELL_FOLDERS = (
+    "proxy/commands/",
+    "proxy/compiling/",
+    "proxy/database/",
+    "proxy/demo/",
+    "proxy/workers/",
+)
 IO = {
     "asyncio",
     "socket",
