@@ -296,14 +296,15 @@ def closed(state: State, plan: StatementPlan | None, text: str, tag: bytes) -> b
         case Deallocates(str(name)):
             state.prepared.dropped(name.encode())
         case Closes(None):
-            state.portals.all_dropped()
+            state.portals.all_dropped(unnamed=True)
         case Closes(str(name)) | Declares(name, _):
             # A portal of that name is closed, or could not be there.
             state.portals.dropped(name.encode())
     if tag in (b"DEALLOCATE ALL", b"DISCARD ALL"):
-        state.prepared.all_dropped()
+        # The unnamed statement stays (DropAllPreparedStatements, src/backend/commands/prepare.c).
+        state.prepared.all_dropped(unnamed=False)
     if tag == b"DISCARD ALL":
-        state.portals.all_dropped()
+        state.portals.all_dropped(unnamed=True)
     return tag in _ENDS and not isinstance(named, RollsBackTo)
 
 

@@ -195,9 +195,11 @@ class Names(Generic[T]):
                 change.older = None
             change = change.older
 
-    def all_dropped(self) -> None:
+    def all_dropped(self, *, unnamed: bool) -> None:
+        """`unnamed`: also the one without a name."""
         for name in list(self._newest):
-            self.dropped(name)
+            if name or unnamed:
+                self.dropped(name)
 
     def __len__(self) -> int:
         return len(self._newest)

@@ -225,6 +225,24 @@ def test_a_name_is_free_again(wire: WireClient, drop: str) -> None:
     assert error_of(wire.query(f"""EXECUTE "N m"('{MARK}-known')""")) == "26000"
 
 
+@pytest.mark.parametrize("command", ["DEALLOCATE ALL", "DISCARD ALL"])
+def test_the_unnamed_statement_stays(wire: WireClient, shop: Shop, command: str) -> None:
+    """The server keeps it, whoever drops all others by the extended protocol: what it compares is recorded."""
+    find = b"SELECT count(*) FROM customers WHERE email = $1"
+    value = (f"{MARK}-known".encode(),)
+    execute = (write_bind(Bind(b"", b"", (), value, ())), write_execute(b""), SYNC)
+    wire.send(write_parse(Parse(b"", find, ())), SYNC)
+    wire.until("Z")
+    wire.send(write_parse(Parse(b"d", command.encode(), ())))
+    wire.send(write_bind(Bind(b"d", b"d", (), (), ())), write_execute(b"d"), SYNC)
+    assert "E" not in kinds(wire.until("Z"))
+    before = shop.clear_events()
+    wire.send(*execute)
+    assert dict(wire.until("Z"))["D"].endswith(b"1")
+    codes = [event["metadata"]["event_code"] for event in shop.events()[before:]]
+    assert codes == ["statement.compare"]
+
+
 def test_a_name_that_is_made_anew_and_stays(wire: WireClient) -> None:
     """Pipelined: PREPARE of a name that exists fails, and EXECUTE behind it must be sealed for the old meaning."""
     wire.query("PREPARE p AS SELECT count(*) FROM customers WHERE email = $1")

@@ -327,6 +327,19 @@ def test_statements_dropped_by_sql_are_forgotten(sql: str, tag: str) -> None:
     assert len(names) == 0
 
 
+@pytest.mark.parametrize("command", ["DEALLOCATE ALL", "DISCARD ALL"])
+def test_the_unnamed_statement_outlives_deallocate_all(command: str) -> None:
+    """The server keeps it when the extended protocol runs these: its executions are asked about and recorded as before."""
+    talk = Talk()
+    talk.client(parse(b"SELECT id FROM customers WHERE email = 'a@b'"), SYNC)
+    talk.server(reply("1"), ready())
+    talk.client(parse(command.encode(), b"d"), bind(statement=b"d"), EXECUTE, SYNC)
+    talk.server(reply("12n"), done(command), ready())
+    talk.client(bind(), EXECUTE, SYNC)
+    answer = reply("2"), fields("id"), row("1"), done("SELECT 1"), ready()
+    assert talk.server(*answer) == ["record statement.compare", "<- 2DCZ"]
+
+
 def test_wide_results_without_number_do_not_fill_the_memory() -> None:
     """Descriptions are remembered by their size."""
     source = SnapshotSource(snapshot())
