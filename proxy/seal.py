@@ -49,8 +49,6 @@ class Sealers:
 
     __slots__ = ("_known", "_settings", "_snapshot")
     _LIMIT: Final = 256
-    _PIECES: Final = 256
-    """Of a statement that is remembered: a bulk INSERT has a plan of its own each time."""
 
     def __init__(self) -> None:
         self._snapshot: Snapshot | None = None
@@ -75,12 +73,12 @@ class Sealers:
         ):
             self._known.clear()
             self._snapshot, self._settings = snapshot, settings
-        if len(plan.pieces) > self._PIECES:
-            return StatementSealer(plan, declared, snapshot, settings)
         key = (id(plan), declared)  # An identity: the sealer keeps the plan alive.
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = StatementSealer(plan, declared, snapshot, settings)
+            known = StatementSealer(plan, declared, snapshot, settings)
+            if plan.small:
+                self._known[key] = known
         return known
 
 

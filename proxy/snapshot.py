@@ -25,6 +25,8 @@ Mask = Callable[[bytes], bytes | None]
 
 _DOMAINS = {label(SCHEMA, domain_name(name)): logical_type(name) for name in SEALABLE_TYPES}
 _REMEMBERED = 4096
+_VERDICTS = 1024
+"""Statements whose verdict one session keeps, and their plans with it."""
 _SHAPES_BYTES = 4 << 20
 """RowDescriptions that are remembered, by their size on the wire; in memory each takes about ten times that."""
 
@@ -141,16 +143,17 @@ class Authority:
         return decision
 
     def refusal(self, plan: StatementPlan) -> Refusal | None:
-        """Why this principal may not run the statement, or None. Decided once per plan."""
+        """Why this principal may not run the statement, or None. Decided once per plan, if that is small."""
         known = self._verdicts.get(id(plan))
         if known is not None and known[0] is plan:
             return known[1]
         verdict = plan.refusal or next(
             (r for r in map(self._touch_refused, plan.touches) if r is not None), None
         )
-        if len(self._verdicts) >= _REMEMBERED:
-            self._verdicts.clear()
-        self._verdicts[id(plan)] = (plan, verdict)
+        if plan.small:
+            if len(self._verdicts) >= _VERDICTS:
+                self._verdicts.clear()
+            self._verdicts[id(plan)] = (plan, verdict)
         return verdict
 
     def _touch_refused(self, touch: Touch) -> Refusal | None:

@@ -186,6 +186,8 @@ class Refusal:
 
 
 _NO_PARAMETERS: Mapping[int, Seal] = MappingProxyType({})
+_MOST_PIECES: Final = 256
+_LONGEST_TEXT: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,21 @@ class StatementPlan:
     recorded_as: str | None = None
     """Text for the access log, without literals, where it is not the statement's own: that of the
     prepared statement or cursor that it runs."""
+
+    @property
+    def small(self) -> bool:
+        """A session may keep it for as long as it likes. A bulk INSERT, or a text without end, is planned anew each time:
+        some hundred of those would fill the memory.
+        """
+        if len(self.pieces) > _MOST_PIECES:
+            return False
+        text = 0
+        for piece in self.pieces:
+            if isinstance(piece, str):
+                text += len(piece)
+            elif isinstance(piece, Text):
+                text += len(piece.text) + len(piece.original)
+        return text <= _LONGEST_TEXT
 
     @property
     def seals_literals(self) -> bool:

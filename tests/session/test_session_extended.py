@@ -340,6 +340,28 @@ def test_the_unnamed_statement_outlives_deallocate_all(command: str) -> None:
     assert talk.server(*answer) == ["record statement.compare", "<- 2DCZ"]
 
 
+@pytest.mark.parametrize(
+    ("statement", "count"),
+    [
+        ("INSERT INTO customers (id, email) VALUES " + ",".join(["(1, 'a@b')"] * 300), 0),
+        (f"UPDATE customers SET email = 'a@b' WHERE id = id {'AND id = id ' * 1000}", 0),
+        ("INSERT INTO customers (id, email) VALUES (1, 'a@b')", 1),
+    ],
+    ids=["many-rows", "long-text", "small"],
+)
+def test_long_statements_are_not_kept_by_sessions(statement: str, count: int) -> None:
+    """Their plans are made anew each time: what a session has found out about each would keep it, without end."""
+    talk = Talk()
+    for _ in range(3):
+        talk.client(query(statement))
+        talk.server(done(f"{statement[:6]} 0 1"), ready())
+    session = talk.session
+    assert session._state is not None
+    assert session._request is not None
+    assert len(session._state.authority._verdicts) == count
+    assert len(session._request._sealers) == count
+
+
 def test_wide_results_without_number_do_not_fill_the_memory() -> None:
     """Descriptions are remembered by their size."""
     source = SnapshotSource(snapshot())
