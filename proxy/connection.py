@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 _BUFFER: Final = 256 * 1024
 """Bytes that wait for one slow peer before the other is no longer read."""
 _GOODBYE_SECONDS: Final = 5.0
-"""How long a client may take to read its last messages."""
+"""How long a client may take to read its last messages, and a server may take none of them."""
 _CLIENT_PIECE: Final = 4 * 1024
 """Bytes of the client's that are worked off as they come: a hundred times Bind and Execute. More is cut into pieces."""
 _SERVER_PIECE: Final = 8 * 1024
@@ -413,6 +413,8 @@ class Client(asyncio.Protocol):
             task.cancel()
         if self._server is not None:
             self._server.close()
+        # The two ends hold each other: without these, their memory would wait for the collector of cycles.
+        self._server = self._outlet = None
         self._listener.left(self)
 
     def _read_or_wait(self) -> None:
@@ -568,6 +570,7 @@ class Server(asyncio.Protocol):
         self._full = False
         self._outlet: Outlet | None = None
         """For what is long; None: nothing was, yet."""
+        self._goodbye: asyncio.TimerHandle | None = None
         self.heard = False
         """The server has said something."""
 
@@ -589,6 +592,9 @@ class Server(asyncio.Protocol):
         self._client.server_data(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._goodbye is not None:
+            self._goodbye.cancel()
+        self._outlet = self._transport = None
         self._client.server_lost(exc)
 
     def pause_writing(self) -> None:
@@ -633,10 +639,28 @@ class Server(asyncio.Protocol):
             self._transport.resume_reading()
 
     def close(self) -> None:
+        """End once the server has taken what was sent."""
+        transport = self._transport
+        if transport is None or self._goodbye is not None:
+            return
         if self._outlet is not None:
             self._outlet.close()
-        elif self._transport is not None:
-            self._transport.close()
+        else:
+            transport.close()
+        self._wait_for_the_end(transport)
+
+    def _wait_for_the_end(self, transport: asyncio.Transport, before: int = -1) -> None:
+        """A server that is itself waiting, for a client that is gone to read, takes nothing any more: then that is cut.
+
+        Else its session, and the locks it has, would stay for ever.
+        """
+        left = self._outlet.left if self._outlet is not None else 0
+        left += transport.get_write_buffer_size()
+        if left == before:
+            transport.abort()
+            return
+        later = asyncio.get_running_loop().call_later
+        self._goodbye = later(_GOODBYE_SECONDS, self._wait_for_the_end, transport, left)
 
 
 def _next_size(size: int, seconds: float, least: int, most: int) -> int:

@@ -49,6 +49,11 @@ class Outlet:
         """Something waits: what is written now has to wait behind it."""
         return bool(self._waiting)
 
+    @property
+    def left(self) -> int:
+        """Bytes that wait."""
+        return sum(map(len, self._waiting))
+
     def write(self, data: bytes) -> None:
         if not self._closes:
             self._waiting.append(memoryview(data))

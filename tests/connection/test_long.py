@@ -23,7 +23,14 @@ class Transport:
         self._notes = notes
         self._name = name
         self.reading = True
-        self.closed = False
+        self.closed = self.aborted = False
+        self.left: Callable[[], int] = lambda: 0
+        """Bytes that the peer has not taken."""
+        self.looks = 0
+
+    def get_write_buffer_size(self) -> int:
+        self.looks += 1
+        return self.left()
 
     def write(self, data: bytes) -> None:
         self._notes.append(f"{self._name} < {data[:9].decode()}")
@@ -42,6 +49,7 @@ class Transport:
         self._notes.append(f"{self._name} closed")
 
     def abort(self) -> None:
+        self.aborted = True
         self.close()
 
     def set_write_buffer_limits(self, high: int) -> None:
