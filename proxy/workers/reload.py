@@ -88,6 +88,8 @@ class Reload:
 
     def late(self) -> None:
         """The deadline has passed."""
+        if self.over:
+            return
         if self._switching:
             self._end()  # who has not switched is ended for it
         else:

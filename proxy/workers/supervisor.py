@@ -385,8 +385,8 @@ class Supervisor:
                 self._start(seat)
         if self._reload is not None and now >= self._reload.deadline:
             self._reload.late()
-        if self._reload is not None and self._reload.over:
-            self._reloaded(self._reload)
+        while self._reload is not None and self._reload.over:
+            self._reloaded(self._reload)  # The next one, if it was asked for, may be over at once.
         if self._port.due is not None and now >= self._port.due:
             self._port.open()
         if self._deadline is not None and now >= self._deadline:

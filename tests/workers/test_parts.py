@@ -14,13 +14,14 @@ import pytest
 from keystore import Keyset
 from proxy.audit.log import AuditLog
 from proxy.config import parse
-from proxy.upkeep import Loaded
+from proxy.upkeep import Loaded, NotReloaded
 from proxy.workers import reload as reloading
 from proxy.workers.channel import Channel, Message
 from proxy.workers.crowd import Crowd
 from proxy.workers.looks import Looks
 from proxy.workers.reload import Reload
 from proxy.workers.seat import Seat
+from proxy.workers.supervisor import Supervisor
 
 BIG = {"text": "x" * 1_000_000}
 
@@ -222,8 +223,26 @@ def test_one_that_cannot_keeps_all_from_it(hup: Hup, how: str, first_has_prepare
     hup.says(0, "prepared", number)  # these were on their way
     hup.says(0, "unable", number, problem="no keys")
     hup.reload.gone(hup.seats[0])
+    hup.reload.late()
     assert hup.told == ["configuration.refused"]
     assert hup.hears(0) == []
+
+
+def test_a_reload_that_is_over_at_once_holds_up_nothing(
+    hup: Hup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two signals at a time and a file that cannot be used: both are told of, and no reload is under way any more."""
+
+    def refuse(before: Loaded) -> Loaded:
+        raise NotReloaded("not this one")
+
+    monkeypatch.setattr(reloading, "read_again", refuse)
+    supervisor = Supervisor(hup.before, hup.audit, [])
+    vars(supervisor)["_serving"] = True
+    for step in ("_ask_for_reload", "_ask_for_reload", "_what_is_due"):
+        getattr(supervisor, step)()
+    assert hup.told == ["configuration.refused"] * 2
+    assert vars(supervisor)["_reload"] is None
 
 
 def test_answers_to_an_earlier_reload_do_not_count(hup: Hup) -> None:
