@@ -19,6 +19,7 @@ Reading order
     catalog, picture      the database's tables, columns, views, functions as one picture, and the SQL that reads it
     introspect            [io] takes it
     connection, listener, upstream, tls, control      [io] the thin shell: sockets, TLS, asyncio
+    turns, outlet         [io] long work and long writes: who has the event loop, and for how long
     upkeep                [io] keeps the snapshot current: DDL, changes past the proxy, SIGHUP
     config, tables        the configuration file into frozen values
     cli, commands         `sealgate COMMAND`; the composition root is commands/serve

@@ -30,8 +30,10 @@ from sqlglot.tokenizer_core import TokenType
 from proxy.sql.hardening import GENERIC_OPERATOR, JSON_FUNCTIONS
 from proxy.sql.lexer import Kind, Token
 
-# sqlglot logs the statement, literals and all, when it falls back to a Command.
+# sqlglot logs the statement, literals and all, when it falls back to a Command. A level stays where `disabled` does not:
+# logging.config.dictConfig enables all loggers again.
 logging.getLogger("sqlglot").disabled = True
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL + 1)
 logging.getLogger("sqlglot").propagate = False
 
 

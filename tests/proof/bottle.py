@@ -135,17 +135,20 @@ class Bottle:
         return b"".join(e.data for e in self.effects if isinstance(e, ToServer))
 
     @property
-    def story(self) -> list[object]:
-        """What the client heard and what was recorded, in order; neighbours joined."""
-        told: list[object] = []
+    def story(self) -> tuple[bytes, list[object]]:
+        """What the client heard, and what was recorded."""
+        return self.heard, [e.event for e in self.effects if isinstance(e, Record)]
+
+    @property
+    def heard_before_events(self) -> list[int]:
+        """Bytes that the client had when each event was written."""
+        found, size = [], 0
         for effect in self.effects:
-            if isinstance(effect, ToClient) and told and isinstance(told[-1], bytes):
-                told[-1] += effect.data
-            elif isinstance(effect, ToClient):
-                told.append(effect.data)
+            if isinstance(effect, ToClient):
+                size += len(effect.data)
             elif isinstance(effect, Record):
-                told.append(effect.event)
-        return told
+                found.append(size)
+        return found
 
     @property
     def events(self) -> bytes:

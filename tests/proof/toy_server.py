@@ -343,7 +343,10 @@ class ToyServer:
                 raise Failed("42601")
             self.statements[words[1].encode()] = analyse(text, ())
         elif statement.kind == "deallocate":
-            self.statements.pop(statement.sql.split()[1].encode(), None)
+            words = statement.sql.split()
+            if len(words) < 2:
+                raise Failed("42601")
+            self.statements.pop(words[1].encode(), None)
         elif statement.kind == "inquiry":
             asked = re.findall(
                 r"convert_to\((?:pg_catalog\.)?(?:current_setting\('(\w+)'\)|(\w+))", statement.sql
