@@ -150,12 +150,14 @@ class Client(asyncio.Protocol):
         self._client_is_full = True
         if self._outlet is not None:
             self._outlet.pause()
+        self._read_or_wait()
         self._read_server_or_wait()
 
     def resume_writing(self) -> None:
         self._client_is_full = False
         if self._outlet is not None:
             self._outlet.resume()
+        self._read_or_wait()
         self._read_server_or_wait()
 
     # The server's end calls these.
@@ -418,12 +420,15 @@ class Client(asyncio.Protocol):
         self._listener.left(self)
 
     def _read_or_wait(self) -> None:
-        """The client is read while nothing is under way that it waits for and the server takes what it sends."""
+        """The client is read while nothing is under way that it waits for and the server takes what it sends.
+
+        And while it reads itself, as PostgreSQL does: what is in flight takes more memory here than on the wire.
+        """
         transport = self._transport
         if transport is None or transport.is_closing():
             return
         full = self._server_is_full or (self._server is not None and self._server.busy)
-        if full or self._tasks or self._client_waits or self._core.holding:
+        if full or self._client_is_full or self._tasks or self._client_waits or self._core.holding:
             transport.pause_reading()
         else:
             transport.resume_reading()

@@ -7,6 +7,8 @@ answered; and what was long arrives as it was sent.
 from __future__ import annotations
 
 import re
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from proxy.wire.messages import COPY_DATA, COPY_DONE, QUERY, message
+from proxy.wire.messages import COPY_DATA, COPY_DONE, QUERY, SYNC, message
 from tests.integration.shop import Shop
 from tests.integration.wire_client import WireClient, sqlstate
 
@@ -251,3 +253,24 @@ def test_an_idle_connection_costs_little(shop: Shop) -> None:
     finally:
         for wire in connections:
             wire.socket.close()
+
+
+def test_statements_of_a_client_that_reads_nothing_do_not_pile_up(shop: Shop) -> None:
+    """Sealgate reads no more of it, as PostgreSQL does; once the client reads, it gets every answer."""
+    several, sent = 10_000, 0
+    sync = message(SYNC, b"")
+    with WireClient(shop.port) as client:
+        client.start("shop_app", shop.database.name)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        client.socket.setblocking(False)
+        before, rest = resident(shop), b""
+        while select.select([], [client.socket], [], 2)[1] and sent < 50_000_000:
+            rest = rest or sync * several
+            taken = client.socket.send(rest)
+            sent, rest = sent + taken, rest[taken:]
+        assert resident(shop) - before < 64 * MB
+        client.socket.settimeout(30)
+        answers = (sent // len(sync)) * len(message(ord("Z"), b"I"))
+        while answers > 0:
+            answers -= len(client.socket.recv(1 << 20))
+        assert answers == 0
