@@ -95,6 +95,8 @@ _ADMITTED: Final[dict[int, int]] = {
     FUNCTION_CALL_RESPONSE: Kind.FUNCTION,
 }
 """Reply -> the entries it can answer. Those that are not here may come at any time, or are not looked at."""
+_MANY: Final = 65_536
+"""Entries, some 100 bytes each: the shortest message that adds one has five."""
 _COPY: Final = re.compile(r"\bcopy\b", re.IGNORECASE)
 _LAST_BUT_READY: Final = frozenset({COMMAND_COMPLETE, EMPTY_QUERY_RESPONSE, FUNCTION_CALL_RESPONSE})
 
@@ -262,6 +264,11 @@ class Inflight:
                 return
             self.skipping = False
         self._queue.append(owed)
+
+    @property
+    def deep(self) -> bool:
+        """The client is so far ahead of the server that no more of it should be read."""
+        return len(self._queue) > _MANY
 
     @property
     def inquiring(self) -> bool:

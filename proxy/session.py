@@ -73,10 +73,12 @@ class Session:
 
     @property
     def holding(self) -> bool:
-        """What the client sent waits for the server, and no more of it need be read. Up to a bound it is: nobody learns
+        """What the client sent waits for the server, in our buffer or in its queue, and no more of it need be read. Up to a bound it is: nobody learns
         otherwise that the client has gone.
         """
-        request = self._request
+        request, state = self._request, self._state
+        if state is not None and state.inflight.deep:
+            return True
         return request is not None and request.holding and request.held > HELD_LIMIT
 
     # How long things take. A long message may be read in another thread: `away` before, `back` after it.
