@@ -95,10 +95,10 @@ class Execution:
         self._told: Outline | None = None
         """That of the last event."""
 
-    def hold(self, row: bytes, rows: int = 1) -> bool:
-        """Keep one unsealed DataRow message back, or CopyData of so many rows; True when what is held should be released as a part."""
-        self.held.append(row)
-        self.held_size += len(row)
+    def hold(self, shown: bytes, rows: int) -> bool:
+        """Keep CopyData of so many rows back, as the client is to see it; True when what is held should be released as a part."""
+        self.held.append(shown)
+        self.held_size += len(shown)
         self.rows += rows
         return self.held_size >= HELD_BYTES
 

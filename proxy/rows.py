@@ -452,38 +452,6 @@ def _values(
     raise unshowable
 
 
-@final
-class CellProgram:
-    """One field's values by themselves: wire form of a cell -> its wire form for the client, counted at once. The very
-    same object: nothing was sealed.
-    """
-
-    __slots__ = ("_field",)
-
-    def __init__(self, field: Field) -> None:
-        self._field = field
-
-    def __call__(self, wire: bytes, tally: Tally) -> bytes | None:
-        try:
-            return self._field.show(wire)
-        finally:
-            self._field.count(tally)
-
-    def many(self, wires: list[bytes], tally: Tally) -> list[bytes | None]:
-        """The same for each of one column's cells."""
-        try:
-            return self._field.many(wires)
-        finally:
-            self._field.count(tally)
-
-
-def compile_cell(
-    column: Column, format_code: int, authority: Authority, settings: Settings
-) -> CellProgram:
-    """The program of one field."""
-    return CellProgram(Field(column, format_code, authority, settings))
-
-
 class UnshowableCell(Exception):
     """A value that exists and may be read, but not in the client's encoding or type."""
 

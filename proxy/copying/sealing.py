@@ -124,6 +124,16 @@ class SealedField(ABC):
         return b""
 
 
+def _put_back(fields: list[bytes], places: list[int] | None, written: list[bytes]) -> int:
+    """Sealed fields where the values stood; None: all of them were values. Returns how many."""
+    if places is None:
+        fields[:] = written
+    else:
+        for i, field in zip(places, written, strict=True):
+            fields[i] = field
+    return len(written)
+
+
 class TextField(SealedField):
     _bad: Final = b"\\\\xno"
 
@@ -157,12 +167,7 @@ class TextField(SealedField):
             values = [utf8(unescape(value)) if b"\\" in value else value for value in values]
         sealed = self._sealing.many(values, verified=verified)
         written = [b"\\\\x" + hexlify(value) for value in sealed]
-        if places is None:
-            fields[:] = written
-        else:
-            for i, field in zip(places, written, strict=True):
-                fields[i] = field
-        return len(written)
+        return _put_back(fields, places, written)
 
 
 class CsvField(SealedField):
@@ -228,9 +233,4 @@ class CsvField(SealedField):
             values = [convert(value) for value in values]
         sealed = self._sealing.many(values, verified=verified)
         written = [b"\\x" + hexlify(value) for value in sealed]
-        if places is None:
-            fields[:] = written
-        else:
-            for i, field in zip(places, written, strict=True):
-                fields[i] = field
-        return len(written)
+        return _put_back(fields, places, written)

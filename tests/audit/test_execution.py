@@ -153,7 +153,7 @@ class World:
         carried = [(column, choice.choice(outcomes)) for column in columns]
         rows = choice.choice([0, 1, 1, 2, 90, 300])
         for _ in range(rows):
-            fast.hold(b"row")
+            fast.hold(b"row", 1)
             plain.rows += 1
             for column, outcome in carried:
                 if choice.random() < 0.9:
