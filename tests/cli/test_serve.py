@@ -120,7 +120,7 @@ def test_sighup_takes_all_or_nothing(
     proxy.send(signal.SIGHUP)
     eventually(lambda: events(project, "configuration.refused"))
     assert problem in events(project, "configuration.refused")[0]["status_detail"]
-    assert problem in proxy.log.read_text()
+    eventually(lambda: problem in proxy.log.read_text())
     with project.connect(proxy) as connection:
         assert connection.execute(READ).fetchall() == CLEAR
     assert len(events(project, "policy.loaded")) == 1

@@ -152,7 +152,7 @@ def test_a_killed_worker_comes_back(project: Project) -> None:
     assert "SIGKILL" in lost[0]["message"]
     shown = events_among(found, "statement.read")
     assert len(shown) >= sum(reads) + 4
-    assert "worker ended" in proxy.log.read_text()
+    eventually(lambda: "worker ended" in proxy.log.read_text())
 
 
 def whole(line: str) -> bool:
@@ -203,6 +203,7 @@ def test_sighup_with_a_bad_file_changes_no_worker(
         proxy.send(signal.SIGHUP)
         eventually(lambda: events(project, "configuration.refused"))
         assert problem in events(project, "configuration.refused")[0]["status_detail"]
+        eventually(lambda: "configuration not reloaded" in proxy.log.read_text())
         assert proxy.log.read_text().count("configuration not reloaded") == 1
         assert [c.execute(READ).fetchall() for c in connections] == [CLEAR] * 2
     assert len(events(project, "policy.loaded")) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,6 +87,15 @@ class TlsShop(Shop):
     def said(self, since: int = 0) -> str:
         """The operations log, from a position on."""
         return self.output_path.read_text()[since:]
+
+    def says(self, words: str, since: int = 0) -> bool:
+        """Is it in the operations log? A client may hear of its end before the line is written."""
+        deadline = time.monotonic() + 10
+        while words not in self.said(since):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
     @property
     def mark(self) -> int:

@@ -184,7 +184,7 @@ def test_without_the_function_nobody_is_let_in(server_shop: TlsShop, papers: Pap
         with pytest.raises(psycopg.OperationalError, match="cannot read the SCRAM secret"):
             psycopg.connect(server_shop.url(sslmode="require"))
         assert server_shop.codes(before) == [("authentication.failed", "57P03")]
-        assert "SCRAM secret not read" in server_shop.said(mark)
+        assert server_shop.says("SCRAM secret not read", mark)
     finally:
         server_shop.database.psql(rename.format("hidden", "scram_secret"))
 
