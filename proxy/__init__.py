@@ -20,6 +20,7 @@ Reading order
     introspect            [io] takes it
     connection, listener, upstream, tls, control      [io] the thin shell: sockets, TLS, asyncio
     turns, outlet         [io] long work and long writes: who has the event loop, and for how long
+    group_commit          [io] one write to the access log for all sessions of a round
     upkeep                [io] keeps the snapshot current: DDL, changes past the proxy, SIGHUP
     config, tables        the configuration file into frozen values
     cli, commands         `sealgate COMMAND`; the composition root is commands/serve

@@ -106,6 +106,8 @@ class Client(asyncio.Protocol):
         """Bytes of the server's that are one piece."""
         self._early: bytearray | None = None
         """What TLS has decrypted before the session heard that TLS is up."""
+        self._pending: list[Effect] | None = None
+        """What happens once the events before it are on record; None: there are none."""
         self._lost = False
         self._closing = False
         self._draining = False
@@ -311,6 +313,9 @@ class Client(asyncio.Protocol):
         return self._session
 
     def _perform(self, effects: list[Effect]) -> None:
+        if self._pending is not None:
+            self._pending += effects
+            return
         try:
             self._perform_in_order(effects)
         except Exception as fault:
@@ -328,16 +333,31 @@ class Client(asyncio.Protocol):
             elif isinstance(effect, ToClient):
                 self._write(effect.data)
             elif isinstance(effect, Record):
-                events = [effect.event]
+                entries = [effect.entry]
                 while position < size and isinstance(next_one := effects[position], Record):
-                    events.append(next_one.event)
+                    entries.append(next_one.entry)
                     position += 1
-                if not self._record(events):
-                    if not self._closing:
-                        self._perform(self._core.record_failed())
-                    return
+                self._pending = effects[position:]
+                self._listener.commits.add(entries, self._recorded)
+                return
             else:
                 self._perform_rarer(effect)
+
+    def _recorded(self, failed: Exception | None) -> None:
+        """The events are on record, and what stood behind them happens. Or they are not: then it does not."""
+        effects, self._pending = self._pending or [], None
+        if failed is None:
+            self._perform(effects)
+            return
+        if not isinstance(failed, AuditFailed):
+            log.error("session failed", session=self._number, exc_info=failed)
+            self._abort()
+            return
+        log.error("access log cannot be written", session=self._number, problem=str(failed))
+        if self._listener.release_unrecorded:
+            self._perform(effects)
+        elif not self._closing:
+            self._perform(self._core.record_failed())
 
     def _perform_rarer(self, effect: Effect) -> None:
         match effect:
@@ -350,15 +370,6 @@ class Client(asyncio.Protocol):
                 self._listener.refresh_catalog()
             case _:
                 self._start(self._in_the_background(effect))
-
-    def _record(self, events: list[dict[str, Any]]) -> bool:
-        """All of them, or none: then False, and nothing behind them may happen."""
-        try:
-            self._listener.audit.write_all(events)
-        except AuditFailed as failed:
-            log.error("access log cannot be written", session=self._number, problem=str(failed))
-            return self._listener.release_unrecorded
-        return True
 
     def _write(self, data: bytes) -> None:
         transport = self._transport
@@ -409,6 +420,8 @@ class Client(asyncio.Protocol):
             self._goodbye.cancel()  # It would keep the session, and what it has buffered, alive.
         if not self._closing:
             self._perform(self._core.client_gone())
+        if self._pending is not None:
+            self._listener.commits.commit()
         self._closing = True
         current = asyncio.current_task()
         for task in self._tasks - {current}:

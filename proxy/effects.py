@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from proxy.audit.event import Event
+from proxy.audit.entry import Entry, encode
+from proxy.audit.ocsf import Event
 
 
 @dataclass(slots=True, init=False)
@@ -40,10 +41,15 @@ class ToServer:
 class Record:
     """Write this event to the access log before anything behind it happens."""
 
-    event: Event
+    entry: Entry
 
-    def __init__(self, event: Event) -> None:
-        self.event = event
+    def __init__(self, event: Event | Entry) -> None:
+        self.entry = event if isinstance(event, Entry) else encode(event)
+
+    @property
+    def event(self) -> Event:
+        """For whoever wants to look into it; the shell does not."""
+        return self.entry.event
 
 
 @dataclass(frozen=True, slots=True)

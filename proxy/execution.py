@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from policy import Access
-from proxy.audit.event import Event, Origin, Part, Protocol, Template
+from proxy.audit.event import Entry, Origin, Part, Protocol, Template
 from proxy.audit.values import CELL_IDS_INLINE
 from proxy.edited import Edited
 from proxy.outline import Outline
@@ -120,7 +120,7 @@ class Execution:
         final: bool,
         sqlstate: str | None = None,
         affected: int | None = None,
-    ) -> list[Event]:
+    ) -> list[Entry]:
         """One event per sealed table for what is held now. `affected`: the command tag's row count."""
         plan = self.plan
         command = plan.command if plan is not None else ""
@@ -146,10 +146,10 @@ class Execution:
 
     def _event(
         self, template: Template, origin: Origin, part: Part, done: int | None, *, several: bool
-    ) -> Event:
+    ) -> Entry:
         """`done`: rows by the command tag; None: the statement is not done, or failed. `several`: not the only table."""
         tally = self.tally
-        columns: list[dict[str, Any]] = []
+        columns: list[bytes] = []
         cells = seen = 0
         for line in template.lines:
             untyped = False
@@ -162,7 +162,7 @@ class Execution:
             elif done is not None and line.outcome == "written":
                 count = self._written(line.column, done)
             cells += count
-            versions = tally.key_versions.get(line.column, ())
+            versions = tally.versions(line.column)
             columns.append(line.entry(count, versions, untyped=untyped))
         names = {line.column for line in template.lines} if several else None
         ids: list[str] = []
@@ -170,7 +170,7 @@ class Execution:
             if names is None or column in names:
                 ids += [cell.hex() for cell in of_column[: CELL_IDS_INLINE - len(ids)]]
         complete = seen <= CELL_IDS_INLINE
-        return template.event(origin, part, columns, ids, cells, complete=complete)
+        return template.entry(origin, part, columns, ids, cells, complete=complete)
 
     def _written(self, column: str, done: int) -> int:
         """Cells: one per row that UPDATE found; for INSERT and COPY as many as were sealed, where they were sealed here."""

@@ -16,6 +16,7 @@ from proxy.audit.log import AuditLog
 from proxy.config import Configuration, Listen, Upstream
 from proxy.connection import Client
 from proxy.control import FAILURES, ControlConnection
+from proxy.group_commit import GroupCommit
 from proxy.handshake import Terms
 from proxy.scram import Verifier
 from proxy.snapshot import SnapshotSource
@@ -93,7 +94,7 @@ class Listener:
         """Raises OSError where a certificate or key cannot be used."""
         self.receive(reception(configuration))
         self.source = source
-        self.audit = audit
+        self.commits = GroupCommit(audit)
         self.turns = Turns()
         self._control = control
         self._refresh = refresh

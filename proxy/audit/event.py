@@ -1,6 +1,6 @@
 """The events of the access log: values in, OCSF 1.8.0 events out, no I/O and no clock.
 
-A builder's result is a dict without `time`, `metadata.uid` and `metadata.sequence`: `AuditLog` adds
+A builder's result is a dict (a template's, an `Entry`: that dict as JSON) without `time`, `metadata.uid` and `metadata.sequence`: `AuditLog` adds
 those when it writes. Parts of it are shared with other events, so it is never changed. This module
 is what callers import; `docs/events.md` shows an example of each event.
 """
@@ -8,6 +8,7 @@ is what callers import; `docs/events.md` shows an example of each event.
 from __future__ import annotations
 
 from proxy.audit.datastore import refused, session_opened
+from proxy.audit.entry import Entry
 from proxy.audit.finding import protocol_violation, tampered
 from proxy.audit.identity import authentication, session_closed
 from proxy.audit.lifecycle import (
@@ -37,6 +38,7 @@ __all__ = [
     "Access",
     "Attempt",
     "ConfigurationLoad",
+    "Entry",
     "Event",
     "KeysLoad",
     "Line",

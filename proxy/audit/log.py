@@ -32,6 +32,7 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
+from proxy.audit.entry import Entry, decimal, encode
 from proxy.audit.lifecycle import log_repaired, log_resumed
 from proxy.audit.log_file import (
     LINE_LIMIT,
@@ -54,13 +55,14 @@ from proxy.audit.log_state import (
     LogState,
 )
 from proxy.audit.ocsf import Event
+from proxy.cells.errors import alone
 
 _LOCK_PATIENCE: Final = 0.5  # seconds; a writer holds the lock for some microseconds
 _BEGINNING: Final = b'{"time":'
-_METADATA: Final = b'"metadata":{'
 _STAMP_BYTES: Final = 200
+LONGEST_ENTRY: Final = LINE_LIMIT - _STAMP_BYTES
 _BASE32: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS: Final = tuple(high + low for high in _BASE32 for low in _BASE32)
+_PAIRS: Final = tuple([(high + low).encode() for high in _BASE32 for low in _BASE32])
 
 
 class AuditFailed(Exception):
@@ -129,10 +131,20 @@ class AuditLog:
 
     def write_all(self, events: Sequence[Event]) -> None:
         """Append events, all of them or none: one lock, one write. Raises AuditFailed as `write` does."""
-        if self._fd < 0:
-            raise self._failed("the log is closed", len(events))
         try:
-            encoded = [_encoded(event) for event in events]
+            entries = [encode(event) for event in events]
+        except orjson.JSONEncodeError:
+            raise alone(self._failed("an event is not JSON", len(events))) from None
+        self.write_entries(entries)
+
+    def write_entries(self, entries: Sequence[Entry]) -> None:
+        """The same, of events that are JSON already."""
+        if self._fd < 0:
+            raise self._failed("the log is closed", len(entries))
+        for entry in entries:
+            if entry.size > LONGEST_ENTRY:
+                raise self._failed("an event is too long", len(entries))
+        try:
             self._lock()
             try:
                 size = os.lseek(self._fd, 0, os.SEEK_END)
@@ -140,21 +152,17 @@ class AuditLog:
                     self._catch_up(size)
                 if self._numbers[UNSAID]:
                     self._tell_what_is_lost()
-                if encoded:
-                    self._append(encoded, self._numbers[OFFSET])
+                if entries:
+                    self._append(entries, self._numbers[OFFSET])
             finally:
                 unlock(self._fd)
             if self._fsync:
                 os.fdatasync(self._fd)
         except BlockingIOError as error:
             self._patience = 0.0  # one event has waited in vain; the next ones do not
-            raise self._failed(_reason(error), len(events)) from None
+            raise alone(self._failed(_reason(error), len(entries))) from None
         except OSError as error:
-            raise self._failed(_reason(error), len(events)) from None
-        except orjson.JSONEncodeError:
-            raise self._failed("an event is not JSON", len(events)) from None
-        except _TooLong:
-            raise self._failed("an event is too long", len(events)) from None
+            raise alone(self._failed(_reason(error), len(entries))) from None
 
     def reopen(self) -> None:
         """Go on in the file that has the path now, after rotation. If that fails, stay in the old."""
@@ -166,7 +174,7 @@ class AuditLog:
                 os.close(fd)
                 raise
         except OSError as error:
-            raise AuditFailed(f"{self._path}: {_reason(error)}") from None
+            raise alone(AuditFailed(f"{self._path}: {_reason(error)}")) from None
         if not moved:
             os.close(fd)
             return
@@ -180,7 +188,7 @@ class AuditLog:
             if self._numbers[GENERATION] != self._generation:
                 self._follow()
         except OSError as error:
-            raise AuditFailed(f"{self._path}: {_reason(error)}") from None
+            raise alone(AuditFailed(f"{self._path}: {_reason(error)}")) from None
 
     def forked(self, writer: int) -> None:
         """First thing in a forked process: it is this writer, with a lock of its own. Raises AuditFailed."""
@@ -189,7 +197,7 @@ class AuditLog:
         try:
             self._fd = open_again(inherited, self._path)
         except OSError as error:
-            raise AuditFailed(f"{self._path}: {_reason(error)}") from None
+            raise alone(AuditFailed(f"{self._path}: {_reason(error)}")) from None
         finally:
             os.close(inherited)
 
@@ -201,18 +209,18 @@ class AuditLog:
 
     # All of these hold the lock.
 
-    def _append(self, events: Sequence[_Encoded], start: int, before: bytes = b"") -> None:
+    def _append(self, entries: Sequence[Entry], start: int, before: bytes = b"") -> None:
         """Write at `start`, where the file ends: `before`, which is no event, and the events."""
         numbers = self._numbers
         now = self._clock()
-        sequence, source = numbers[SEQUENCE], self._source
-        uids = self._uids.at(max(now, numbers[TIME]))
-        opening = _BEGINNING + b"%d," % now
+        sequence = numbers[SEQUENCE]
+        uids = self._uids
+        uids.at(max(now, numbers[TIME]))
+        opening = b'{"time":%d,' % now
         parts = [before]
-        for head, rest in events:
+        for entry in entries:
             sequence += 1
-            stamp = f'"uid":"{uids.uid(sequence)}","sequence":{sequence},"log_source":"{source}",'
-            parts += (opening, head, stamp.encode(), rest)
+            parts += (opening, entry.head, uids.stamp(sequence), entry.rest, b"\n")
         data = b"".join(parts)
         append(self._fd, data, start)
         numbers[SEQUENCE] = sequence
@@ -227,7 +235,7 @@ class AuditLog:
         """
         start = self._numbers[OFFSET]
         new = tail(self._fd, start, size) if size > start else b""
-        notes = [_encoded(log_repaired(*torn)) for torn in _torn_lines(new, size - len(new))]
+        notes = [encode(log_repaired(*torn)) for torn in _torn_lines(new, size - len(new))]
         self._numbers[SEQUENCE] = max(self._numbers[SEQUENCE], self._last_of_ours(new))
         if notes:
             self._append(notes, size, b"" if new.endswith(b"\n") else b"\n")
@@ -254,7 +262,7 @@ class AuditLog:
         lost, since, reason = self._state.losses()
         try:
             if lost:
-                notice = _encoded(log_resumed(lost, since, reason))
+                notice = encode(log_resumed(lost, since, reason))
                 self._append((notice,), self._numbers[OFFSET])
         except BaseException:
             self._numbers[UNSAID] = 1
@@ -315,20 +323,6 @@ class AuditLog:
     def _failed(self, reason: str, count: int) -> AuditFailed:
         self._state.lose(self._writer, count, self._clock(), reason)
         return AuditFailed(f"{self._path}: {reason}")
-
-
-_Encoded = tuple[bytes, bytes]
-"""An event's JSON without its first brace, cut behind the brace of its metadata: what is added goes in front of both."""
-
-
-def _encoded(event: Event) -> _Encoded:
-    line = orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
-    # The first such key is the event's own: builders put metadata before what is nested. In a string its quotes
-    # would be escaped.
-    cut = line.index(_METADATA) + len(_METADATA)
-    if len(line) > LINE_LIMIT - _STAMP_BYTES:
-        raise _TooLong
-    return line[1:cut], line[cut:]
 
 
 def _torn_lines(lines: bytes, offset: int) -> list[tuple[int, int]]:
@@ -395,12 +389,8 @@ def _reason(error: OSError) -> str:
     return error.strerror or "unknown error"
 
 
-class _TooLong(Exception):
-    """An event longer than LINE_LIMIT."""
-
-
 class _Uids:
-    """ULIDs (https://github.com/ulid/spec) of a service's events.
+    """ULIDs (https://github.com/ulid/spec) of a service's events, in what the log adds to each.
 
     The 80 bits after the time are 40 random ones per service and the sequence number, so that a uid costs no
     system call and never repeats. A clock that steps back does not take the uids with it.
@@ -408,25 +398,28 @@ class _Uids:
 
     def __init__(self, source: str) -> None:
         self._source = source
+        self._behind = b',"log_source":"%b",' % source.encode()
         self.time = 0
         self._block = -1
-        self._prefix = ""
+        self._before = b""
 
-    def at(self, milliseconds: int) -> _Uids:
+    def at(self, milliseconds: int) -> None:
         if milliseconds != self.time:
             self.time = milliseconds
             self._block = -1
-        return self
 
-    def uid(self, sequence: int) -> str:
-        """The uid of an event: of the last two of its 26 digits there is a table."""
+    def stamp(self, sequence: int) -> bytes:
+        """The first members of an event's metadata. Of the last two of a uid's 26 digits there is a table."""
         block = sequence >> 10
         if block != self._block:
             self._block = block
-            self._prefix = _base32(self.time, 10) + self._source + _base32(block, 6)
-        return self._prefix + _PAIRS[sequence & 1023]
+            uid = _base32(self.time, 10) + self._source + _base32(block, 6)
+            self._before = b'"uid":"' + uid.encode()
+        pair = _PAIRS[sequence & 1023]
+        return b"".join((self._before, pair, b'","sequence":', decimal(sequence), self._behind))
 
 
 def _base32(number: int, digits: int = 8) -> str:
     """The low bits of `number`, five per digit, an even number of digits."""
-    return "".join([_PAIRS[number >> shift & 1023] for shift in range(5 * digits - 10, -1, -10)])
+    pairs = [_PAIRS[number >> shift & 1023] for shift in range(5 * digits - 10, -1, -10)]
+    return b"".join(pairs).decode()

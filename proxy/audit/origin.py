@@ -5,12 +5,15 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
+import orjson
+
+from proxy.audit.entry import quoted_json
 from proxy.audit.text import clean, quoted
 from proxy.audit.values import Origin
 
 
 class Who(NamedTuple):
-    """An `Origin` in OCSF's objects (shared between events: not to be changed) and in words."""
+    """An `Origin` in OCSF's objects (shared between events: not to be changed), in words, and as JSON."""
 
     name: str
     place: str
@@ -18,6 +21,11 @@ class Who(NamedTuple):
     actor: dict[str, Any]
     endpoint: dict[str, Any]
     database: dict[str, Any]
+    spoken: bytes
+    """`name` within a JSON string."""
+    actor_json: bytes
+    endpoint_json: bytes
+    database_json: bytes
 
 
 def who(origin: Origin) -> Who:
@@ -45,7 +53,18 @@ def _who(origin: Origin) -> Who:
     endpoint = _endpoint(origin.client_host, origin.client_port)
     database = {"name": clean(origin.database), "type_id": 1}
     name = quoted(login) if login else "an unknown login"
-    return Who(name, endpoint.get("ip") or endpoint["name"], user, actor, endpoint, database)
+    return Who(
+        name,
+        endpoint.get("ip") or endpoint["name"],
+        user,
+        actor,
+        endpoint,
+        database,
+        quoted_json(name)[1:-1],
+        orjson.dumps(actor),
+        orjson.dumps(endpoint),
+        orjson.dumps(database),
+    )
 
 
 def _endpoint(host: str, port: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Events of executions: all that does not change is made once per statement, the rest filled in at each execution.
 
-An event is a new dict with new `metadata` and `unmapped.sealgate`; all its other parts are shared with
-events before and after it, of other sessions too, so nobody may ever change one.
+A `Template` is an event's JSON cut where something has to be filled in. What comes from outside is cleaned and
+encoded as JSON before it gets here: a column's name once per statement, the login once per session.
 """
 
 from __future__ import annotations
@@ -9,15 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, final
 
+import orjson
+
 from proxy.audit.datastore import BY_OUTCOME, DONE, speak_of, strongest
-from proxy.audit.ocsf import ALLOWED, DATASTORE_ACTIVITY, MODIFIED, Event, base, controlled
+from proxy.audit.entry import Entry, cut, decimal, quoted_json
+from proxy.audit.ocsf import ALLOWED, DATASTORE_ACTIVITY, MODIFIED, base, controlled
 from proxy.audit.origin import who
 from proxy.audit.text import LABEL_CAP, clean
 from proxy.audit.values import Origin, Outcome, Protocol
 
 COLUMNS_IN_MESSAGE: Final = 8
-_LATER: Final = "-"
-_OK: Final = "00000"
+_SLOT: Final = "\0"
+"""Stands where something is filled in: no text that was cleaned has a NUL."""
+_SLOT_JSON: Final = b'"\\u0000"'
+_OK: Final = b'"00000"'
+_TRUE: Final = b"true"
+_FALSE: Final = b"false"
 
 
 class Spoken(NamedTuple):
@@ -57,111 +64,140 @@ class Part:
 class Line:
     """A sealed column and what a statement does to its cells: one entry of `columns`, but for the numbers."""
 
-    __slots__ = ("_name", "_rule", "column", "key", "outcome")
+    __slots__ = ("_to_cells", "_to_end", "column", "key", "outcome")
 
     def __init__(self, column: str, outcome: Outcome, rule: str) -> None:
         self.column = column
         self.outcome: Outcome = outcome
         self.key: tuple[str, Outcome] = (column, outcome)
-        self._name = clean(column, LABEL_CAP)
-        self._rule = clean(rule, LABEL_CAP)
-
-    def entry(
-        self, cells: int, versions: Sequence[int] = (), *, untyped: bool = False
-    ) -> dict[str, Any]:
-        """`versions` of the column's data key that opened cells; `untyped`: they were shown as bytea."""
-        entry: dict[str, Any] = {
-            "name": self._name,
-            "outcome": self.outcome,
-            "cells": cells,
-            "rule": self._rule,
+        entry = {
+            "name": clean(column, LABEL_CAP),
+            "outcome": outcome,
+            "cells": _SLOT,
+            "rule": clean(rule, LABEL_CAP),
         }
+        self._to_cells, self._to_end = orjson.dumps(entry)[:-1].split(_SLOT_JSON)
+
+    def entry(self, cells: int, versions: Sequence[int] = (), *, untyped: bool = False) -> bytes:
+        """JSON. `versions` of the column's data key that opened cells; `untyped`: they were shown as bytea."""
+        opened = b""
         if versions:
-            entry["key_versions"] = sorted(versions)
-        if untyped:
-            entry["shown_as"] = "bytea"
-        return entry
+            opened = b',"key_versions":[%b]' % b",".join([decimal(v) for v in sorted(versions)])
+        shown = b',"shown_as":"bytea"}' if untyped else b"}"
+        return b"".join((self._to_cells, decimal(cells), self._to_end, opened, shown))
 
 
 @final
 class Template:
     """The events of one statement on one sealed table, for one principal; it knows no session and no value."""
 
-    __slots__ = ("_event", "_fields", "_metadata", "_of", "_uses", "lines")
+    __slots__ = ("_of", "_pieces", "_uses", "lines")
 
     def __init__(self, table: str, lines: Sequence[Line], spoken: Spoken) -> None:
         self.lines = tuple(lines)
         outcomes = {line.outcome for line in lines}
         kind, activity, verb = DONE[strongest(outcomes, BY_OUTCOME)]
-        event = base(kind, DATASTORE_ACTIVITY, activity, _LATER, correlation=_LATER)
-        event["status_code"] = _OK
-        event |= {"actor": _LATER, "src_endpoint": _LATER, "database": _LATER}
+        event = base(kind, DATASTORE_ACTIVITY, activity, _SLOT, correlation="-")
+        event["status_id"] = event["status_code"] = _SLOT
+        event["metadata"]["correlation_uid"] = _SLOT
+        event |= {"actor": _SLOT, "src_endpoint": _SLOT, "database": _SLOT}
         modified = "masked" in outcomes or "withheld" in outcomes
         controlled(event, MODIFIED if modified else ALLOWED, ALLOWED)
         fields: dict[str, Any] = {
             "command": clean(spoken.command),
-            "execution": _LATER,
-            "part": 0,
-            "final": False,
+            "execution": _SLOT,
+            "part": _SLOT,
+            "final": _SLOT,
             "protocol": spoken.protocol,
-            "rows": 0,
-            "cells": 0,
-            "columns": _LATER,
-            "cell_ids": _LATER,
-            "cell_ids_complete": False,
-            "tls": False,
+            "rows": _SLOT,
+            "cells": _SLOT,
+            "columns": [_SLOT],
+            "cell_ids": [_SLOT],
+            "cell_ids_complete": _SLOT,
+            "tls": _SLOT,
         }
         shown = clean(table, LABEL_CAP)
         speak_of(event, fields, shown, spoken.policy_version, spoken.statement)
-        self._event = event
-        self._metadata: dict[str, Any] = event["metadata"]
-        self._fields = fields
-        self._of = f" of {shown} {verb} "
-        self._uses = f": {_uses(table, self.lines)}"
+        opening, rest = cut(orjson.dumps(event))
+        self._pieces = (*opening.split(_SLOT_JSON), *rest.split(_SLOT_JSON))
+        self._of = quoted_json(f" of {shown} {verb} ")[1:-1]
+        self._uses = quoted_json(f": {_uses(table, self.lines)}")[1:-1]
 
-    def event(
+    def entry(
         self,
         origin: Origin,
         part: Part,
-        columns: list[dict[str, Any]],
+        columns: list[bytes],
         cell_ids: list[str],
         cells: int,
         *,
         complete: bool,
-    ) -> Event:
-        """`columns`: the entries of `lines`, in order. `cells` of them altogether; `complete`: all with their ids in hex.
-
-        The lists go into the event.
-        """
+    ) -> Entry:
+        """`columns`: the entries of `lines`, in order. `cells` of them altogether; `complete`: all with their ids in hex."""
         by = who(origin)
-        uid = clean(part.execution)
-        metadata = self._metadata.copy()
-        metadata["correlation_uid"] = uid
-        fields = self._fields.copy()
-        fields["execution"] = uid
-        fields["part"] = part.number
-        fields["final"] = part.final
-        fields["rows"] = part.rows
-        fields["cells"] = cells
-        fields["columns"] = columns
-        fields["cell_ids"] = cell_ids
-        fields["cell_ids_complete"] = complete
-        fields["tls"] = origin.tls
-        rows = "1 row" if part.rows == 1 else f"{part.rows} rows"
-        message = rows + self._of + by.name + self._uses
-        event = self._event.copy()
+        uid = quoted_json(clean(part.execution))
+        count = part.rows
+        rows = decimal(count)
+        told = [b'"', rows, b" row" if count == 1 else b" rows", self._of, by.spoken, self._uses]
+        status_id, status_code = b"1", _OK
         if part.sqlstate is not None:
-            status = clean(part.sqlstate)
-            message += f"; the server failed it ({status})"
-            event["status_id"] = 2
-            event["status_code"] = status or _OK
-        event["message"] = message
-        event["metadata"] = metadata
-        event["actor"] = by.actor
-        event["src_endpoint"] = by.endpoint
-        event["database"] = by.database
-        event["unmapped"] = {"sealgate": fields}
-        return event
+            status = quoted_json(clean(part.sqlstate))
+            told += (b"; the server failed it (", status[1:-1], b")")
+            status_id = b"2"
+            status_code = status if part.sqlstate else _OK
+        (
+            to_status_id,
+            to_message,
+            to_metadata,
+            to_uid,
+            to_status_code,
+            to_actor,
+            to_endpoint,
+            to_database,
+            to_execution,
+            to_part,
+            to_final,
+            to_rows,
+            to_cells,
+            to_columns,
+            to_cell_ids,
+            to_complete,
+            to_tls,
+            to_end,
+        ) = self._pieces
+        head = (to_status_id, status_id, to_message, *told, b'"', to_metadata)
+        rest = (
+            to_uid,
+            uid,
+            to_status_code,
+            status_code,
+            to_actor,
+            by.actor_json,
+            to_endpoint,
+            by.endpoint_json,
+            to_database,
+            by.database_json,
+            to_execution,
+            uid,
+            to_part,
+            decimal(part.number),
+            to_final,
+            _TRUE if part.final else _FALSE,
+            to_rows,
+            rows,
+            to_cells,
+            decimal(cells),
+            to_columns,
+            columns[0] if len(columns) == 1 else b",".join(columns),
+            to_cell_ids,
+            b'"%b"' % '","'.join(cell_ids).encode() if cell_ids else b"",
+            to_complete,
+            _TRUE if complete else _FALSE,
+            to_tls,
+            _TRUE if origin.tls else _FALSE,
+            to_end,
+        )
+        return Entry(b"".join(head), b"".join(rest))
 
 
 def _uses(table: str, lines: Sequence[Line]) -> str:

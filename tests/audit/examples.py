@@ -149,13 +149,17 @@ def executed(origin: Origin, done: Executed) -> Event:
         line.entry(use.cells, use.key_versions, untyped=use.shown_as == "bytea")
         for line, use in zip(lines, done.columns, strict=True)
     ]
-    return Template(done.table, lines, spoken).event(
-        origin,
-        Part(done.execution, done.part, done.rows, done.sqlstate, final=done.final),
-        entries,
-        [cell_id.hex() for cell_id in done.cell_ids],
-        sum(use.cells for use in done.columns),
-        complete=True,
+    return (
+        Template(done.table, lines, spoken)
+        .entry(
+            origin,
+            Part(done.execution, done.part, done.rows, done.sqlstate, final=done.final),
+            entries,
+            [cell_id.hex() for cell_id in done.cell_ids],
+            sum(use.cells for use in done.columns),
+            complete=True,
+        )
+        .event
     )
 
 

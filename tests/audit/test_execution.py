@@ -137,7 +137,10 @@ class World:
             self.rows(fast, plain)
             sqlstate = choice.choice([None, None, None, "23505", ""]) if final else None
             affected = choice.choice([None, 0, 1, 7]) if final else None
-            told = fast.events(origin, final=final, sqlstate=sqlstate, affected=affected)
+            told = [
+                entry.event
+                for entry in fast.events(origin, final=final, sqlstate=sqlstate, affected=affected)
+            ]
             same(
                 told, list(plain.events(origin, final=final, sqlstate=sqlstate, affected=affected))
             )
@@ -181,33 +184,39 @@ def test_a_tally_keeps_no_more_ids_than_an_event_shows() -> None:
         execution.tally.use(EMAIL, "clear").add(200, ids, 1)
         execution.tally.use(EMAIL, "clear").add(cells - 200, ids[:100], 1)
         assert len(execution.tally.ids[EMAIL]) == CELL_IDS_INLINE
-        (event,) = execution.events(SHOP, final=True)
-        fields = event["unmapped"]["sealgate"]
+        (entry,) = execution.events(SHOP, final=True)
+        fields = entry.event["unmapped"]["sealgate"]
         assert fields["cells"] == cells
         assert fields["cell_ids"] == [i.hex() for i in (ids + ids)[:CELL_IDS_INLINE]]
         assert fields["cell_ids_complete"] is complete
 
 
-def test_what_events_share_is_never_changed(tmp_path: Path) -> None:
-    """A second event, of another session with another outcome, and the log leave the first as it was."""
-    log = AuditLog(tmp_path / "audit.jsonl")
-    shared = snapshot()
-    events = []
-    for origin, roles in ((SUPPORT, ["shop_app"]), (SHOP, ["shop_app"]), (SUPPORT, ["support"])):
-        authority = Authority(shared, frozenset(roles))
-        for sqlstate in (None, "23505", None):
-            run = Execution("s-1", SELECT, text("SELECT a"), authority, "simple")
-            run.tally.use(SSN, "withheld").add(1, [bytes(8)], None)
-            (event,) = run.events(origin, final=True, sqlstate=sqlstate, affected=1)
-            events.append((event, orjson.dumps(event)))
-            log.write(event)
-            assert [orjson.dumps(e) for e, _ in events] == [written for _, written in events]
-    first, second = events[0][0], events[3][0]
-    assert first["policy"] is second["policy"]
-    assert first["query_info"] is second["query_info"]
-    assert first is not second
-    assert first["metadata"] is not second["metadata"]
-    assert first["unmapped"]["sealgate"] is not second["unmapped"]["sealgate"]
+HOSTILE = ("\0", '"\\u0000"', '"metadata":{', "\\", '"', "\n", "\u202e", "\ud800", "{}", '",')
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_that_look_like_a_place_to_fill_in(name: str) -> None:
+    """A login, a column, a table or a statement cannot stand where a number belongs, nor end a string."""
+    origin = replace(SUPPORT, login=name, application_name=name, database=name)
+    uses = tuple(replace(use, column=f"public.{name}.{name}", rule=name) for use in READ.columns)
+    done = replace(READ, table=f"public.{name}", columns=uses, statement=name, command=name)
+    same([executed(origin, done)], [plainly(origin, done)])
+
+
+def test_the_log_writes_an_entry_as_the_event_it_is(tmp_path: Path) -> None:
+    """The same line but for its number, whether it comes as JSON or as a dict."""
+    log = AuditLog(tmp_path / "audit.jsonl", clock=lambda: 1_700_000_000_000)
+    run = Execution("s-1", SELECT, text("SELECT a"), Authority(snapshot(), frozenset()), "simple")
+    run.tally.use(SSN, "withheld").add(1, [bytes(8)], None)
+    entries = run.events(SUPPORT, final=True, sqlstate="23505", affected=1)
+    log.write_entries(entries)
+    log.write_all([entry.event for entry in entries])
+    first, second = (tmp_path / "audit.jsonl").read_bytes().splitlines()
+    uid = orjson.loads(second)["metadata"]["uid"].encode()
+    assert orjson.loads(first)["metadata"]["uid"].encode()[:-1] == uid[:-1]
+    assert first[: first.index(b'"uid"')] == second[: second.index(b'"uid"')]
+    assert first[first.index(b'"log_source"') :] == second[second.index(b'"log_source"') :]
+    assert [orjson.loads(line)["metadata"]["sequence"] for line in (first, second)] == [1, 2]
 
 
 def test_outlines_go_with_their_snapshot() -> None:

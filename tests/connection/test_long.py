@@ -9,8 +9,11 @@ from typing import Any, cast
 
 import pytest
 
+from proxy.audit.entry import Entry
+from proxy.audit.log import AuditLog
 from proxy.connection import Client, Server
 from proxy.effects import Close, Effect, Record, ToClient, ToServer
+from proxy.group_commit import GroupCommit
 from proxy.listener import Listener
 from proxy.turns import Turns
 from proxy.wire.framing import LONG
@@ -100,10 +103,10 @@ class Core:
             self.holding_long = False
             if self.fails:
                 raise MemoryError
-        return [Record({"event": who}), effect]
+        return [Record({"metadata": {"event_code": who}}), effect]
 
     def client_gone(self) -> list[Effect]:
-        return [Record({"event": "client gone"}), Close("client gone")]
+        return [Record({"metadata": {"event_code": "client gone"}}), Close("client gone")]
 
     def server_gone(self) -> list[Effect]:
         return [Close("server gone")]
@@ -115,13 +118,13 @@ class Core:
 class Audit:
     def __init__(self, notes: list[str]) -> None:
         self._notes = notes
+        self.fails: Exception | None = None
 
-    def write(self, event: dict[str, Any]) -> None:
-        self._notes.append(f"record {event['event']}")
-
-    def write_all(self, events: list[dict[str, Any]]) -> None:
-        for event in events:
-            self.write(event)
+    def write_entries(self, entries: list[Entry]) -> None:
+        if self.fails is not None:
+            raise self.fails
+        for entry in entries:
+            self._notes.append(f"record {entry.event['metadata']['event_code']}")
 
 
 class Stage:
@@ -132,6 +135,7 @@ class Stage:
         self.core = Core(self.notes)
         self.turns = Turns()
         self.audit = Audit(self.notes)
+        self.commits = GroupCommit(cast(AuditLog, self.audit))
         self.release_unrecorded = False
         self.client = Client(cast(Listener, self), "1")
         self.near = Transport(self.notes, "client")
@@ -171,8 +175,10 @@ async def stage() -> AsyncIterator[Stage]:
 
 
 async def test_a_short_message_is_worked_off_as_it_arrives(stage: Stage) -> None:
-    """No thread, no waiting: the effects have happened when the transport's call returns."""
+    """No thread, no waiting but for the log: the effects have happened when the loop's round is over."""
     stage.client.data_received(b"short")
+    assert stage.notes == []
+    await asyncio.sleep(0)
     assert stage.notes == ["record client", "server < short"]
     assert stage.core.threads == [threading.get_ident()]
 
@@ -203,6 +209,7 @@ async def test_only_the_bytes_that_complete_a_long_message_leave_the_loop(stage:
     """Those before it are collected, those behind it, but for what is one piece with it, are read in the loop again."""
     stage.core.client_missing = 4
     stage.client.data_received(b"cut")
+    await asyncio.sleep(0)
     assert stage.notes == ["record client", "server < cut"]
     stage.core.client_missing = 4
     stage.client.data_received(b"long" + b"x" * (2 * LONG))

@@ -195,7 +195,8 @@ def told(effects: Iterable[Effect]) -> list[str]:
                 words.append("<- " + "".join(kind for kind, _ in split(data)))
             case ToServer(data):
                 words.append("-> " + "".join(kind for kind, _ in split(data)))
-            case Record(event):
+            case Record():
+                event = effect.event
                 code = event.get("status_code")
                 words.append(
                     f"record {event['metadata']['event_code']}"
