@@ -17,6 +17,7 @@ SHELL = {
     "proxy/connection.py",
     "proxy/control.py",
     "proxy/embedded.py",
+    "proxy/group_commit.py",
     "proxy/introspect.py",
     "proxy/listener.py",
     "proxy/outlet.py",
