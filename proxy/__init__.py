@@ -6,6 +6,7 @@ Reading order
     authentication, scram                             what passes of a login, and SCRAM that ends here
     snapshot              policy, catalog and keys in one frozen value, and what they allow one principal
     request, response     a plan applied: client to server, server to client
+    outgoing              what goes out of one buffer: its bytes as they came, and what replaces some
     errors                what of a server's error the client gets
     edited                where an error in the edited text stands in the client's own
     seal, rows            values sealed on the way in, rows unsealed on the way out

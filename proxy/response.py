@@ -19,15 +19,15 @@ from proxy.execution import HELD_BYTES, Execution, SimpleQuery, recorded
 from proxy.inflight import Kind, Owed
 from proxy.inquiry import Inquiry
 from proxy.naming import closed, opened
+from proxy.outgoing import Outgoing
 from proxy.rows import BadCell, Programs, RowProgram, UnshowableCell, Withheld
 from proxy.seal import ValueRefused, parameter_type
-from proxy.shape import NO_ROWS, Shape, read_shape
+from proxy.shape import NO_ROWS, Shape
 from proxy.sql.plan import Changes, StatementPlan
 from proxy.state import FAILED, IDLE, State
 from proxy.statements import Portal
 from proxy.tampering import tampered_event
 from proxy.wire.framing import HEADER_SIZE, BadMessage, MessageBuffer
-from proxy.wire.long import LONG_COPY, cut
 from proxy.wire.messages import (
     BIND_COMPLETE,
     CLOSE_COMPLETE,
@@ -94,7 +94,7 @@ class Response:
         self._buffer = MessageBuffer(max_message)
         self._passing = 0
         """Bytes of an untouched DataRow or CopyData that are still to be relayed."""
-        self._out: list[bytes] = []
+        self._out = Outgoing()
         self._effects: list[Effect] = []
         self._copies = Copies(state)
         self._opened = False
@@ -118,13 +118,15 @@ class Response:
             self._passing -= len(passed)
             self._out.append(passed)
         data = self._buffer.feed(data)
+        self._out.begin(data)
         try:
             self._buffer.keep(data[self._messages(data) :])
         except SessionOver as over:
-            self._out.clear()
+            self._out.drop()
             effects, self._effects = self._effects + over.effects, []
             return effects
         self._flush()
+        self._out.begin(b"")
         return self._taken()
 
     @property
@@ -187,7 +189,8 @@ class Response:
     def _messages(self, data: bytes) -> int:
         """Act on every whole message; return where the incomplete rest begins."""
         size = len(data)
-        position = mark = 0
+        out = self._out
+        position = 0
         while size - position >= HEADER_SIZE:
             kind = data[position]
             end = position + 1 + self._buffer.length(data, position)
@@ -195,12 +198,12 @@ class Response:
                 if not self._opened:
                     self._open_rows()
                 if self._program is not None:
-                    if mark < position:
-                        self._out.append(data[mark:position])
-                    mark = self._rows(self._program, data, position)
-                    if mark == position:
+                    out.at = position
+                    behind = self._rows(self._program, data, position)
+                    if behind == position:
                         break
-                    position = mark
+                    out.skip(behind)
+                    position = behind
                     continue
                 if self._inquiry is None:
                     position = end
@@ -210,25 +213,22 @@ class Response:
                 continue
             if end > size:
                 break
-            if kind == COPY_DATA and self._copies.strict and self._running is not None:
-                if mark < position:
-                    self._out.append(data[mark:position])
-                position = mark = self._copy_rows(self._running, data, position)
-                continue
-            if kind in _LOOKED_AT:
-                if mark < position:
-                    self._out.append(data[mark:position])
-                    mark = position
+            if _LOOKED_AT[kind]:
+                out.at = position
+                if kind == COPY_DATA and self._copies.strict and self._running is not None:
+                    position = self._copy_rows(self._running, data, position)
+                    out.skip(position)
+                    continue
                 instead = self._read(kind, data, position, end)
                 if instead is not None:
-                    self._out.append(instead)
-                    mark = end
+                    if instead:
+                        out.append(instead)
+                    out.skip(end)
             position = end
         if position > size:
             self._passing = position - size
             position = size
-        long = position - mark > LONG_COPY
-        self._out.append(cut(data, mark, position) if long else data[mark:position])
+        out.at = position
         return position
 
     def _read(self, kind: int, data: bytes, position: int, end: int) -> bytes | None:
@@ -239,7 +239,7 @@ class Response:
             return self.ready(data, position, end)
         if kind == COMMAND_COMPLETE:
             return self.command_complete(data, position, end)
-        if kind in _CONFIRMATIONS:
+        if kind in (BIND_COMPLETE, PARSE_COMPLETE, CLOSE_COMPLETE):
             return self.confirmed(kind)
         if kind == ROW_DESCRIPTION:
             return self.row_description(data, position, end)
@@ -269,8 +269,7 @@ class Response:
 
     def _flush(self) -> None:
         """What is to go out so far becomes one effect."""
-        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-        self._out.clear()
+        data = self._out.take()
         if data:
             self._effects.append(ToClient(data))
 
@@ -280,9 +279,9 @@ class Response:
         head = self._state.inflight.expect(ROW_DESCRIPTION)
         body = data[position + HEADER_SIZE : end]
         plan = self._plan(head)
+        shape = self._state.current_authority().shape(body, plan)
         if head.query is not None:
-            return self._simple_result(head, head.query, self._shape(body, plan), plan)
-        shape = self._shape(body, plan)
+            return self._simple_result(head, head.query, shape, plan)
         self._described(head, shape)
         if head.hidden:
             return b""
@@ -328,17 +327,6 @@ class Response:
                 with contextlib.suppress(ValueRefused):  # Bind will be refused, with the reason.
                     types[number - 1] = parameter_type(snapshot, seal, declared)
         return write_parameter_description(tuple(types))
-
-    def _shape(self, body: bytes, plan: StatementPlan | None) -> Shape:
-        snapshot = self._state.current_authority().snapshot
-        outputs = plan.outputs if plan is not None else None
-        shown = plan.shown if plan is not None else ()
-        key = (body, outputs, shown)
-        shape = snapshot.shapes.get(key)
-        if shape is None:
-            shape = read_shape(body, snapshot.catalog, outputs, snapshot.type_of, shown)
-            snapshot.remember_shape(key, shape)
-        return shape
 
     # Rows.
 
@@ -447,7 +435,8 @@ class Response:
             self._answered(head.inquiry)
             return b""
         tag = one_cstring(data[position + HEADER_SIZE : end])
-        plan, text = head.plan, _text(head)
+        plan = head.plan
+        text = _text(head) if plan is not None and plan.named is not None else ""
         self._completed(head, tag)
         self._end_suspended(every=closed(self._state, plan, text, tag))
         return None
@@ -481,7 +470,8 @@ class Response:
         head.keep()
         if head.portal is not None:
             head.portal.execution = None
-            self._suspended.pop(head.portal, None)
+            if self._suspended:
+                self._suspended.pop(head.portal, None)
 
     def portal_suspended(self) -> bytes | None:
         head = self._state.inflight.expect(PORTAL_SUSPENDED)
@@ -704,7 +694,10 @@ class Response:
 
     def _plan(self, head: Owed) -> StatementPlan | None:
         """The plan of the statement that the server is at; for FETCH, that of its cursor."""
-        return opened(self._state, head.plan, head.portal) or head.plan
+        plan = head.plan
+        if plan is not None and plan.named is None:
+            return plan
+        return opened(self._state, plan, head.portal) or plan
 
     def _execution_of(self, head: Owed) -> Execution:
         """The run that the head is about, begun if this is the first word on it."""
@@ -765,26 +758,39 @@ _DIGITS: Final = 20
 
 def _affected(tag: bytes) -> int | None:
     """The row count at the end of a command tag: `INSERT 0 5`, `SELECT 3`."""
-    count = tag.rpartition(b" ")[2]
-    return int(count) if count.isdigit() and len(count) <= _DIGITS else None
+    size = len(tag)
+    at = size
+    while at > 0 and 0x30 <= tag[at - 1] <= 0x39 and size - at <= _DIGITS:
+        at -= 1
+    if not 0 < size - at <= _DIGITS or (at > 0 and tag[at - 1] != 0x20):
+        return None
+    count = 0
+    for i in range(at, size):
+        count = 10 * count + tag[i] - 0x30
+    return count
 
 
-_CONFIRMATIONS: Final = frozenset({BIND_COMPLETE, CLOSE_COMPLETE, PARSE_COMPLETE})
-_LOOKED_AT: Final = _CONFIRMATIONS | {
-    COMMAND_COMPLETE,
-    COPY_DATA,
-    COPY_DONE,
-    COPY_IN_RESPONSE,
-    COPY_OUT_RESPONSE,
-    DATA_ROW,
-    EMPTY_QUERY_RESPONSE,
-    ERROR_RESPONSE,
-    FUNCTION_CALL_RESPONSE,
-    NO_DATA,
-    PARAMETER_DESCRIPTION,
-    PARAMETER_STATUS,
-    PORTAL_SUSPENDED,
-    READY_FOR_QUERY,
-    ROW_DESCRIPTION,
-}
-"""All others are relayed unread."""
+_KINDS: Final = frozenset(
+    {
+        BIND_COMPLETE,
+        CLOSE_COMPLETE,
+        COMMAND_COMPLETE,
+        COPY_DATA,
+        COPY_DONE,
+        COPY_IN_RESPONSE,
+        COPY_OUT_RESPONSE,
+        DATA_ROW,
+        EMPTY_QUERY_RESPONSE,
+        ERROR_RESPONSE,
+        FUNCTION_CALL_RESPONSE,
+        NO_DATA,
+        PARAMETER_DESCRIPTION,
+        PARAMETER_STATUS,
+        PARSE_COMPLETE,
+        PORTAL_SUSPENDED,
+        READY_FOR_QUERY,
+        ROW_DESCRIPTION,
+    }
+)
+_LOOKED_AT: Final = bytes([kind in _KINDS for kind in range(256)])
+"""By kind, 1 or 0: all others are relayed unread."""

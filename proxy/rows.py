@@ -187,6 +187,8 @@ class Field:
         "_escaped",
         "_format",
         "_known",
+        "_last",
+        "_last_prefix",
         "_settings",
         "_width",
     )
@@ -207,10 +209,19 @@ class Field:
         """By the first `_width` bytes of the wire form: in binary, or in hexadecimal as the server writes it."""
         self._escaped: dict[bytes, Values] = {}
         """By the header, where bytea_output is `escape`."""
+        self._last_prefix = b""
+        self._last: Values | None = None
+        """What was found in `_known` last, and by which bytes: nearly always, all of a column's values begin with them."""
 
     def show(self, wire: bytes) -> bytes | None:
         """Wire form of one cell, not NULL -> its wire form for the client; the very same object: nothing was sealed."""
-        values = self._known.get(wire[: self._width])
+        prefix = wire[: self._width]
+        if prefix == self._last_prefix:
+            values = self._last
+        else:
+            values = self._known.get(prefix)
+            if values is not None:
+                self._last_prefix, self._last = prefix, values
         if values is None or len(wire) < values.shortest:
             return self._show(wire)
         if self._binary:
@@ -505,24 +516,37 @@ class Programs:
     They go with the authority they were compiled for: a session must not keep old snapshots alive.
     """
 
-    __slots__ = ("_authority", "_known")
+    __slots__ = ("_authority", "_formats", "_known", "_last", "_settings", "_shape")
     _LIMIT: Final = 256
 
     def __init__(self) -> None:
         self._authority: Authority | None = None
         self._known: dict[tuple[int, tuple[int, ...], int], tuple[RowProgram, object]] = {}
+        self._last: RowProgram | None = None
+        """What was asked for last, under `_authority`, and what for."""
+        self._shape: Shape | None = None
+        self._formats: tuple[int, ...] = ()
+        self._settings: Settings | None = None
 
     def get(
         self, shape: Shape, formats: tuple[int, ...], authority: Authority, settings: Settings
     ) -> RowProgram:
+        if (
+            self._last is not None
+            and shape is self._shape
+            and formats is self._formats
+            and settings is self._settings
+            and authority is self._authority
+        ):
+            return self._last
         if authority is not self._authority or len(self._known) >= self._LIMIT:
             self._known.clear()
             self._authority = authority
         key = (id(shape), formats, id(settings))
         known = self._known.get(key)
-        if known is not None:
-            return known[0]
-        program = RowProgram(shape, formats, authority, settings)
-        # The keys are identities: what they identify has to stay alive with them.
-        self._known[key] = (program, (shape, settings))
-        return program
+        if known is None:
+            # The keys are identities: what they identify has to stay alive with them.
+            known = (RowProgram(shape, formats, authority, settings), (shape, settings))
+            self._known[key] = known
+        self._last, self._shape, self._formats, self._settings = known[0], shape, formats, settings
+        return known[0]

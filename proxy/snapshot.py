@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from keystore import Keyset
 from policy import Access, Decision, Outcome, Policy, compile_mask, decide
 from proxy.catalog import SCHEMA, SEALABLE_TYPES, Catalog, domain_name, label
 from proxy.cells import LogicalType, Settings, logical_type
 from proxy.outline import Outlines
-from proxy.shape import Shape
+from proxy.shape import Shape, read_shape
 from proxy.sql.plan import Refusal, StatementPlan, Touch
 from proxy.sql.planner import Planner
 
@@ -27,6 +28,8 @@ _DOMAINS = {label(SCHEMA, domain_name(name)): logical_type(name) for name in SEA
 _REMEMBERED = 4096
 _VERDICTS = 1024
 """Statements whose verdict one session keeps, and their plans with it."""
+_SHORT: Final = 1024
+"""Bytes of a RowDescription that each session remembers by itself."""
 _SHAPES_BYTES = 4 << 20
 """RowDescriptions that are remembered, by their size on the wire; in memory each takes about ten times that."""
 
@@ -126,13 +129,27 @@ class OwnCatalog:
 class Authority:
     """What one principal may do under one snapshot. Asks the policy once per column and access."""
 
-    __slots__ = ("_decisions", "_verdicts", "roles", "snapshot")
+    __slots__ = (
+        "_body",
+        "_decisions",
+        "_outputs",
+        "_shape",
+        "_shown",
+        "_verdicts",
+        "roles",
+        "snapshot",
+    )
 
     def __init__(self, snapshot: Snapshot, roles: frozenset[str]) -> None:
         self.snapshot = snapshot
         self.roles = roles
         self._decisions: dict[tuple[str, Access], Decision] = {}
         self._verdicts: dict[int, tuple[StatementPlan, Refusal | None]] = {}
+        self._shape: Shape | None = None
+        """That of the last RowDescription, if it was short, and what it was read from."""
+        self._body = b""
+        self._outputs: Outputs = None
+        self._shown: tuple[tuple[int, str], ...] = ()
 
     def decide(self, column: str, access: Access) -> Decision:
         key = (column, access)
@@ -141,6 +158,28 @@ class Authority:
             decision = decide(self.snapshot.policy, self.roles, column, access)
             self._decisions[key] = decision
         return decision
+
+    def shape(self, body: bytes, plan: StatementPlan | None) -> Shape:
+        """What a RowDescription's body means, with what the plan says of the outputs."""
+        outputs = plan.outputs if plan is not None else None
+        shown = plan.shown if plan is not None else ()
+        last = self._shape
+        if (
+            last is not None
+            and outputs is self._outputs
+            and shown is self._shown
+            and body == self._body
+        ):
+            return last
+        snapshot = self.snapshot
+        key = (body, outputs, shown)
+        shape = snapshot.shapes.get(key)
+        if shape is None:
+            shape = read_shape(body, snapshot.catalog, outputs, snapshot.type_of, shown)
+            snapshot.remember_shape(key, shape)
+        if len(body) <= _SHORT:
+            self._shape, self._body, self._outputs, self._shown = shape, body, outputs, shown
+        return shape
 
     def refusal(self, plan: StatementPlan) -> Refusal | None:
         """Why this principal may not run the statement, or None. Decided once per plan, if that is small."""

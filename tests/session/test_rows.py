@@ -132,7 +132,7 @@ def told(tally: Tally) -> tuple[object, ...]:
         {use: uses[use].cells for use in uses},
         {column: sorted(ids) for column, ids in tally.ids.items()},
         {use for use in uses if uses[use].untyped},
-        {(column, version) for column, known in tally.key_versions.items() for version in known},
+        {(column, version) for column in tally.ids for version in tally.versions(column)},
     )
 
 
