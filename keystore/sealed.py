@@ -200,7 +200,8 @@ class ColumnKeys(Opaque):
             long.update(state, form)
         else:
             state.update(form)
-        return state.finalize()[:TERM_SIZE]
+        term: bytes = state.finalize()
+        return term[:TERM_SIZE]
 
     def _seal(self, plaintext: bytes, equality_form: bytes | None, nonce: bytes) -> bytes:
         """Deterministic, for `seal` and the test vectors: a nonce used twice breaks GCM."""

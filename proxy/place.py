@@ -14,7 +14,7 @@ from typing import Final, final
 from keystore import ColumnKeys
 from proxy import coercion
 from proxy.cells import CellError, LogicalType, Settings, array_items, convert
-from proxy.cells.settings import Convert
+from proxy.cells.settings import Convert, identity
 from proxy.given import cast_type, column_type
 from proxy.shape import BYTEA_OID
 from proxy.snapshot import Snapshot
@@ -80,9 +80,9 @@ class Place:
         self._shown = Use.SHOWN in seal.use
         self._written = written
         searchable = self._stored and "equality" in snapshot.catalog.sealed[column].search
-        self._form: Convert | None = target.equality_form if searchable else None
-        if not self._stored:
-            self._form = target.equality_form
+        self._form: Convert | None = None
+        if searchable or not self._stored:
+            self._form = target.equality
         same = given.name == target.name
         same = same or (given.name in _CHARACTERS and target.name in _CHARACTERS)
         self._simple = (
@@ -111,7 +111,9 @@ class Place:
             plaintext = store(wire)
             form = self._form
             self._count(sealed)
-            return self._keys.seal(plaintext, form(plaintext) if form is not None else None)
+            if form is None:
+                return self._keys.seal(plaintext)
+            return self._keys.seal(plaintext, plaintext if form is identity else form(plaintext))
         if decode is None:
             return self._array(wire, sealed)
         canonical = decode(wire)

@@ -63,7 +63,7 @@ def _untranslatable(source: str, target: str) -> CellError:
 
 def utf8(value: bytes) -> bytes:
     """`value` itself, once it is known to be UTF-8 without NUL: PostgreSQL's UTF8 and, in a UTF8 database, SQL_ASCII."""
-    if not is_utf8(value):
+    if 0 in value or not (value.isascii() or is_utf8(value)):
         raise _invalid("UTF8")  # not in a handler: the codec's exception holds the value
     return value
 

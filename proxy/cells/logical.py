@@ -114,6 +114,11 @@ class LogicalType:
             raise CellError("42883", f"operator does not exist: {self.name} = {self.name}")
         return form(canonical)
 
+    @property
+    def equality(self) -> Convert:
+        """The function that `equality_form` calls; it may be `settings.identity`."""
+        return _FAMILIES[self.name].equality_form or self.equality_form
+
 
 @lru_cache(maxsize=1024)
 def _decoder(name: str, format_code: int, settings: Settings) -> Convert:
