@@ -27,5 +27,10 @@ class Held(Exception):
 
 def settled(state: State, changes: int) -> None:
     """Raises Held while something under way may change what the next step depends on."""
-    if state.undecided(changes):
-        raise Held(lambda: not state.undecided(changes) or state.inflight.skipping, ask=True)
+    if state.unsettled and state.undecided(changes):
+        raise _undecided(state, changes)
+
+
+def _undecided(state: State, changes: int) -> Held:
+    # Apart: a function that has a lambda in it makes what that refers to anew whenever it is called.
+    return Held(lambda: not state.undecided(changes) or state.inflight.skipping, ask=True)

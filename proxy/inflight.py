@@ -32,7 +32,7 @@ many ReadyForQuery without an entry are taken as they come.
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from proxy.sql.plan import Action
@@ -79,7 +79,7 @@ class Kind:
 _DESCRIPTIONS: Final = Kind.DESCRIBE_STATEMENT | Kind.DESCRIBE_PORTAL
 _ENDS_WITH_READY: Final = Kind.SYNC | Kind.QUERY | Kind.FUNCTION
 _RUNS: Final = Kind.EXECUTE | Kind.QUERY
-_ADMITTED: Final[dict[int, int]] = {
+_ADMITS: Final[dict[int, int]] = {
     PARSE_COMPLETE: Kind.PARSE,
     BIND_COMPLETE: Kind.BIND,
     CLOSE_COMPLETE: Kind.CLOSE,
@@ -95,16 +95,27 @@ _ADMITTED: Final[dict[int, int]] = {
     FUNCTION_CALL_RESPONSE: Kind.FUNCTION,
 }
 """Reply -> the entries it can answer. Those that are not here may come at any time, or are not looked at."""
+_ADMITTED: Final[tuple[int, ...]] = tuple([_ADMITS.get(reply, 0) for reply in range(256)])
+"""The same by position: compiled, that is looked up in no time."""
 _MANY: Final = 65_536
 """Entries, some 100 bytes each: the shortest message that adds one has five."""
 _COPY: Final = re.compile(r"\bcopy\b", re.IGNORECASE)
-_LAST_BUT_READY: Final = frozenset({COMMAND_COMPLETE, EMPTY_QUERY_RESPONSE, FUNCTION_CALL_RESPONSE})
 
 
 class Owed:
     """One message the server has not finished answering. `hidden`: ours, the client did not send it."""
 
-    __slots__ = ("answered", "changes", "hidden", "inquiry", "kind", "portal", "prepared", "query")
+    __slots__ = (
+        "answered",
+        "behind",
+        "changes",
+        "hidden",
+        "inquiry",
+        "kind",
+        "portal",
+        "prepared",
+        "query",
+    )
 
     def __init__(
         self,
@@ -127,6 +138,8 @@ class Owed:
         """The question that this hidden Execute asks."""
         self.answered = kind == Kind.SYNC
         """ReadyForQuery may end it."""
+        self.behind: Owed | None = None
+        """The next in the queue."""
 
     def __repr__(self) -> str:
         name = next(name for name, kind in vars(Kind).items() if kind == self.kind)
@@ -217,15 +230,24 @@ class Inflight:
         "_copying",
         "_doubtful",
         "_extended",
-        "_queue",
+        "_last",
+        "_questions",
+        "_size",
         "_swallowed",
         "copy_in",
+        "head",
         "skipping",
         "unit",
     )
 
     def __init__(self) -> None:
-        self._queue: deque[Owed] = deque()
+        self.head: Owed | None = None
+        """The entry that the server is answering: never a COPY_END, which nothing answers."""
+        self._last: Owed | None = None
+        self._size = 0
+        """Entries from `head` to `_last`, each `behind` the other."""
+        self._questions = 0
+        """Those of them that are questions of ours."""
         self._extended = False
         """The client's last message was of an extended query, not the Sync behind it."""
         self._copying = False
@@ -241,20 +263,22 @@ class Inflight:
         """Number of the Query, or of the messages up to a Sync, that the client is sending: done as a whole or not."""
 
     def __len__(self) -> int:
-        return len(self._queue) if self.head is not None else 0
+        return self._size
 
-    @property
-    def head(self) -> Owed | None:
-        """The entry that the server is answering."""
-        queue = self._queue
-        while queue and queue[0].kind == Kind.COPY_END:
-            queue.popleft()
-        return queue[0] if queue else None
+    def __iter__(self) -> Iterator[Owed]:
+        """Oldest first."""
+        owed = self.head
+        while owed is not None:
+            yield owed
+            owed = owed.behind
 
     def push(self, owed: Owed) -> None:
         """The client sent a message that the server will answer."""
+        last = self._last
         if owed.kind == Kind.COPY_END:
             self.copy_in = False
+            if last is None:
+                return
         else:
             self._extended = not owed.kind & _ENDS_WITH_READY
             self.unit += not self._extended
@@ -263,22 +287,57 @@ class Inflight:
                 self._swallowed += 1
                 return
             self.skipping = False
-        self._queue.append(owed)
+        if last is None:
+            self.head = owed
+        else:
+            last.behind = owed
+        self._last = owed
+        self._size += 1
+        if owed.inquiry is not None:
+            self._questions += 1
+
+    def _drop_head(self) -> None:
+        """It is done with, and so is a COPY_END that would take its place."""
+        head = self.head
+        while head is not None:
+            behind = head.behind
+            head.behind = None
+            self._dropped(head)
+            head = behind
+            if head is None or head.kind != Kind.COPY_END:
+                break
+        self.head = head
+        if head is None:
+            self._last = None
+
+    def _drop_behind(self, owed: Owed) -> None:
+        dropped = owed.behind
+        if dropped is None:
+            return
+        owed.behind, dropped.behind = dropped.behind, None
+        self._dropped(dropped)
+        if owed.behind is None:
+            self._last = owed
+
+    def _dropped(self, owed: Owed) -> None:
+        self._size -= 1
+        if owed.inquiry is not None:
+            self._questions -= 1
 
     @property
     def deep(self) -> bool:
         """The client is so far ahead of the server that no more of it should be read."""
-        return len(self._queue) > _MANY
+        return self._size > _MANY
 
     @property
     def inquiring(self) -> bool:
         """A question of ours is not answered yet."""
-        return any(owed.inquiry is not None for owed in self._queue)
+        return self._questions > 0
 
     @property
     def private(self) -> bool:
         """The server is at messages of ours, and so is the Sync behind them."""
-        sync = next((owed for owed in self._queue if owed.kind & _ENDS_WITH_READY), None)
+        sync = next((owed for owed in self if owed.kind & _ENDS_WITH_READY), None)
         return sync is not None and sync.hidden
 
     @property
@@ -295,7 +354,7 @@ class Inflight:
             or (reply == COPY_IN_RESPONSE and not head.may_copy_in)
         ):
             raise BadMessage(f"message type {chr(reply)!r} answers nothing that was asked")
-        if reply in _LAST_BUT_READY:
+        if reply in (COMMAND_COMPLETE, EMPTY_QUERY_RESPONSE, FUNCTION_CALL_RESPONSE):
             head.answered = True
             self._end_copy(failed=False)
         return head
@@ -303,23 +362,22 @@ class Inflight:
     @property
     def awaits_copy(self) -> bool:
         """A COPY FROM is under way whose data must not be relayed."""
-        return any(owed.withholds_copy for owed in self._queue)
+        return any(owed.withholds_copy for owed in self)
 
     @property
     def executing(self) -> int:
         """Messages under way that run statements."""
-        return sum(1 for owed in self._queue if owed.kind & _RUNS)
+        return sum(1 for owed in self if owed.kind & _RUNS)
 
     @property
     def may_relay_copy(self) -> bool:
         """A COPY FROM of an unprotected table may be under way."""
-        return any(owed.may_relay_copy for owed in self._queue)
+        return any(owed.may_relay_copy for owed in self)
 
     def pop(self) -> Owed | None:
         """The server has answered the head."""
         head = self.head
-        if head is not None:
-            self._queue.popleft()
+        self._drop_head()
         return head
 
     def ready(self) -> Owed | None:
@@ -328,7 +386,8 @@ class Inflight:
         head = self.head
         if head is not None and head.kind & _ENDS_WITH_READY and head.answered:
             head.keep()
-            return self._queue.popleft()
+            self._drop_head()
+            return head
         if not self._doubtful:
             raise BadMessage("ReadyForQuery answers nothing that was asked")
         self._doubtful -= 1
@@ -345,25 +404,25 @@ class Inflight:
             head.answered = True
             return
         dropped: list[Owed] = []
-        while self._queue and self._queue[0].kind != Kind.SYNC:
-            dropped.append(self._queue.popleft())
+        while head is not None and head.kind != Kind.SYNC:
+            dropped.append(head)
+            self._drop_head()
+            head = self.head
         for owed in dropped[::-1]:
             owed.undo()
-        self.skipping = not self._queue
+        self.skipping = head is None
 
     def begin_copy_in(self) -> None:
         """CopyInResponse to the head: Syncs up to the client's CopyDone or CopyFail go unanswered."""
         self._copying = True
-        kept: deque[Owed] = deque([self._queue.popleft()])
-        while self._queue and self._queue[0].kind != Kind.COPY_END:
-            owed = self._queue.popleft()
-            if owed.kind == Kind.SYNC:
+        at = self.head
+        while at is not None and at.behind is not None and at.behind.kind != Kind.COPY_END:
+            if at.behind.kind == Kind.SYNC:
                 self._swallowed += 1
+                self._drop_behind(at)
             else:
-                kept.append(owed)
-        self.copy_in = not self._queue
-        kept.extend(self._queue)
-        self._queue = kept
+                at = at.behind
+        self.copy_in = at is not None and at.behind is None
 
     def _end_copy(self, *, failed: bool) -> None:
         """The head's copy is over. A complete one has read the client's CopyDone and the Syncs before it."""
@@ -371,13 +430,17 @@ class Inflight:
             return
         if failed:
             self._doubtful += self._swallowed
-        elif len(self._queue) > 1 and self._queue[1].kind == Kind.COPY_END:
-            del self._queue[1]
+        else:
+            head = self.head
+            if head is not None and head.behind is not None and head.behind.kind == Kind.COPY_END:
+                self._drop_behind(head)
         self._copying = self.copy_in = False
         self._swallowed = 0
 
     def take_all(self) -> list[Owed]:
         """The connection has ended: everything that was in flight, oldest first."""
-        taken = list(self._queue)
-        self._queue.clear()
+        taken: list[Owed] = []
+        while self.head is not None:
+            taken.append(self.head)
+            self._drop_head()
         return taken

@@ -152,10 +152,20 @@ def prepared(state: State, name: bytes) -> Prepared | None:
     """What the name stands for when the server comes to the next message. Raises Held where only the server can tell:
     the name is being made anew over one that stays if that fails.
     """
-    change = state.prepared.unsettled(name, state.inflight.unit)
-    if change is not None:
-        raise Held(lambda: state.prepared.unsettled(name, state.inflight.unit) is not change)
-    return state.prepared.get(name)
+    change = state.prepared.newest(name)
+    if change is None:
+        return None
+    if change.unsettled(state.inflight.unit):
+        raise _unsettled(state, name, change)
+    return change.value
+
+
+def _unsettled(state: State, name: bytes, change: Change[Prepared]) -> Held:
+    def until() -> bool:
+        newest = state.prepared.newest(name)
+        return newest is not change or not change.unsettled(state.inflight.unit)
+
+    return Held(until)
 
 
 def source(state: State, plan: Plan, ordinal: int, sql: str) -> Source | None:
@@ -177,7 +187,7 @@ def look_up_anew(state: State, found: Prepared) -> None:
         return
     settled(state, Changes.CATALOG | (Changes.SETTINGS if source.named else Changes.NOTHING))
     snapshot, path = state.current_authority().snapshot, state.search_path
-    if source.snapshot is snapshot and (source.search_path == path or not source.named):
+    if source.snapshot is snapshot and (not source.named or source.search_path == path):
         return
     plan, _ = snapshot.planner.plan(source.sql, path, source.conforming)
     if source.ordinal >= len(plan.statements):
@@ -224,7 +234,7 @@ def _written(pieces: Sequence[Piece]) -> list[object]:
 def runs_another(state: State, found: Prepared) -> Refusal | None:
     """If EXECUTE, sent by Parse, would not find any more what its arguments were sealed for. Raises Held."""
     plan = found.plan
-    if plan is None or not isinstance(plan.named, Executes):
+    if plan is None or plan.named is None or not isinstance(plan.named, Executes):
         return None
     now = prepared(state, plan.named.name.encode())
     if now is None:
@@ -250,9 +260,10 @@ def opened(
         if portal is not None and portal.prepared is None:
             return fetched(state, portal.name.decode(errors="surrogateescape"), moves=False)
         return None
-    if isinstance(statement.named, Fetches):
-        return fetched(state, statement.named.name, moves=statement.command == "MOVE")
-    return None
+    named = statement.named
+    if named is None or not isinstance(named, Fetches):
+        return None
+    return fetched(state, named.name, moves=statement.command == "MOVE")
 
 
 def fetched(state: State, name: str, *, moves: bool) -> StatementPlan | None:

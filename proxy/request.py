@@ -172,7 +172,8 @@ class Request:
                 self._until, self._asks = held.until, held.ask
                 break
             if instead is not None:
-                self._out.append(data[mark:position])
+                if mark < position:
+                    self._out.append(data[mark:position])
                 self._out.append(instead)
                 mark = end
             position = end
@@ -272,11 +273,15 @@ class Request:
     def query(self, body: bytes) -> bytes | None:
         state = self._state
         settled(state, Changes.CATALOG)
-        if body and body.find(0) != len(body) - 1:
+        try:
+            raw = one_cstring(body)
+        except BadMessage:
+            if not body:
+                raise
             # A NUL in the text. The server takes no such message, whatever it says, and need not see this one.
             state.inflight.push(Owed(Kind.QUERY))
             return message(QUERY, b"\x00\x00" if 0 in body else b"")
-        text = state.read_sql(one_cstring(body))
+        text = state.read_sql(raw)
         authority = state.current_authority()
         plan, stripped = authority.snapshot.planner.plan(
             text.sql, state.search_path, state.conforming_strings
@@ -413,23 +418,24 @@ class Request:
 
     def bind(self, body: bytes) -> bytes | None:
         state = self._state
-        names = bind_names(body)
-        portal_name = state.name(names[0])
-        prepared = naming.prepared(state, state.name(names[1]))
+        portal_raw, statement_raw, behind_names = bind_names(body)
+        portal_name = state.name(portal_raw)
+        prepared = naming.prepared(state, state.name(statement_raw))
         instead: bytes | None = None
         if prepared is not None:
             another = naming.runs_another(state, prepared) or naming.looked_up_anew(state, prepared)
             if another is not None:
                 return self._refuse(prepared, another)
         if prepared is None or prepared.plan is None or prepared.plan.action is Action.FORWARD:
-            portal = Portal(prepared, portal_name, bind_result_formats(body))
+            result_formats = bind_result_formats(body, behind_names)
+            portal = Portal(prepared, portal_name, result_formats)
             if prepared is None:
                 # Its Parse was refused, perhaps: the server has no such statement either, and need not see the values.
-                instead = write_bind(Bind(*names, (), (), portal.result_formats))
+                instead = write_bind(Bind(portal_raw, statement_raw, (), (), result_formats))
         else:
             settled(state, Changes.SETTINGS)
             bind = read_bind(body)
-            sealed = dict(prepared.sealed)
+            sealed = dict(prepared.sealed) if prepared.sealed else {}
             try:
                 # Asked again: the policy may have been reloaded since Parse.
                 refusal = self._run_refused(prepared, None)
@@ -516,7 +522,7 @@ class Request:
         asked = naming.opened(state, plan, portal)
         if prepared is not None:
             another = naming.runs_another(state, prepared)
-            if another is None and plan is not None and plan.command not in _PLANNED_AT_BIND:
+            if another is None and plan is not None and not _planned_at_bind(plan.command):
                 another = naming.looked_up_anew(state, prepared)
             if another is not None:
                 return another
@@ -603,10 +609,13 @@ class Request:
         )
 
 
+def _planned_at_bind(command: str) -> bool:
+    """All others look their names up when they are executed."""
+    return command in ("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE")
+
+
 _NOT_PREPARED: Final = Prepared(None, Stripped("", ()), ())
 """Stands for the statement of a cursor that Execute names."""
-_PLANNED_AT_BIND: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"})
-"""All others look their names up when they are executed."""
 _SEVERAL_COMMANDS: Final = Refusal(
     "42601",
     "cannot insert multiple commands into a prepared statement",

@@ -107,14 +107,18 @@ class State:
 
     def undecided(self, changes: int) -> int:
         """What of `changes` is not known yet."""
-        if not self.unsettled:
-            return Changes.NOTHING
-        if changes & Changes.SETTINGS and _USER in self.path_as_set:
-            changes |= Changes.ROLE
-        open_ = self.unsettled & changes
-        if open_ & Changes.ROLE and not self.current_authority().snapshot.catalog.namesakes:
-            return open_ & ~Changes.ROLE
+        open_ = self.unsettled & changes & ~Changes.ROLE
+        if self.unsettled & Changes.ROLE and self._depends_on_role(changes):
+            open_ |= Changes.ROLE
         return open_
+
+    def _depends_on_role(self, changes: int) -> bool:
+        """Who the current user is decides where names are looked up: "$user" in search_path."""
+        if not changes & (Changes.SETTINGS | Changes.ROLE):
+            return False
+        if not self.current_authority().snapshot.catalog.namesakes:
+            return False
+        return bool(changes & Changes.ROLE) or _USER in self.path_as_set
 
     def told(self, inquiry: Inquiry) -> None:
         """The server has answered a question of ours. Raises BadMessage for an answer that is none."""
@@ -169,7 +173,8 @@ class State:
         """
         if not raw:
             return raw
-        return (raw if raw.isascii() else self.read_sql(raw).sql.encode())[:NAME_BYTES]
+        name = raw if raw.isascii() else self.read_sql(raw).sql.encode()
+        return name if len(name) <= NAME_BYTES else name[:NAME_BYTES]
 
     def read_sql(self, raw: bytes) -> SqlText:
         """A statement's text out of client_encoding."""

@@ -134,6 +134,10 @@ class Change(Generic[T]):
         """Of what the server does or leaves as a whole: a Query, the messages up to a Sync (`Inflight.unit`)."""
         self.confirmed = False
 
+    def unsettled(self, unit: int) -> bool:
+        """Its failure would leave an older meaning in place, and it is another unit's than this."""
+        return not self.confirmed and self.unit != unit and self.older is not None
+
     def keep(self) -> None:
         """The server has answered the message: what the name meant before is history."""
         self.confirmed = True
@@ -149,47 +153,56 @@ class Change(Generic[T]):
 class Names(Generic[T]):
     """One namespace: a name's unconfirmed changes are a chain, newest first."""
 
-    __slots__ = ("_newest",)
+    __slots__ = ("_named", "_unnamed")
 
     def __init__(self) -> None:
-        self._newest: dict[bytes, Change[T]] = {}
+        self._named: dict[bytes, Change[T]] = {}
+        self._unnamed: Change[T] | None = None
+        """That of b"", which most messages are about."""
+
+    def newest(self, name: bytes) -> Change[T] | None:
+        """What was announced last under the name, and is not history."""
+        return self._named.get(name) if name else self._unnamed
+
+    def _put(self, name: bytes, newest: Change[T] | None) -> None:
+        if not name:
+            self._unnamed = newest
+        elif newest is not None:
+            self._named[name] = newest
+        else:
+            del self._named[name]
 
     def known(self, name: bytes) -> bool:
         """Something was announced under the name, be it only that it is closed."""
-        return name in self._newest
+        return self.newest(name) is not None
 
     def get(self, name: bytes) -> T | None:
-        change = self._newest.get(name)
+        change = self.newest(name)
         return change.value if change is not None else None
 
     def settled(self, name: bytes) -> T | None:
         """What the name stands for as far as the server has answered."""
-        change = self._newest.get(name)
+        change = self.newest(name)
         while change is not None and not change.confirmed:
             change = change.older
         return change.value if change is not None else None
 
-    def unsettled(self, name: bytes, unit: int) -> Change[T] | None:
-        """An announcement whose failure would leave an older meaning in place, in another unit than this; or None."""
-        change = self._newest.get(name)
-        if change is None or change.confirmed or change.unit == unit or change.older is None:
-            return None
-        return change
-
     def set(self, name: bytes, value: T | None, unit: int = -1) -> Change[T]:
         """Announce `value` under `name` (None: closed)."""
-        change = Change(self, name, value, self._newest.get(name), unit)
-        self._newest[name] = change
+        change = Change(self, name, value, self.newest(name), unit)
+        self._put(name, change)
         return change
 
     def clear(self) -> None:
-        self._newest.clear()
+        self._unnamed = None
+        if self._named:
+            self._named.clear()
 
     def dropped(self, name: bytes) -> None:
         """The server knows the name no more; what is announced and not confirmed comes after that."""
-        newest = change = self._newest.get(name)
+        newest = change = self.newest(name)
         if newest is not None and newest.confirmed:
-            del self._newest[name]
+            self._put(name, None)
         while change is not None:
             if change.older is not None and change.older.confirmed:
                 change.older = None
@@ -197,24 +210,22 @@ class Names(Generic[T]):
 
     def all_dropped(self, *, unnamed: bool) -> None:
         """`unnamed`: also the one without a name."""
-        for name in list(self._newest):
-            if name or unnamed:
-                self.dropped(name)
+        for name in list(self._named):
+            self.dropped(name)
+        if unnamed:
+            self.dropped(b"")
 
     def __len__(self) -> int:
-        return len(self._newest)
+        return len(self._named) + (self._unnamed is not None)
 
     def forget(self, name: bytes, change: Change[T]) -> None:
-        if self._newest.get(name) is change:
-            del self._newest[name]
+        if self.newest(name) is change:
+            self._put(name, None)
 
     def take_back(self, name: bytes, change: Change[T]) -> None:
-        newest = self._newest.get(name)
+        newest = self.newest(name)
         if newest is change:
-            if change.older is None:
-                del self._newest[name]
-            else:
-                self._newest[name] = change.older
+            self._put(name, change.older)
             return
         while newest is not None and newest.older is not change:
             newest = newest.older

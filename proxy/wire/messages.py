@@ -8,13 +8,15 @@ one well-formed message; writers return the whole message. Names and layouts: Po
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, final
+
+from librt.strings import BytesWriter, write_i16_be, write_i32_be
 
 from proxy.wire.framing import (
     HEADER,
-    INT16,
     INT32,
     LENGTH,
+    LONG,
     UINT16,
     BadMessage,
     int16_at,
@@ -74,12 +76,26 @@ def message(kind: int, body: bytes) -> bytes:
     """A whole message: type byte, length, body."""
     if len(body) > LONG_COPY:
         return b"".join((HEADER.pack(kind, len(body) + 4), body))  # Other threads may run.
-    return HEADER.pack(kind, len(body) + 4) + body
+    whole = BytesWriter()
+    whole.append(kind)
+    write_i32_be(whole, len(body) + 4)
+    whole.write(body)
+    return whole.getvalue()
+
+
+_NEAR: Final = 32
+"""Most names end within so many bytes: compiled, looking at each costs less than one call of `find`."""
 
 
 def cstring(data: bytes, position: int) -> tuple[bytes, int]:
     """A NUL-terminated string at `position`, and the position behind its NUL."""
-    end = data.find(b"\x00", position)
+    end = position
+    near = min(position + _NEAR, len(data))
+    while end < near:
+        if data[end] == 0:
+            return data[position:end], end + 1
+        end += 1
+    end = data.find(b"\x00", end)
     if end < 0:
         raise BadMessage("unterminated string in message")
     return data[position:end], end + 1
@@ -88,8 +104,10 @@ def cstring(data: bytes, position: int) -> tuple[bytes, int]:
 def one_cstring(body: bytes) -> bytes:
     """A body that is one NUL-terminated string: Query, CommandComplete."""
     end = len(body) - 1
-    if body.find(0) == end >= 0:
-        return body[:end] if end <= LONG_COPY else cut(body, 0, end)
+    if end >= 0 and body[end] == 0:
+        text = body[:end] if end <= LONG_COPY else cut(body, 0, end)
+        if 0 not in text:
+            return text
     cstring(body, 0)
     raise BadMessage("data behind the string of a message")
 
@@ -145,14 +163,25 @@ def write_parse(parse: Parse) -> bytes:
     return message(PARSE, head + b"".join(map(LENGTH.pack, parse.types)))
 
 
-class Bind(NamedTuple):
+@final
+class Bind:
     """Bind: portal, statement, parameter format codes, values (None is NULL), result format codes."""
 
-    portal: bytes
-    statement: bytes
-    formats: tuple[int, ...]
-    values: tuple[bytes | None, ...]
-    result_formats: tuple[int, ...]
+    __slots__ = ("formats", "portal", "result_formats", "statement", "values")
+
+    def __init__(
+        self,
+        portal: bytes,
+        statement: bytes,
+        formats: tuple[int, ...],
+        values: tuple[bytes | None, ...],
+        result_formats: tuple[int, ...],
+    ) -> None:
+        self.portal = portal
+        self.statement = statement
+        self.formats = formats
+        self.values = values
+        self.result_formats = result_formats
 
     def format_of(self, index: int) -> int:
         """The format code that holds for parameter `index` (manual, Bind)."""
@@ -199,17 +228,15 @@ def read_bind(body: bytes) -> Bind:
     return Bind(portal, statement, formats, tuple(values), result_formats)
 
 
-def bind_names(body: bytes) -> tuple[bytes, bytes]:
-    """Portal and statement of a Bind, without reading its values."""
+def bind_names(body: bytes) -> tuple[bytes, bytes, int]:
+    """Portal and statement of a Bind, and the position behind them."""
     portal, position = cstring(body, 0)
-    statement, _ = cstring(body, position)
-    return portal, statement
+    statement, position = cstring(body, position)
+    return portal, statement, position
 
 
-def bind_result_formats(body: bytes) -> tuple[int, ...]:
-    """The result format codes of a Bind; values are walked, not copied."""
-    _, position = cstring(body, 0)
-    _, position = cstring(body, position)
+def bind_result_formats(body: bytes, position: int) -> tuple[int, ...]:
+    """The result format codes of a Bind whose names end at `position`; values are walked, not copied."""
     _, position = _formats(body, position)
     count, position = _count(body, position)
     size = len(body)
@@ -225,17 +252,30 @@ def bind_result_formats(body: bytes) -> tuple[int, ...]:
 
 
 def write_bind(bind: Bind) -> bytes:
-    parts = [bind.portal, b"\x00", bind.statement, b"\x00", UINT16.pack(len(bind.formats))]
-    parts.extend(map(INT16.pack, bind.formats))
-    parts.append(UINT16.pack(len(bind.values)))
+    parts: list[bytes] = []
+    """Long values, and what stands before each of them."""
+    body = BytesWriter()
+    body.write(bind.portal)
+    body.append(0)
+    body.write(bind.statement)
+    body.append(0)
+    _write_formats(body, bind.formats)
+    _write_count(body, len(bind.values))
     for value in bind.values:
         if value is None:
-            parts.append(b"\xff\xff\xff\xff")
-        else:
-            parts.append(LENGTH.pack(len(value)))
-            parts.append(value)
-    parts.append(UINT16.pack(len(bind.result_formats)))
-    parts.extend(map(INT16.pack, bind.result_formats))
+            write_i32_be(body, -1)
+            continue
+        write_i32_be(body, len(value))
+        if len(value) <= LONG and len(body) <= LONG_COPY:
+            body.write(value)
+            continue
+        parts.append(body.getvalue())
+        parts.append(value)
+        body = BytesWriter()
+    _write_formats(body, bind.result_formats)
+    if not parts:
+        return message(BIND, body.getvalue())
+    parts.append(body.getvalue())
     return message(BIND, b"".join(parts))
 
 
@@ -243,7 +283,10 @@ def read_target(body: bytes) -> tuple[int, bytes]:
     """Describe and Close: `S` or `P`, and the name."""
     if not body:
         raise BadMessage("invalid Describe or Close message")
-    return body[0], one_cstring(body[1:])
+    name, position = cstring(body, 1)
+    if position != len(body):
+        raise BadMessage("data behind the string of a message")
+    return body[0], name
 
 
 def write_target(kind: int, target: str, name: bytes) -> bytes:
@@ -347,6 +390,24 @@ def error_response(severity: str, sqlstate: str, text: str, hint: str = "") -> b
     return write_fields(ERROR_RESPONSE, {code: value.encode() for code, value in fields.items()})
 
 
+_NO_CODES: Final[tuple[int, ...]] = ()
+_TEXT: Final[tuple[int, ...]] = (0,)
+_BINARY: Final[tuple[int, ...]] = (1,)
+"""Nearly all format codes that are ever sent."""
+
+
+def _write_formats(body: BytesWriter, codes: tuple[int, ...]) -> None:
+    _write_count(body, len(codes))
+    for code in codes:
+        write_i16_be(body, code)
+
+
+def _write_count(body: BytesWriter, count: int) -> None:
+    """An unsigned int16."""
+    body.append(count >> 8)
+    body.append(count & 0xFF)
+
+
 def _count(body: bytes, position: int) -> tuple[int, int]:
     if position + 2 > len(body):
         raise BadMessage("insufficient data left in message")
@@ -355,12 +416,15 @@ def _count(body: bytes, position: int) -> tuple[int, int]:
 
 def _formats(body: bytes, position: int) -> tuple[tuple[int, ...], int]:
     count, position = _count(body, position)
+    if count == 0:
+        return _NO_CODES, position
     end = position + 2 * count
     if end > len(body):
         raise BadMessage("insufficient data left in message")
     # A code that is neither 0 nor 1 is the server's to refuse: it does so when, and only if, it comes to use it.
-    if count == 0:
-        return (), end
     if count == 1:
-        return (int16_at(body, position),), end
+        code = int16_at(body, position)
+        if code == 0:
+            return _TEXT, end
+        return _BINARY if code == 1 else (code,), end
     return tuple([int16_at(body, at) for at in range(position, end, 2)]), end

@@ -195,14 +195,17 @@ def test_an_unsettled_name() -> None:
     """Only an announcement in another unit, over something that would stay if it failed."""
     names: Names[str] = Names()
     first = names.set(b"p", "a", 1)
-    assert names.unsettled(b"p", 2) is None
+    assert not first.unsettled(2)
     first.keep()
     second = names.set(b"p", "b", 2)
-    assert names.unsettled(b"p", 2) is None
-    assert names.unsettled(b"p", 3) is second
+    assert names.newest(b"p") is second
+    assert not second.unsettled(2)
+    assert second.unsettled(3)
     assert (names.get(b"p"), names.settled(b"p")) == ("b", "a")
     second.undo()
-    assert (names.unsettled(b"p", 3), names.get(b"p")) == (None, "a")
+    assert names.newest(b"p") is first
+    assert not first.unsettled(3)
+    assert names.get(b"p") == "a"
 
 
 # Cursors against the server's own list of them.

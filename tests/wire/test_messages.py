@@ -19,6 +19,7 @@ from proxy.wire.messages import (
     Parse,
     bind_names,
     bind_result_formats,
+    cstring,
     error_response,
     format_of,
     read_bind,
@@ -67,13 +68,22 @@ def test_parse_round_trips(parse: Parse) -> None:
     assert read_parse(write_parse(parse)[HEADER_SIZE:]) == parse
 
 
+def parts(bind: Bind) -> tuple[object, ...]:
+    return (bind.portal, bind.statement, bind.formats, bind.values, bind.result_formats)
+
+
+def result_formats(body: bytes) -> tuple[int, ...]:
+    return bind_result_formats(body, bind_names(body)[2])
+
+
 @given(binds())
 def test_bind_round_trips_and_its_parts_agree(bind: Bind) -> None:
     """Bind: written and read back; the partial readers see the same names and formats."""
     body = write_bind(bind)[HEADER_SIZE:]
-    assert read_bind(body) == bind
-    assert bind_names(body) == (bind.portal, bind.statement)
-    assert bind_result_formats(body) == bind.result_formats
+    assert parts(read_bind(body)) == parts(bind)
+    portal, statement, position = bind_names(body)
+    assert (portal, statement) == (bind.portal, bind.statement)
+    assert bind_result_formats(body, position) == bind.result_formats
 
 
 @given(st.lists(FIELD, max_size=5).map(tuple))
@@ -91,7 +101,7 @@ def test_parameter_description_round_trips(types: tuple[int, ...]) -> None:
 BODIES: list[tuple[Callable[[bytes], Any], bytes]] = [
     (read_parse, write_parse(Parse(b"s", b"SELECT $1", (25, 0)))[HEADER_SIZE:]),
     (read_bind, write_bind(Bind(b"p", b"s", (1,), (b"abc", None), (1, 0)))[HEADER_SIZE:]),
-    (bind_result_formats, write_bind(Bind(b"p", b"s", (1,), (b"abc", None), (1, 0)))[HEADER_SIZE:]),
+    (result_formats, write_bind(Bind(b"p", b"s", (1,), (b"abc", None), (1, 0)))[HEADER_SIZE:]),
     (read_execute, write_execute(b"p", 5)[HEADER_SIZE:]),
     (read_target, write_target(DESCRIBE, "S", b"name")[HEADER_SIZE:]),
     (read_target, write_target(CLOSE, "P", b"name")[HEADER_SIZE:]),
@@ -124,6 +134,25 @@ def test_random_bodies_are_read_or_refused(read: Callable[[bytes], Any], body: b
         read(body)
 
 
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 33, 100])
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_string_of_any_length_ends_at_its_first_nul(size: int, before: int) -> None:
+    """Short strings and long ones are looked through in two ways."""
+    text = bytes(range(1, 101))[:size]
+    assert cstring(b"x" * before + text + b"\0y\0", before) == (text, before + size + 1)
+    with pytest.raises(BadMessage):
+        cstring(b"\0" * before + text, before)
+
+
+def test_a_bind_of_long_values_is_written_like_one_of_short_ones() -> None:
+    """Long values are put together apart from what stands between them."""
+    values = (b"a", b"b" * 100_000, None, b"c", b"d" * 20_000, b"")
+    bind = Bind(b"p", b"s", tuple([0] * 6), values, (1,))
+    body = write_bind(bind)[HEADER_SIZE:]
+    assert parts(read_bind(body)) == parts(bind)
+    assert len(body) == 4 + 2 + 12 + 2 + 24 + 120_002 + 4
+
+
 def test_contradictory_format_counts_are_refused() -> None:
     """Two formats for three values fit no rule of the manual."""
     body = write_bind(Bind(b"", b"", (0, 1), (b"a", b"b", b"c"), ()))[HEADER_SIZE:]
@@ -134,7 +163,7 @@ def test_contradictory_format_counts_are_refused() -> None:
 def test_format_codes_of_no_format_are_read_and_written_as_they_are() -> None:
     """The server refuses them, and only when it comes to use them: an INSERT's result formats never."""
     odd = Bind(b"p", b"s", (-1,), (b"a",), (7, -2))
-    assert read_bind(write_bind(odd)[HEADER_SIZE:]) == odd
+    assert parts(read_bind(write_bind(odd)[HEADER_SIZE:])) == parts(odd)
 
 
 def test_a_negative_length_that_is_not_nulls_is_refused() -> None:
