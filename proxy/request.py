@@ -55,6 +55,7 @@ from proxy.wire.messages import (
     read_parse,
     read_target,
     write_bind,
+    write_bind_with,
     write_parse,
     write_target,
 )
@@ -140,7 +141,7 @@ class Request:
                 self._buffer.add(data)
                 if self._asks:
                     self._inquire()  # What was in flight when it was held has been answered, and that was not enough.
-                return self._effects()
+                return self._effects(b"")
             self._until = None
         if self._passing:
             passed, data = data[: self._passing], data[self._passing :]
@@ -178,11 +179,14 @@ class Request:
                 mark = end
             position = end
         long = position - mark > LONG_COPY
-        self._out.append(cut(data, mark, position) if long else data[mark:position])
+        last = cut(data, mark, position) if long else data[mark:position]
         if self._until is not None and self._asks:
+            self._out.append(last)
+            last = b""
             self._inquire()
-        self._buffer.keep(data[position:])
-        return self._effects()
+        if position < size:
+            self._buffer.keep(data[position:])
+        return self._effects(last)
 
     def interrupted(self) -> list[Effect]:
         """The session ends in the middle of what was received: its refusals are on record, nothing of it is sent."""
@@ -190,10 +194,15 @@ class Request:
         self._out.clear()
         return records
 
-    def _effects(self) -> list[Effect]:
+    def _effects(self, last: bytes) -> list[Effect]:
+        """What has come of it; `last` is sent behind what is to be sent already."""
         effects, self._records = self._records, []
-        sent = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-        self._out.clear()
+        sent = last
+        if self._out:
+            if last:
+                self._out.append(last)
+            sent = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+            self._out.clear()
         if sent:
             effects.append(ToServer(sent))
         return effects
@@ -427,14 +436,14 @@ class Request:
             if another is not None:
                 return self._refuse(prepared, another)
         if prepared is None or prepared.plan is None or prepared.plan.action is Action.FORWARD:
-            result_formats = bind_result_formats(body, behind_names)
+            result_formats = bind_result_formats(body, behind_names, strict=False)
             portal = Portal(prepared, portal_name, result_formats)
             if prepared is None:
                 # Its Parse was refused, perhaps: the server has no such statement either, and need not see the values.
                 instead = write_bind(Bind(portal_raw, statement_raw, (), (), result_formats))
         else:
             settled(state, Changes.SETTINGS)
-            bind = read_bind(body)
+            result_formats = bind_result_formats(body, behind_names, strict=True)
             sealed = dict(prepared.sealed) if prepared.sealed else {}
             try:
                 # Asked again: the policy may have been reloaded since Parse.
@@ -442,26 +451,27 @@ class Request:
                 if refusal is not None:
                     raise ValueRefused(refusal)
                 if prepared.plan.parameters:
-                    sent = self._sealed_bind(bind, prepared, prepared.plan, sealed)
-                    instead = write_bind(sent)
-                    if len(instead) > LONG_COPY:
-                        let_others_run()
-                        del sent
-                        let_others_run()
+                    instead = self._sealed_bind(body, prepared, prepared.plan, sealed)
             except ValueRefused as refused:
                 return self._refuse(prepared, refused.refusal)
-            portal = Portal(prepared, portal_name, bind.result_formats, sealed)
+            portal = Portal(prepared, portal_name, result_formats, sealed)
         change = state.portals.set(portal_name, portal)
         state.inflight.push(Owed(Kind.BIND, portal=portal, changes=(change,)))
         return instead
 
     def _sealed_bind(
-        self, bind: Bind, prepared: Prepared, plan: StatementPlan, sealed: dict[str, int]
-    ) -> Bind:
+        self, body: bytes, prepared: Prepared, plan: StatementPlan, sealed: dict[str, int]
+    ) -> bytes:
+        bind = read_bind(body)
         values = list(bind.values)
         formats = [bind.format_of(i) for i in range(len(values))]
         self._sealer(plan, prepared.declared).parameters(values, formats, sealed)
-        return Bind(bind.portal, bind.statement, tuple(formats), tuple(values), bind.result_formats)
+        sent = write_bind_with(bind, formats, values)
+        if len(sent) > LONG_COPY:
+            let_others_run()
+            del bind, values
+            let_others_run()
+        return sent
 
     def describe(self, body: bytes) -> bytes | None:
         state = self._state

@@ -8,6 +8,7 @@ one well-formed message; writers return the whole message. Names and layouts: Po
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Final, NamedTuple, final
 
 from librt.strings import BytesWriter, write_i16_be, write_i32_be
@@ -205,9 +206,7 @@ def read_bind(body: bytes) -> Bind:
     formats, position = _formats(body, position)
     count, position = _count(body, position)
     if len(formats) > 1 and len(formats) != count:
-        raise BadMessage(
-            f"bind message has {len(formats)} parameter formats but {count} parameters"
-        )
+        raise _contradiction(len(formats), count)
     values: list[bytes | None] = []
     for _ in range(count):
         if position + 4 > len(body):
@@ -228,6 +227,10 @@ def read_bind(body: bytes) -> Bind:
     return Bind(portal, statement, formats, tuple(values), result_formats)
 
 
+def _contradiction(formats: int, parameters: int) -> BadMessage:
+    return BadMessage(f"bind message has {formats} parameter formats but {parameters} parameters")
+
+
 def bind_names(body: bytes) -> tuple[bytes, bytes, int]:
     """Portal and statement of a Bind, and the position behind them."""
     portal, position = cstring(body, 0)
@@ -235,15 +238,21 @@ def bind_names(body: bytes) -> tuple[bytes, bytes, int]:
     return portal, statement, position
 
 
-def bind_result_formats(body: bytes, position: int) -> tuple[int, ...]:
-    """The result format codes of a Bind whose names end at `position`; values are walked, not copied."""
-    _, position = _formats(body, position)
+def bind_result_formats(body: bytes, position: int, *, strict: bool) -> tuple[int, ...]:
+    """The result format codes of a Bind whose names end at `position`; values are walked, not copied. `strict`: what
+    `read_bind` does not take is not taken. Else what is wrong with the values may be left to the server, to say it.
+    """
+    formats, position = _formats(body, position)
     count, position = _count(body, position)
+    if strict and len(formats) > 1 and len(formats) != count:
+        raise _contradiction(len(formats), count)
     size = len(body)
     for _ in range(count):
         if position + 4 > size:
             raise BadMessage("invalid Bind message")
         length: int = int32_at(body, position)
+        if strict and length < -1:
+            raise BadMessage("insufficient data left in Bind message")
         position += 4 + length if length > 0 else 4
     formats, position = _formats(body, position)
     if position != size:
@@ -252,6 +261,11 @@ def bind_result_formats(body: bytes, position: int) -> tuple[int, ...]:
 
 
 def write_bind(bind: Bind) -> bytes:
+    return write_bind_with(bind, bind.formats, bind.values)
+
+
+def write_bind_with(bind: Bind, formats: Sequence[int], values: Sequence[bytes | None]) -> bytes:
+    """The Bind with these parameters in place of its own."""
     parts: list[bytes] = []
     """Long values, and what stands before each of them."""
     body = BytesWriter()
@@ -259,9 +273,9 @@ def write_bind(bind: Bind) -> bytes:
     body.append(0)
     body.write(bind.statement)
     body.append(0)
-    _write_formats(body, bind.formats)
-    _write_count(body, len(bind.values))
-    for value in bind.values:
+    _write_formats(body, formats)
+    _write_count(body, len(values))
+    for value in values:
         if value is None:
             write_i32_be(body, -1)
             continue
@@ -396,7 +410,7 @@ _BINARY: Final[tuple[int, ...]] = (1,)
 """Nearly all format codes that are ever sent."""
 
 
-def _write_formats(body: BytesWriter, codes: tuple[int, ...]) -> None:
+def _write_formats(body: BytesWriter, codes: Sequence[int]) -> None:
     _write_count(body, len(codes))
     for code in codes:
         write_i16_be(body, code)

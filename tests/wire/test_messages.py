@@ -73,7 +73,11 @@ def parts(bind: Bind) -> tuple[object, ...]:
 
 
 def result_formats(body: bytes) -> tuple[int, ...]:
-    return bind_result_formats(body, bind_names(body)[2])
+    return bind_result_formats(body, bind_names(body)[2], strict=False)
+
+
+def strict_result_formats(body: bytes) -> tuple[int, ...]:
+    return bind_result_formats(body, bind_names(body)[2], strict=True)
 
 
 @given(binds())
@@ -83,7 +87,8 @@ def test_bind_round_trips_and_its_parts_agree(bind: Bind) -> None:
     assert parts(read_bind(body)) == parts(bind)
     portal, statement, position = bind_names(body)
     assert (portal, statement) == (bind.portal, bind.statement)
-    assert bind_result_formats(body, position) == bind.result_formats
+    for strict in (False, True):
+        assert bind_result_formats(body, position, strict=strict) == bind.result_formats
 
 
 @given(st.lists(FIELD, max_size=5).map(tuple))
@@ -102,6 +107,10 @@ BODIES: list[tuple[Callable[[bytes], Any], bytes]] = [
     (read_parse, write_parse(Parse(b"s", b"SELECT $1", (25, 0)))[HEADER_SIZE:]),
     (read_bind, write_bind(Bind(b"p", b"s", (1,), (b"abc", None), (1, 0)))[HEADER_SIZE:]),
     (result_formats, write_bind(Bind(b"p", b"s", (1,), (b"abc", None), (1, 0)))[HEADER_SIZE:]),
+    (
+        strict_result_formats,
+        write_bind(Bind(b"p", b"s", (1,), (b"abc", None), (1, 0)))[HEADER_SIZE:],
+    ),
     (read_execute, write_execute(b"p", 5)[HEADER_SIZE:]),
     (read_target, write_target(DESCRIBE, "S", b"name")[HEADER_SIZE:]),
     (read_target, write_target(CLOSE, "P", b"name")[HEADER_SIZE:]),
@@ -151,6 +160,24 @@ def test_a_bind_of_long_values_is_written_like_one_of_short_ones() -> None:
     body = write_bind(bind)[HEADER_SIZE:]
     assert parts(read_bind(body)) == parts(bind)
     assert len(body) == 4 + 2 + 12 + 2 + 24 + 120_002 + 4
+
+
+@given(binds(), st.data())
+def test_a_strict_walk_takes_what_a_reader_takes(bind: Bind, data: st.DataObject) -> None:
+    """Whatever byte of a Bind is changed: what is not read is refused without being read."""
+    body = bytearray(write_bind(bind)[HEADER_SIZE:])
+    at = data.draw(st.integers(0, len(body) - 1))
+    body[at] = data.draw(st.sampled_from([0, 1, 2, 0xFE, 0xFF]) | st.integers(0, 255))
+    assert outcome(strict_result_formats, bytes(body)) == outcome(
+        lambda body: read_bind(body).result_formats, bytes(body)
+    )
+
+
+def outcome(read: Callable[[bytes], Any], body: bytes) -> object:
+    try:
+        return read(body)
+    except BadMessage:
+        return BadMessage
 
 
 def test_contradictory_format_counts_are_refused() -> None:
