@@ -103,10 +103,11 @@ class DataKey(Opaque):
 
     def open(self, value: bytes) -> bytes:
         """The plaintext in `value`. Raises TamperedValue for anything this key did not seal."""
-        header = value[:HEADER_SIZE]
-        if header == self._termed:
+        prefix = value[:HEADER_SIZE]
+        if prefix == self._termed:
             split = _SPLIT_WITH_TERM
-        elif header == self._bare:
+            prefix = value[:split]
+        elif prefix == self._bare:
             split = HEADER_SIZE
         else:
             raise TamperedValue(self.column, self.id, self._fault(value))
@@ -118,7 +119,7 @@ class DataKey(Opaque):
                 return plaintext
         elif size >= nonce_end + TAG_SIZE:
             try:
-                return self._decrypt(value[split:nonce_end], value[nonce_end:], value[:split])
+                return self._decrypt(value[split:nonce_end], value[nonce_end:], prefix)
             except InvalidTag:
                 pass  # raised below, where no cause is chained to it
         raise TamperedValue(self.column, self.id, self._fault(value))

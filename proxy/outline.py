@@ -44,7 +44,7 @@ _Key = tuple[int, frozenset[str], str | None, str, Protocol, bool, Found]
 class Outline:
     """`templates`: one per sealed table, in the order of their events; none: there is nothing to say."""
 
-    __slots__ = ("keys", "templates", "touches")
+    __slots__ = ("command", "executes", "keys", "protocol", "templates", "text", "touches")
 
     def __init__(
         self,
@@ -57,6 +57,10 @@ class Outline:
     ) -> None:
         self.touches = touches
         """The key of this outline is their identity, so they have to stay."""
+        self.text = spoken.statement
+        self.command = spoken.command
+        self.protocol: Protocol = spoken.protocol
+        self.executes = executes
         rules = _rules(touches, authority, found, executes=executes)
         self.keys = frozenset(rules)
         by_table: dict[str, list[Line]] = {}
@@ -99,24 +103,39 @@ class Outlines:
             touches = plan.touches
             command = plan.command
             executes = plan.run is _NOW
+        last = authority.outline
+        if (
+            last is not None
+            and not found
+            and last.touches is touches
+            and last.text is text
+            and last.command is command
+            and last.executes == executes
+            and last.protocol == protocol
+        ):
+            return last
         key = (id(touches), authority.roles, text, command, protocol, executes, found)
         known = self._known.get(key)
+        kept = True
         if known is None:
             spoken = Spoken(text, command, protocol, authority.snapshot.policy.version)
             known = Outline(touches, authority, spoken, found, executes=executes)
-            self._keep(key, known, text)
+            kept = self._keep(key, known, text)
+        if kept and not found:
+            authority.outline = known
         return known
 
-    def _keep(self, key: _Key, outline: Outline, text: str | None) -> None:
+    def _keep(self, key: _Key, outline: Outline, text: str | None) -> bool:
         length = len(text) if text is not None else 0
         size = outline.size + 4 * length
         if length > _LONGEST or size > _KEPT // 4:
-            return
+            return False
         if self.size + size > _KEPT:
             self._known.clear()
             self.size = 0
         self._known[key] = outline
         self.size += size
+        return True
 
 
 def _rules(

@@ -47,13 +47,17 @@ class Sealers:
     They go with the snapshot and the settings they were made for: a session must not keep old snapshots alive.
     """
 
-    __slots__ = ("_known", "_settings", "_snapshot")
+    __slots__ = ("_declared", "_known", "_last", "_plan", "_settings", "_snapshot")
     _LIMIT: Final = 256
 
     def __init__(self) -> None:
         self._snapshot: Snapshot | None = None
         self._settings: Settings | None = None
         self._known: dict[tuple[int, tuple[int, ...]], StatementSealer] = {}
+        self._last: StatementSealer | None = None
+        """What of `_known` was asked for last, and for what."""
+        self._plan: StatementPlan | None = None
+        self._declared: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -66,19 +70,21 @@ class Sealers:
         settings: Settings,
     ) -> StatementSealer:
         """`declared`: parameter type OIDs of the client's Parse, 0 or absent where it left them to the server."""
-        if (
-            snapshot is not self._snapshot
-            or settings is not self._settings
-            or len(self._known) >= self._LIMIT
-        ):
+        same = snapshot is self._snapshot and settings is self._settings
+        if same and plan is self._plan and declared is self._declared and self._last is not None:
+            return self._last
+        if not same or len(self._known) >= self._LIMIT:
             self._known.clear()
+            self._last = self._plan = None
             self._snapshot, self._settings = snapshot, settings
         key = (id(plan), declared)  # An identity: the sealer keeps the plan alive.
         known = self._known.get(key)
         if known is None:
             known = StatementSealer(plan, declared, snapshot, settings)
-            if plan.small:
-                self._known[key] = known
+            if not plan.small:
+                return known
+            self._known[key] = known
+        self._last, self._plan, self._declared = known, plan, declared
         return known
 
 

@@ -15,7 +15,7 @@ from keystore import Keyset
 from policy import Access, Decision, Outcome, Policy, compile_mask, decide
 from proxy.catalog import SCHEMA, SEALABLE_TYPES, Catalog, domain_name, label
 from proxy.cells import LogicalType, Settings, logical_type
-from proxy.outline import Outlines
+from proxy.outline import Outline, Outlines
 from proxy.shape import Shape, read_shape
 from proxy.sql.plan import Refusal, StatementPlan, Touch
 from proxy.sql.planner import Planner
@@ -136,6 +136,7 @@ class Authority:
         "_shape",
         "_shown",
         "_verdicts",
+        "outline",
         "roles",
         "snapshot",
     )
@@ -150,6 +151,8 @@ class Authority:
         self._body = b""
         self._outputs: Outputs = None
         self._shown: tuple[tuple[int, str], ...] = ()
+        self.outline: Outline | None = None
+        """The last that was asked for under it: for `Outlines`."""
 
     def decide(self, column: str, access: Access) -> Decision:
         key = (column, access)

@@ -28,6 +28,10 @@ class Use:
         self.versions = versions
         """Of the column's data key, those that opened cells."""
 
+    def another(self) -> Use:
+        """The count of another outcome of the same column."""
+        return Use(self.column, self.ids, self.versions)
+
     def add(self, cells: int, ids: list[bytes], version: int | None) -> None:
         """So many more cells. `ids`: theirs, at least as many of them as an event has room for.
 
@@ -63,14 +67,17 @@ class Tally:
     def use(self, column: str, outcome: Outcome) -> Use:
         """The count of this pair. To be asked for when there is a cell to count."""
         key = (column, outcome)
-        known = self.uses.get(key)
-        if known is None:
+        uses = self.uses
+        if not uses:
+            known = uses[key] = Use(column, [], [])
+            return known
+        found = uses.get(key)
+        if found is None:
             # Of one column, cells with several outcomes are on one list.
-            alike = self._column(column) if self.uses else None
-            ids: list[bytes] = alike.ids if alike is not None else []
-            versions: list[int] = alike.versions if alike is not None else []
-            known = self.uses[key] = Use(column, ids, versions)
-        return known
+            alike = self._column(column)
+            found = Use(column, [], []) if alike is None else alike.another()
+            uses[key] = found
+        return found
 
     def _column(self, column: str) -> Use | None:
         for outcome in _OUTCOMES:
@@ -81,6 +88,4 @@ class Tally:
 
     def clear(self) -> None:
         """Whoever still points here keeps nothing alive."""
-        for use in self.uses.values():
-            use.ids.clear()
         self.uses.clear()
