@@ -3,7 +3,7 @@
 VENV := .venv
 RUN := $(VENV)/bin
 COMPILE := $(RUN)/python proxy/compiling/compile.py
-PURE := tests/session tests/wire tests/audit tests/copying tests/keystore
+PURE := tests/connection tests/session tests/wire tests/audit tests/copying tests/keystore
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 import structlog
 
@@ -77,8 +77,9 @@ _SHUT_DOWN: Final = 7
 log = structlog.get_logger("sealgate.connection")
 
 
-class Client(asyncio.Protocol):
-    """The client's end. Owns the session."""
+@final
+class Client:
+    """The client's end, an asyncio.Protocol in all but its class (a compiled one cannot have it). Owns the session."""
 
     def __init__(self, listener: Listener, number: str) -> None:
         self._listener = listener
@@ -112,6 +113,9 @@ class Client(asyncio.Protocol):
         self._closing = False
         self._draining = False
 
+    def as_protocol(self) -> asyncio.Protocol:
+        return cast("asyncio.Protocol", self)
+
     # The client's transport calls these.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -142,6 +146,9 @@ class Client(asyncio.Protocol):
         self._perform(core.client_data(data))
         if core.holding:
             self._read_or_wait()
+
+    def eof_received(self) -> None:
+        """Nothing more comes: close."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
@@ -497,7 +504,7 @@ class Client(asyncio.Protocol):
         # A client may send its startup packet with the last of the handshake: it waits until the session knows.
         self._early = bytearray()
         try:
-            self._transport = await serve_tls(transport, self, context, received)
+            self._transport = await serve_tls(transport, self.as_protocol(), context, received)
         except OSError as failed:  # ssl.SSLError is one
             reason = getattr(failed, "reason", "") or ""
             problem = f"{type(failed).__name__} {reason}".rstrip()
@@ -524,10 +531,9 @@ class Client(asyncio.Protocol):
         if not listener.ready:
             self._perform(self._core.server_unreachable())
             return
+        server = Server(self, listener.turns)
         try:
-            self._server = await connect(
-                listener.upstream, listener.upstream_tls, lambda: Server(self, listener.turns)
-            )
+            await connect(listener.upstream, listener.upstream_tls, server.as_protocol)
         except (ssl.SSLError, UpstreamRefused) as failed:
             log.warning("server not trusted", session=self._number, problem=_told(failed))
             self._perform(self._core.server_not_trusted())
@@ -537,9 +543,10 @@ class Client(asyncio.Protocol):
             self._perform(self._core.server_unreachable())
             return
         if self._closing:
-            self._server.close()
+            server.close()
             return
-        self._perform(self._core.server_connected(self._server.end_point))
+        self._server = server
+        self._perform(self._core.server_connected(server.end_point))
 
     async def _look_up_roles(self, login: str) -> None:
         roles = await self._listener.roles_of(login)
@@ -578,8 +585,9 @@ class Client(asyncio.Protocol):
             self._startup = None
 
 
-class Server(asyncio.Protocol):
-    """The server's end of one client's session."""
+@final
+class Server:
+    """The server's end of one client's session; an asyncio.Protocol as `Client` is."""
 
     def __init__(self, client: Client, turns: Turns) -> None:
         self._client = client
@@ -591,6 +599,9 @@ class Server(asyncio.Protocol):
         self._goodbye: asyncio.TimerHandle | None = None
         self.heard = False
         """The server has said something."""
+
+    def as_protocol(self) -> asyncio.Protocol:
+        return cast("asyncio.Protocol", self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are asyncio.Transport in all but their class.
@@ -608,6 +619,9 @@ class Server(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.heard = True
         self._client.server_data(data)
+
+    def eof_received(self) -> None:
+        """Nothing more comes: close."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._goodbye is not None:

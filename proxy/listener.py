@@ -115,7 +115,10 @@ class Listener:
         """Listen; return the port. Raises OSError."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            self._client, self.listen.host, self.listen.port, backlog=_BACKLOG
+            lambda: self._client().as_protocol(),
+            self.listen.host,
+            self.listen.port,
+            backlog=_BACKLOG,
         )
         port: int = self._server.sockets[0].getsockname()[1]
         return port
@@ -126,7 +129,7 @@ class Listener:
         self._arriving.add(client)
         sock.setblocking(False)
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: client, sock)
+            await asyncio.get_running_loop().connect_accepted_socket(client.as_protocol, sock)
         except OSError:  # gone already
             sock.close()
             if client in self._arriving:

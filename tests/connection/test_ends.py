@@ -11,7 +11,9 @@ import pytest
 
 import proxy.connection
 from proxy.outlet import LONG_WRITE
-from tests.connection.test_long import Stage
+from tests.connection.test_long import STAND_INS, Stage
+
+pytestmark = STAND_INS
 
 
 @pytest.fixture

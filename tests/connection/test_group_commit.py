@@ -11,7 +11,9 @@ from proxy.audit.entry import Entry
 from proxy.audit.log import LONGEST_ENTRY, AuditFailed, AuditLog
 from proxy.effects import Close, Effect, Record, ToClient
 from proxy.group_commit import GroupCommit
-from tests.connection.test_long import Stage
+from tests.connection.test_long import STAND_INS, Stage
+
+pytestmark = STAND_INS
 
 
 class Log:
