@@ -43,6 +43,7 @@ class Place:
         "_form",
         "_format",
         "_given",
+        "_itself",
         "_keys",
         "_settings",
         "_shape",
@@ -83,6 +84,8 @@ class Place:
         self._form: Convert | None = None
         if searchable or not self._stored:
             self._form = target.equality
+        self._itself = self._form is identity
+        """Its equality form is the value itself."""
         same = given.name == target.name
         same = same or (given.name in _CHARACTERS and target.name in _CHARACTERS)
         self._simple = (
@@ -111,9 +114,9 @@ class Place:
             plaintext = store(wire)
             form = self._form
             self._count(sealed)
-            if form is None:
-                return self._keys.seal(plaintext)
-            return self._keys.seal(plaintext, plaintext if form is identity else form(plaintext))
+            if self._itself:
+                return self._keys.seal(plaintext, plaintext)
+            return self._keys.seal(plaintext, form(plaintext) if form is not None else None)
         if decode is None:
             return self._array(wire, sealed)
         canonical = decode(wire)
