@@ -109,6 +109,7 @@ class Owed:
         "answered",
         "behind",
         "changes",
+        "copies",
         "hidden",
         "inquiry",
         "kind",
@@ -140,6 +141,8 @@ class Owed:
         """ReadyForQuery may end it."""
         self.behind: Owed | None = None
         """The next in the queue."""
+        self.copies = False
+        """In the queue, and `withholds_copy` before the server has begun with it."""
 
     def __repr__(self) -> str:
         name = next(name for name, kind in vars(Kind).items() if kind == self.kind)
@@ -199,9 +202,9 @@ class Owed:
     def withholds_copy(self) -> bool:
         """It has a COPY FROM before it whose data is not to reach the server as it is: into sealed columns, or refused."""
         if self.query is not None:
-            return any(map(withholds_data, self.query.to_come))
-        plan = self.plan if self.kind == Kind.EXECUTE else None
-        return plan is not None and withholds_data(plan)
+            return any(withholds_data(plan) for plan in self.query.to_come)
+        run = self.plan if self.kind == Kind.EXECUTE else None
+        return run is not None and withholds_data(run)
 
     def keep(self) -> None:
         """The server has acted on the message."""
@@ -232,9 +235,12 @@ class Inflight:
         "_extended",
         "_last",
         "_questions",
+        "_relays_not",
         "_size",
         "_swallowed",
+        "_withholding",
         "copy_in",
+        "executing",
         "head",
         "skipping",
         "unit",
@@ -248,6 +254,12 @@ class Inflight:
         """Entries from `head` to `_last`, each `behind` the other."""
         self._questions = 0
         """Those of them that are questions of ours."""
+        self.executing = 0
+        """Those that run statements."""
+        self._withholding = 0
+        """Those that `Owed.copies`."""
+        self._relays_not: Owed | None = None
+        """Up to here no entry `may_relay_copy`. A client may send CopyData by the thousand behind entries by the thousand."""
         self._extended = False
         """The client's last message was of an extended query, not the Sync behind it."""
         self._copying = False
@@ -295,6 +307,10 @@ class Inflight:
         self._size += 1
         if owed.inquiry is not None:
             self._questions += 1
+        if owed.kind & _RUNS:
+            self.executing += 1
+            owed.copies = owed.withholds_copy
+            self._withholding += owed.copies
 
     def _drop_head(self) -> None:
         """It is done with, and so is a COPY_END that would take its place."""
@@ -323,6 +339,11 @@ class Inflight:
         self._size -= 1
         if owed.inquiry is not None:
             self._questions -= 1
+        if owed.kind & _RUNS:
+            self.executing -= 1
+            self._withholding -= owed.copies
+        if owed is self._relays_not:
+            self._relays_not = None
 
     @property
     def deep(self) -> bool:
@@ -362,17 +383,20 @@ class Inflight:
     @property
     def awaits_copy(self) -> bool:
         """A COPY FROM is under way whose data must not be relayed."""
-        return any(owed.withholds_copy for owed in self)
-
-    @property
-    def executing(self) -> int:
-        """Messages under way that run statements."""
-        return sum(1 for owed in self if owed.kind & _RUNS)
+        head = self.head
+        # The server has begun with the head alone: its COPY may be over.
+        return head is not None and (head.withholds_copy or self._withholding > head.copies)
 
     @property
     def may_relay_copy(self) -> bool:
         """A COPY FROM of an unprotected table may be under way."""
-        return any(owed.may_relay_copy for owed in self)
+        owed = self._relays_not.behind if self._relays_not is not None else self.head
+        while owed is not None:
+            if owed.may_relay_copy:
+                return True
+            self._relays_not = owed
+            owed = owed.behind
+        return False
 
     def pop(self) -> Owed | None:
         """The server has answered the head."""

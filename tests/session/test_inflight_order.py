@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import random
 
+from proxy.execution import SimpleQuery
 from proxy.inflight import Inflight, Kind, Owed
 from proxy.inquiry import Inquiry
+from proxy.sql.lexer import Stripped
+from proxy.sql.plan import Action, StatementPlan
 
 KINDS = (Kind.BIND, Kind.EXECUTE, Kind.SYNC, Kind.QUERY, Kind.COPY_END)
+
+
+SELECT = StatementPlan(Action.FORWARD, ("SELECT 1;",), "SELECT")
+RELAYED = StatementPlan(Action.FORWARD, ("COPY plain FROM STDIN;",), "COPY")
+WITHHELD = StatementPlan(Action.REFUSE, ("COPY customers FROM STDIN;",), "COPY")
+
+
+def a_query(chance: random.Random) -> SimpleQuery:
+    plans = tuple(
+        chance.choices([SELECT, SELECT, RELAYED, WITHHELD], k=chance.choice([0, 1, 1, 2]))
+    )
+    return SimpleQuery(plans, Stripped("".join(str(plan.pieces[0]) for plan in plans), ()))
 
 
 class Model:
@@ -39,10 +54,13 @@ def test_the_queue_is_what_a_list_by_the_same_rules_is() -> None:
         chance = random.Random(seed)
         inflight, model = Inflight(), Model()
         for _ in range(60):
-            act = chance.choice(["push", "push", "push", "pop", "pop", "fail", "copy", "take"])
+            act = chance.choice(
+                ["push", "push", "push", "pop", "pop", "done", "done", "fail", "copy", "take"]
+            )
             head = inflight.head
             if act == "push":
-                owed = Owed(chance.choice(KINDS))
+                kind = chance.choice(KINDS)
+                owed = Owed(kind, query=a_query(chance) if kind == Kind.QUERY else None)
                 if chance.random() < 0.2:
                     owed.inquiry = Inquiry(catalog=False)
                 if not (owed.kind == Kind.SYNC and inflight.copy_in):
@@ -51,6 +69,8 @@ def test_the_queue_is_what_a_list_by_the_same_rules_is() -> None:
             elif act == "pop":
                 assert inflight.pop() is head
                 del model.owed[:1]
+            elif act == "done" and head is not None and head.query is not None:
+                head.query.completed()
             elif act == "fail":
                 inflight.fail()
                 model.fail()
@@ -65,6 +85,10 @@ def test_the_queue_is_what_a_list_by_the_same_rules_is() -> None:
             assert list(inflight) == model.owed, seed
             assert len(inflight) == len(model.owed), seed
             assert inflight.head is (model.owed[0] if model.owed else None), seed
+            runs = [owed for owed in model.owed if owed.kind in (Kind.EXECUTE, Kind.QUERY)]
+            assert inflight.executing == len(runs), seed
+            assert inflight.awaits_copy == any(o.withholds_copy for o in model.owed), seed
+            assert inflight.may_relay_copy == any(o.may_relay_copy for o in model.owed), seed
             assert inflight.inquiring == any(o.inquiry is not None for o in model.owed), seed
 
 
