@@ -7,6 +7,7 @@ from typing import Final, final
 import orjson
 
 from proxy.audit.ocsf import Event
+from proxy.audit.text import NAME_CAP, clean
 
 _METADATA: Final = b'"metadata":{'
 
@@ -55,6 +56,15 @@ def cut(event: bytes) -> tuple[bytes, bytes]:
 def quoted_json(text: str) -> bytes:
     """The text as a JSON string."""
     return orjson.dumps(text)
+
+
+def uid_json(uid: str) -> bytes:
+    """The uid of a session or an execution, as a JSON string. Ours are letters, digits and hyphens: nothing to clean."""
+    raw = uid.encode("ascii", "replace")
+    plain = len(raw) <= NAME_CAP
+    for byte in raw:
+        plain = plain and (0x61 <= byte <= 0x7A or 0x30 <= byte <= 0x39 or byte == 0x2D)
+    return b'"%b"' % raw if plain else quoted_json(clean(uid))
 
 
 def decimal(number: int) -> bytes:

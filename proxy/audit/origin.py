@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Any, NamedTuple
+from typing import Any, final
 
 import orjson
 
@@ -12,20 +12,46 @@ from proxy.audit.text import clean, quoted
 from proxy.audit.values import Origin
 
 
-class Who(NamedTuple):
+@final
+class Who:
     """An `Origin` in OCSF's objects (shared between events: not to be changed), in words, and as JSON."""
 
-    name: str
-    place: str
-    user: dict[str, Any]
-    actor: dict[str, Any]
-    endpoint: dict[str, Any]
-    database: dict[str, Any]
-    spoken: bytes
-    """`name` within a JSON string."""
-    actor_json: bytes
-    endpoint_json: bytes
-    database_json: bytes
+    __slots__ = (
+        "actor",
+        "actor_json",
+        "database",
+        "database_json",
+        "endpoint",
+        "endpoint_json",
+        "filled",
+        "name",
+        "place",
+        "spoken",
+        "user",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        place: str,
+        user: dict[str, Any],
+        actor: dict[str, Any],
+        endpoint: dict[str, Any],
+        database: dict[str, Any],
+    ) -> None:
+        self.name = name
+        self.place = place
+        self.user = user
+        self.actor = actor
+        self.endpoint = endpoint
+        self.database = database
+        self.spoken = quoted_json(name)[1:-1]
+        """`name` within a JSON string."""
+        self.actor_json = orjson.dumps(actor)
+        self.endpoint_json = orjson.dumps(endpoint)
+        self.database_json = orjson.dumps(database)
+        self.filled: object = None
+        """Of `proxy.audit.template`: the last event's, with all of this in it."""
 
 
 def who(origin: Origin) -> Who:
@@ -53,18 +79,8 @@ def _who(origin: Origin) -> Who:
     endpoint = _endpoint(origin.client_host, origin.client_port)
     database = {"name": clean(origin.database), "type_id": 1}
     name = quoted(login) if login else "an unknown login"
-    return Who(
-        name,
-        endpoint.get("ip") or endpoint["name"],
-        user,
-        actor,
-        endpoint,
-        database,
-        quoted_json(name)[1:-1],
-        orjson.dumps(actor),
-        orjson.dumps(endpoint),
-        orjson.dumps(database),
-    )
+    place = endpoint.get("ip") or endpoint["name"]
+    return Who(name, place, user, actor, endpoint, database)
 
 
 def _endpoint(host: str, port: int) -> dict[str, Any]:

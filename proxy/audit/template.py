@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple, final
 import orjson
 
 from proxy.audit.datastore import BY_OUTCOME, DONE, speak_of, strongest
-from proxy.audit.entry import Entry, cut, decimal, quoted_json
+from proxy.audit.entry import Entry, cut, decimal, quoted_json, uid_json
 from proxy.audit.ocsf import ALLOWED, DATASTORE_ACTIVITY, MODIFIED, base, controlled
-from proxy.audit.origin import who
+from proxy.audit.origin import Who, who
 from proxy.audit.text import LABEL_CAP, clean
 from proxy.audit.values import Origin, Outcome, Protocol
 
@@ -91,7 +91,7 @@ class Line:
 class Template:
     """The events of one statement on one sealed table, for one principal; it knows no session and no value."""
 
-    __slots__ = ("_of", "_pieces", "_uses", "lines")
+    __slots__ = ("lines", "of", "pieces", "uses")
 
     def __init__(self, table: str, lines: Sequence[Line], spoken: Spoken) -> None:
         self.lines = tuple(lines)
@@ -119,9 +119,9 @@ class Template:
         shown = clean(table, LABEL_CAP)
         speak_of(event, fields, shown, spoken.policy_version, spoken.statement)
         opening, rest = cut(orjson.dumps(event))
-        self._pieces = (*opening.split(_SLOT_JSON), *rest.split(_SLOT_JSON))
-        self._of = quoted_json(f" of {shown} {verb} ")[1:-1]
-        self._uses = quoted_json(f": {_uses(table, self.lines)}")[1:-1]
+        self.pieces = (*opening.split(_SLOT_JSON), *rest.split(_SLOT_JSON))
+        self.of = quoted_json(f" of {shown} {verb} ")[1:-1]
+        self.uses = quoted_json(f": {_uses(table, self.lines)}")[1:-1]
 
     def entry(
         self,
@@ -135,16 +135,37 @@ class Template:
     ) -> Entry:
         """`columns`: the entries of `lines`, in order. `cells` of them altogether; `complete`: all with their ids in hex."""
         by = who(origin)
-        uid = quoted_json(clean(part.execution))
-        count = part.rows
-        rows = decimal(count)
-        told = [b'"', rows, b" row" if count == 1 else b" rows", self._of, by.spoken, self._uses]
-        status_id, status_code = b"1", _OK
-        if part.sqlstate is not None:
-            status = quoted_json(clean(part.sqlstate))
-            told += (b"; the server failed it (", status[1:-1], b")")
-            status_id = b"2"
-            status_code = status if part.sqlstate else _OK
+        filled = by.filled
+        if not isinstance(filled, _Filled) or filled.template is not self:
+            filled = by.filled = _Filled(self, by, tls=origin.tls)
+        return filled.entry(part, columns, cell_ids, cells, complete=complete)
+
+
+@final
+class _Filled:
+    """A template with what its session says of itself: what is missing is what each execution has of its own."""
+
+    __slots__ = (
+        "_complete",
+        "_final",
+        "_incomplete",
+        "_not_final",
+        "_opening",
+        "_opening_failed",
+        "_said",
+        "_to_cell_ids",
+        "_to_cells",
+        "_to_columns",
+        "_to_execution",
+        "_to_metadata",
+        "_to_part",
+        "_to_status_code",
+        "_to_uid",
+        "template",
+    )
+
+    def __init__(self, template: Template, by: Who, *, tls: bool) -> None:
+        self.template = template
         (
             to_status_id,
             to_message,
@@ -164,40 +185,66 @@ class Template:
             to_complete,
             to_tls,
             to_end,
-        ) = self._pieces
-        head = (to_status_id, status_id, to_message, *told, b'"', to_metadata)
-        rest = (
-            to_uid,
-            uid,
-            to_status_code,
-            status_code,
-            to_actor,
-            by.actor_json,
-            to_endpoint,
-            by.endpoint_json,
-            to_database,
-            by.database_json,
-            to_execution,
-            uid,
-            to_part,
-            decimal(part.number),
-            to_final,
-            _TRUE if part.final else _FALSE,
-            to_rows,
-            rows,
-            to_cells,
-            decimal(cells),
-            to_columns,
-            columns[0] if len(columns) == 1 else b",".join(columns),
-            to_cell_ids,
-            b'"%b"' % '","'.join(cell_ids).encode() if cell_ids else b"",
-            to_complete,
-            _TRUE if complete else _FALSE,
-            to_tls,
-            _TRUE if origin.tls else _FALSE,
-            to_end,
+        ) = template.pieces
+        self._opening = to_status_id + b"1" + to_message + b'"'
+        self._opening_failed = to_status_id + b"2" + to_message + b'"'
+        self._said = template.of + by.spoken + template.uses
+        self._to_metadata = b'"' + to_metadata
+        self._to_uid = to_uid
+        self._to_status_code = to_status_code
+        self._to_execution = b"".join(
+            (
+                *(to_actor, by.actor_json),
+                *(to_endpoint, by.endpoint_json),
+                *(to_database, by.database_json),
+                to_execution,
+            )
         )
-        return Entry(b"".join(head), b"".join(rest))
+        self._to_part = to_part
+        self._final = to_final + _TRUE + to_rows
+        self._not_final = to_final + _FALSE + to_rows
+        self._to_cells = to_cells
+        self._to_columns = to_columns
+        self._to_cell_ids = to_cell_ids
+        end = to_tls + (_TRUE if tls else _FALSE) + to_end
+        self._complete = to_complete + _TRUE + end
+        self._incomplete = to_complete + _FALSE + end
+
+    def entry(
+        self, part: Part, columns: list[bytes], cell_ids: list[str], cells: int, *, complete: bool
+    ) -> Entry:
+        uid = uid_json(part.execution)
+        rows = decimal(part.rows)
+        noun = b" row" if part.rows == 1 else b" rows"
+        status_code = _OK
+        if part.sqlstate is None:
+            head = b"".join((self._opening, rows, noun, self._said, self._to_metadata))
+        else:
+            status = quoted_json(clean(part.sqlstate))
+            failed = b"; the server failed it (%b)" % status[1:-1]
+            head = b"".join(
+                (self._opening_failed, rows, noun, self._said, failed, self._to_metadata)
+            )
+            status_code = status if part.sqlstate else _OK
+        rest = b"".join(
+            (
+                *(self._to_uid, uid),
+                *(self._to_status_code, status_code),
+                *(self._to_execution, uid),
+                *(self._to_part, decimal(part.number)),
+                *(self._final if part.final else self._not_final, rows),
+                *(self._to_cells, decimal(cells)),
+                *(self._to_columns, columns[0] if len(columns) == 1 else b",".join(columns)),
+                *(self._to_cell_ids, _strings(cell_ids)),
+                self._complete if complete else self._incomplete,
+            )
+        )
+        return Entry(head, rest)
+
+
+def _strings(plain: list[str]) -> bytes:
+    """JSON strings of hexadecimal digits."""
+    return b'"%b"' % '","'.join(plain).encode() if plain else b""
 
 
 def _uses(table: str, lines: Sequence[Line]) -> str:
