@@ -53,6 +53,8 @@ _MINIMUM_SIZE: Final = {
 }
 _NEVER: Final = 1 << 62
 _SPLIT_WITH_TERM: Final = HEADER_SIZE + TERM_SIZE
+_URANDOM: Final = urandom
+"""Compiled, a name that was imported is looked up at each call; this is not."""
 
 
 def looks_sealed(value: bytes) -> bool:
@@ -180,14 +182,14 @@ class ColumnKeys(Opaque):
         The form is what the type calls equal (numeric 1.0 and 1.00 have one form); an empty form
         is a form. Two calls with the same arguments give different values.
         """
-        return self._seal(plaintext, equality_form, urandom(NONCE_SIZE))
+        return self._seal(plaintext, equality_form, _URANDOM(NONCE_SIZE))
 
     def seal_many(self, plaintexts: list[bytes], forms: list[bytes] | None = None) -> list[bytes]:
         """Each plaintext sealed, with the term of its form where forms are given: as many as plaintexts."""
         count = len(plaintexts)
         if forms is not None and len(forms) != count:
             raise ValueError("as many equality forms as plaintexts")
-        nonces = urandom(NONCE_SIZE * count)
+        nonces = _URANDOM(NONCE_SIZE * count)
         values = []
         for i in range(count):
             nonce = nonces[NONCE_SIZE * i : NONCE_SIZE * (i + 1)]

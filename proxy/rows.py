@@ -50,6 +50,15 @@ _ESCAPE_MAGIC: Final = b"^\\241"
 _ESCAPED: Final = re.compile(rb"\\(\\|[0-3][0-7][0-7])")
 _NULL: Final = b"\xff\xff\xff\xff"
 _LONGEST: Final = 0x3FFFFFFF
+_UNHEXLIFY: Final = unhexlify
+"""Compiled, a name that was imported is looked up at each call; this is not."""
+_SMALL: Final = 1024
+_LENGTHS: Final = tuple([number.to_bytes(4, "big") for number in range(_SMALL)])
+"""Those that most values and rows have, as they are written."""
+
+
+def _int32(length: int) -> bytes:
+    return _LENGTHS[length] if length < _SMALL else length.to_bytes(4, "big")
 
 
 class BadCell(Exception):
@@ -156,13 +165,13 @@ class RowProgram:
                                 length -= size
                             else:
                                 new = len(shown)
-                                parts.append(new.to_bytes(4, "big"))
+                                parts.append(_int32(new))
                                 parts.append(shown)
                                 length += new - size
                             mark = stop
                     at = stop
                 if slot >= 0:
-                    parts[slot] = length.to_bytes(4, "big")
+                    parts[slot] = _int32(length)
                 appended += 1 + length
                 rows += 1
                 position = end
@@ -184,6 +193,7 @@ class Field:
         "_authority",
         "_binary",
         "_column",
+        "_counted",
         "_escaped",
         "_format",
         "_known",
@@ -209,6 +219,8 @@ class Field:
         """By the first `_width` bytes of the wire form: in binary, or in hexadecimal as the server writes it."""
         self._escaped: dict[bytes, Values] = {}
         """By the header, where bytea_output is `escape`."""
+        self._counted: list[Values] = []
+        """All of both."""
         self._last_prefix = b""
         self._last: Values | None = None
         """What was found in `_known` last, and by which bytes: nearly always, all of a column's values begin with them."""
@@ -227,7 +239,7 @@ class Field:
         if self._binary:
             return values.show(wire)
         try:
-            value = unhexlify(wire[2:]) if len(wire) <= LONG_COPY else unhexed(wire, 2)
+            value = _UNHEXLIFY(wire[2:]) if len(wire) <= LONG_COPY else unhexed(wire, 2)
         except ValueError:
             return self._show(wire)
         return values.show(value)
@@ -255,18 +267,15 @@ class Field:
         if self._binary:
             return known.many(wires)
         try:
-            values = [unhexlify(wire[2:]) for wire in wires]
+            values = [_UNHEXLIFY(wire[2:]) for wire in wires]
         except ValueError:
             return None
         return known.many(values)
 
     def count(self, tally: Tally) -> None:
         """Put on record what was shown since the last time."""
-        for values in self._known.values():
+        for values in self._counted:
             values.count(tally)
-        if self._escaped:
-            for values in self._escaped.values():
-                values.count(tally)
 
     def _show(self, wire: bytes) -> bytes | None:
         """The first value under a key, one in escape form, and what may be no sealed value at all."""
@@ -297,6 +306,7 @@ class Field:
                 settings = replace(settings, bytea_output="escape" if escaped else "hex")
             values = _values(key, header, column, self._format, self._authority, settings)
             known[prefix] = values
+            self._counted.append(values)
         return values.show(value)
 
 
