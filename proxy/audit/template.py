@@ -192,13 +192,14 @@ class _Filled:
         self._to_metadata = b'"' + to_metadata
         self._to_uid = to_uid
         self._to_status_code = to_status_code
-        self._to_execution = b"".join(
-            (
-                *(to_actor, by.actor_json),
-                *(to_endpoint, by.endpoint_json),
-                *(to_database, by.database_json),
-                to_execution,
-            )
+        self._to_execution = (
+            to_actor
+            + by.actor_json
+            + to_endpoint
+            + by.endpoint_json
+            + to_database
+            + by.database_json
+            + to_execution
         )
         self._to_part = to_part
         self._final = to_final + _TRUE + to_rows
@@ -228,14 +229,22 @@ class _Filled:
             status_code = status if part.sqlstate else _OK
         rest = b"".join(
             (
-                *(self._to_uid, uid),
-                *(self._to_status_code, status_code),
-                *(self._to_execution, uid),
-                *(self._to_part, decimal(part.number)),
-                *(self._final if part.final else self._not_final, rows),
-                *(self._to_cells, decimal(cells)),
-                *(self._to_columns, columns[0] if len(columns) == 1 else b",".join(columns)),
-                *(self._to_cell_ids, _strings(cell_ids)),
+                self._to_uid,
+                uid,
+                self._to_status_code,
+                status_code,
+                self._to_execution,
+                uid,
+                self._to_part,
+                decimal(part.number),
+                self._final if part.final else self._not_final,
+                rows,
+                self._to_cells,
+                decimal(cells),
+                self._to_columns,
+                columns[0] if len(columns) == 1 else b",".join(columns),
+                self._to_cell_ids,
+                _strings(cell_ids),
                 self._complete if complete else self._incomplete,
             )
         )
