@@ -305,10 +305,9 @@ class Inflight:
             last.behind = owed
         self._last = owed
         self._size += 1
-        if owed.inquiry is not None:
-            self._questions += 1
         if owed.kind & _RUNS:
             self.executing += 1
+            self._questions += owed.inquiry is not None
             owed.copies = owed.withholds_copy
             self._withholding += owed.copies
 
@@ -337,10 +336,9 @@ class Inflight:
 
     def _dropped(self, owed: Owed) -> None:
         self._size -= 1
-        if owed.inquiry is not None:
-            self._questions -= 1
         if owed.kind & _RUNS:
             self.executing -= 1
+            self._questions -= owed.inquiry is not None
             self._withholding -= owed.copies
         if owed is self._relays_not:
             self._relays_not = None

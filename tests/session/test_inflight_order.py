@@ -61,7 +61,7 @@ def test_the_queue_is_what_a_list_by_the_same_rules_is() -> None:
             if act == "push":
                 kind = chance.choice(KINDS)
                 owed = Owed(kind, query=a_query(chance) if kind == Kind.QUERY else None)
-                if chance.random() < 0.2:
+                if kind == Kind.EXECUTE and chance.random() < 0.4:
                     owed.inquiry = Inquiry(catalog=False)
                 if not (owed.kind == Kind.SYNC and inflight.copy_in):
                     model.owed.append(owed)
