@@ -19,7 +19,8 @@ from bench.servers import APPLICATION, DATABASE
 from bench.settings import Scale
 from proxy.embedded import EmbeddedPostgres
 
-SIDES = ("application", "sealed_application")
+SIDES = ("application", "application_pgbouncer", "sealed_application")
+ENCRYPTING = ("application", "application_pgbouncer")
 NONCE = 12
 _KEY = bytes(range(32))
 _AEAD = AESGCM(_KEY)

@@ -7,6 +7,7 @@ The log has a line per transaction: client, number, microseconds, script, time o
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,7 +52,7 @@ class Pgbench:
         reconnect: bool = False,
         variables: Mapping[str, str] | None = None,
     ) -> dict[str, float]:
-        """`rate` (transactions/s without the time to connect), `count`, `p50_ms`, `p99_ms`.
+        """`rate` (transactions/s without the time to connect), `count`, `p50_ms`, `p99_ms`, `client_cpu_s`.
 
         Give one of: seconds (whole), transactions (of each client).
         reconnect: a new connection for every transaction; then `rate` has the time to connect in it, and as pgbench
@@ -71,6 +72,7 @@ class Pgbench:
                 file = home / f"{number}.sql"
                 file.write_text(script + "\n")
                 arguments += ["-f", str(file)]
+            before = _children_cpu_seconds()
             said = subprocess.run(
                 [self.program, *arguments, self.database],
                 capture_output=True,
@@ -82,9 +84,16 @@ class Pgbench:
             if said.returncode != 0:
                 raise PgbenchFailed(said.stderr.strip()[-400:])
             figures = summary(said.stdout)
+            figures["client_cpu_s"] = _children_cpu_seconds() - before
             for file in home.glob("log.*"):
                 figures.update(percentiles(milliseconds(file.read_text().splitlines())))
             return figures
+
+
+def _children_cpu_seconds() -> float:
+    """Of all processes that this one has started and waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def summary(said: str) -> dict[str, float]:

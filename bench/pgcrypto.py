@@ -34,7 +34,7 @@ from bench.sides import Side
 from proxy.embedded import SUPERUSER, EmbeddedPostgres
 from proxy.programs import Programs
 
-SIDES = ("pgcrypto", "pgcrypto_raw", "sealed_pgcrypto")
+SIDES = ("pgcrypto", "pgcrypto_pgbouncer", "pgcrypto_raw", "sealed_pgcrypto")
 KEY = "0123456789abcdef0123456789abcdef"
 
 ENCRYPT = {
@@ -61,12 +61,12 @@ CREATE INDEX ON {schema}.people (email_hash);
 """
 
 
-def encrypted(side: str, expression: str) -> str:
-    return ENCRYPT[side].format(key=KEY).format(expression)
+def encrypted(schema: str, expression: str) -> str:
+    return ENCRYPT[schema].format(key=KEY).format(expression)
 
 
-def decrypted(side: str, column: str) -> str:
-    return DECRYPT[side].format(key=KEY).format(column)
+def decrypted(schema: str, column: str) -> str:
+    return DECRYPT[schema].format(key=KEY).format(column)
 
 
 def hashed(expression: str) -> str:
@@ -93,7 +93,7 @@ def installed() -> Path:
 def start(
     scale: Scale, tree: Path, directory: Path, closing: Callable[[Callable[[], object]], None]
 ) -> list[Side]:
-    """The three sides. Raises NotAvailable. closing: called with what ends a server."""
+    """The sides without pgbouncer. Raises NotAvailable. closing: called with what ends a server."""
     server = PackagedPostgres(installed())
     closing(server.close)
     server.start()

@@ -38,6 +38,20 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return ticks / TICKS
 
 
+def cpu_seconds_with_the_ended(pid: int) -> float:
+    """Of a process, its descendants, and those that it has waited for: a server ends one process per session."""
+    while True:
+        ended = _ticks_of_the_ended(pid)
+        living = cpu_seconds(family(pid))
+        if _ticks_of_the_ended(pid) == ended:  # none went from one sum to the other meanwhile
+            return living + ended / TICKS
+
+
+def _ticks_of_the_ended(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[13]) + int(fields[14]) if fields else 0
+
+
 def memory_bytes(pids: Iterable[int]) -> int:
     """Proportional set size of these processes together."""
     return sum(_field(Path(f"/proc/{pid}/smaps_rollup"), "Pss:") for pid in pids)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import results, targets
+from bench.cost import cost
 from bench.sides import TITLES
 from bench.targets import Quotient
 
@@ -21,6 +22,8 @@ Result = Mapping[str, Any]
 BENCH = Path(__file__).resolve().parent
 README = BENCH.parent / "README.md"
 NONE = "-"
+ELSEWHERE = ("pgcrypto_", "application_", "workers_")  # these workloads have tables of their own
+BOUNCERS = ("pgbouncer", "pgcrypto_pgbouncer", "application_pgbouncer")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,10 +122,13 @@ def tables(result: Result) -> dict[str, str]:
         "cpu": of_cpu,
         "workers": of_workers,
         "pgcrypto": lambda r: of_rivals(
-            r, "pgcrypto_", ("pgcrypto", "pgcrypto_raw"), "sealed_pgcrypto"
+            r,
+            "pgcrypto_",
+            ("pgcrypto", "pgcrypto_pgbouncer", "pgcrypto_raw"),
+            "sealed_pgcrypto",
         ),
         "application": lambda r: of_rivals(
-            r, "application_", ("application",), "sealed_application"
+            r, "application_", ("application", "application_pgbouncer"), "sealed_application"
         ),
         "storage": of_storage,
         "plans": of_plans,
@@ -140,7 +146,7 @@ def of_rates(result: Result) -> str:
     for name, entry in _measured(result):
         medians = entry["medians"]
         ours = "sealed" if "sealed" in medians else "sealgate"
-        if ours not in medians or name.startswith(("pgcrypto_", "application_")):
+        if ours not in medians or name.startswith(ELSEWHERE):
             continue
         rows.append(
             [
@@ -201,11 +207,12 @@ def of_cpu(result: Result) -> str:
         )
         if not each:
             continue
+        bouncer = next((each[side] for side in BOUNCERS if side in each), None)
         cells = entry["cells"]
         rows.append(
             [
                 f"{entry['title']}; {_clients(entry)}",
-                number(each.get("pgbouncer")),
+                number(bouncer),
                 number(each.get("sealgate")),
                 number(sealed),
                 number(sealed / cells if sealed is not None and cells else None),
@@ -222,24 +229,40 @@ def of_cpu(result: Result) -> str:
 
 
 def of_workers(result: Result) -> str:
+    """What several workers do beside one, beside what the CPU time of everybody lets them do."""
     rows = []
     for name, entry in _measured(result):
-        for side in entry["medians"]:
+        medians = entry["medians"]
+        for side in medians:
             one, _, count = side.partition("_")
-            if one in ("sealgate", "sealed") and count.isdigit():
-                rows.append(
-                    [
-                        f"{entry['title']}; {_clients(entry)}",
-                        TITLES.get(one, one),
-                        count,
-                        number(Quotient(name, side, one)(result)),
-                        number(entry["medians"].get(one, {}).get("rate")),
-                        number(entry["medians"][side]["rate"]),
-                    ]
-                )
+            if one not in ("sealgate", "sealed") or not count.isdigit():
+                continue
+            alone, several = cost(medians.get(one, {})), cost(medians[side])
+            cores = result["machine"]["cores"]
+            rows.append(
+                [
+                    f"{entry['title']}; {_clients(entry)}",
+                    TITLES.get(one, one),
+                    count,
+                    number(Quotient(name, side, one)(result)),
+                    number(alone.possible(int(count), cores) if alone else None),
+                    number(medians.get(one, {}).get("rate")),
+                    number(medians[side]["rate"]),
+                    number(alone.proxy if alone else None),
+                    number(alone.others if alone else None),
+                    number(several.proxy if several else None),
+                    number(several.others if several else None),
+                    number(several.cores if several else None),
+                ]
+            )
     if not rows:
         return "More than one worker was not measured."
-    return table(["workload", "side", "workers", "against one", "one", "several"], rows)
+    heads = [
+        *("workload", "side", "workers", "against one", "possible", "one", "several"),
+        *("one: proxy, us each", "server and client"),
+        *("several: proxy, us each", "server and client", "cores at work"),
+    ]
+    return table(heads, rows)
 
 
 def of_rivals(result: Result, prefix: str, rivals: Sequence[str], ours: str) -> str:

@@ -28,7 +28,11 @@ from bench.stage import Stage
 
 Result = dict[str, Any]
 FORMAT = 1
-REFERENCES = ("direct", "pgbouncer", "pgbouncer_sealed", "pgcrypto", "pgcrypto_raw", "application")
+REFERENCES = (
+    *("direct", "pgbouncer", "pgbouncer_sealed"),
+    *("pgcrypto", "pgcrypto_pgbouncer", "pgcrypto_raw"),
+    *("application", "application_pgbouncer"),
+)
 
 
 def begin(stage: Stage) -> Result:

@@ -104,6 +104,11 @@ def prepare(server: EmbeddedPostgres) -> None:
     server.create_database(DATABASE, APPLICATION)
 
 
+def postmaster(server: EmbeddedPostgres) -> int:
+    """Its process id: the first line of the lock file (PostgreSQL's manual, "Database File Layout")."""
+    return int((server.data / "postmaster.pid").read_text().split()[0])
+
+
 def start_pgbouncer(upstream_port: int, directory: Path) -> Server:
     """Debian's pgbouncer in session mode. Raises NotAvailable where it is not installed."""
     program = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")

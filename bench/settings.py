@@ -37,8 +37,8 @@ FULL = Scale(
     stream_seconds=30.0,
     idle=500,
     value_bytes=200_000_000,
-    rounds=3,
-    seconds=2.0,
+    rounds=5,
+    seconds=1.0,
 )
 QUICK = Scale(
     name="quick",

@@ -19,6 +19,7 @@ from typing import Literal
 import psycopg
 
 from bench import application, data, pgcrypto, servers
+from bench.cost import Meter
 from bench.pgbench import Pgbench
 from bench.servers import APPLICATION, DATABASE, NotAvailable, Sealgate, Server
 from bench.settings import Scale
@@ -104,6 +105,10 @@ class Stage:
     def pgbench(self, side: Side) -> Pgbench:
         return Pgbench(self._postgres.bin / "pgbench", side.port, APPLICATION, DATABASE)
 
+    def meter(self, side: Side) -> Meter:
+        """Counts CPU time from now on: of what is in between, and of the server that has the data."""
+        return Meter(side.proxy_pids, servers.postmaster(side.postgres or self._postgres))
+
     def empty(self, side: Side) -> None:
         """Empties the tables that a side writes to, past the proxies."""
         data.empty(side.postgres or self._postgres, DATABASE, APPLICATION, side.schema)
@@ -158,6 +163,22 @@ class Stage:
             self._sides["pgbouncer_sealed"] = Side(
                 "pgbouncer_sealed", server.port, "sealed", server
             )
+        elif name == "pgcrypto_pgbouncer":
+            to = self.side("pgcrypto")
+            server = self._bouncer(to.port)
+            self._sides[name] = replace(to, name=name, port=server.port, server=server)
+        elif name == "application_pgbouncer":
+            through, to = self.side("pgbouncer"), self.side("application")
+            self._sides[name] = replace(through, name=name, schema=to.schema)
+        elif name in pgcrypto.SIDES:
+            for side in pgcrypto.start(self.scale, self.tree, self._directory, self.closing):
+                self._sides[side.name] = side
+        elif name in application.SIDES:
+            through = self.side("sealed")
+            application.create(self._postgres, self.scale)
+            direct = Side("application", self._postgres.port, "application")
+            self._sides["application"] = direct
+            self._sides["sealed_application"] = replace(through, name="sealed_application")
         elif name.partition("_")[0] in ("sealgate", "sealed"):
             number = name.partition("_")[2]
             workers = int(number or 1)
@@ -169,20 +190,11 @@ class Stage:
             for word, schema in (("sealgate", "plain"), ("sealed", "sealed")):
                 side = Side(f"{word}{suffix}", server.port, schema, server)
                 self._sides[side.name] = side
-        elif name in pgcrypto.SIDES:
-            for side in pgcrypto.start(self.scale, self.tree, self._directory, self.closing):
-                self._sides[side.name] = side
-        elif name in application.SIDES:
-            through = self.side("sealed")
-            application.create(self._postgres, self.scale)
-            direct = Side("application", self._postgres.port, "application")
-            self._sides["application"] = direct
-            self._sides["sealed_application"] = replace(through, name="sealed_application")
         else:
             raise NotAvailable(f"nothing starts {name}")
 
-    def _bouncer(self) -> Server:
+    def _bouncer(self, upstream_port: int | None = None) -> Server:
         home = self._directory / f"pgbouncer-{len(list(self._directory.glob('pgbouncer-*')))}"
-        server = servers.start_pgbouncer(self._postgres.port, home)
+        server = servers.start_pgbouncer(upstream_port or self._postgres.port, home)
         self._closing.callback(server.stop)
         return server

@@ -166,8 +166,20 @@ TARGETS = (
         1.0,
     ),
     Target(
+        "the same, pgcrypto through pgbouncer",
+        slowest("sealed_pgcrypto", "pgcrypto_pgbouncer"),
+        "more than",
+        1.0,
+    ),
+    Target(
         "slowest workload / application-side encryption",
         slowest("sealed_application", "application"),
+        "more than",
+        1.0,
+    ),
+    Target(
+        "the same, the application through pgbouncer",
+        slowest("sealed_application", "application_pgbouncer"),
         "more than",
         1.0,
     ),
@@ -184,8 +196,14 @@ TARGETS = (
         1.5,
     ),
     Target(
-        "two workers / one, 100,000-row SELECT of three sealed columns, 4 clients",
-        Quotient("rows_100k_3@4", "sealed_2", "sealed"),
+        "two workers / one, 5,000-row SELECT of three sealed columns, 8 clients that discard",
+        Quotient("workers_rows@8", "sealed_2", "sealed"),
+        "at least",
+        1.6,
+    ),
+    Target(
+        "two workers / one, COPY out of three sealed columns, 8 clients that discard",
+        Quotient("workers_copy_out@8", "sealed_2", "sealed"),
         "at least",
         1.6,
     ),

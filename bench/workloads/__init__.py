@@ -16,6 +16,7 @@ from bench.workloads import (
     in_the_server,
     memory,
     results,
+    scaling,
     statements,
     stored,
 )
@@ -35,6 +36,7 @@ def runs(scale: Scale) -> list[tuple[str, Run]]:
         *statements.LOADS,
         *results.loads(scale.copied),
         *copying.COPIES,
+        *scaling.SCALINGS,
         *in_the_server.loads(scale),
         *in_the_server.COPIES,
         *in_the_application.WORKS,

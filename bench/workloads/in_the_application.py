@@ -1,6 +1,6 @@
 """The same work by an application that encrypts, and by one that speaks through Sealgate and does not. [io]
 
-Both use SQLAlchemy with psycopg 3, one client in this process, the same statements. `client_cpu_s` is the CPU that
+All use SQLAlchemy with psycopg 3, one client in this process, the same statements. `client_cpu_s` is the CPU that
 the application's process used: encryption moves work there.
 """
 
@@ -14,7 +14,7 @@ from datetime import date
 import sqlalchemy as sa
 from sqlalchemy import insert, select, update
 
-from bench.application import SIDES, Tables, encrypted_row, search_hash, unseal
+from bench.application import ENCRYPTING, SIDES, Tables, encrypted_row, search_hash, unseal
 from bench.measure import Figures, Measured, interleave
 from bench.pgbench import percentiles
 from bench.processes import cpu_seconds
@@ -140,7 +140,7 @@ OPERATIONS: tuple[tuple[str, str, Operation, int], ...] = (
 
 
 class Work:
-    """One operation, again and again, on both sides."""
+    """One operation, again and again, on all sides."""
 
     def __init__(self, name: str, title: str, operation: Operation, cells: int) -> None:
         self.name = f"application_{name}"
@@ -160,7 +160,7 @@ class Work:
     def _once(self, stage: Stage, name: str) -> Figures:
         side = stage.side(name)
         stage.empty(side)
-        tables = Tables(side.schema, encrypted=name == "application")
+        tables = Tables(side.schema, encrypted=name in ENCRYPTING)
         engine = sa.create_engine(
             stage.dsn(name).replace("postgresql://", "postgresql+psycopg://"),
             isolation_level="AUTOCOMMIT",

@@ -22,8 +22,12 @@ ROWS = 1000
 
 
 def each(write: Callable[[str], str]) -> Mapping[str, str]:
-    """Scripts for both ways to use pgcrypto. write: the script, given the side."""
-    return {name: write(name) for name in ("pgcrypto", "pgcrypto_raw")}
+    """Scripts for both ways to use pgcrypto, one of them through pgbouncer too. write: the script, given the schema."""
+    return {
+        "pgcrypto": write("pgcrypto"),
+        "pgcrypto_pgbouncer": write("pgcrypto"),
+        "pgcrypto_raw": write("pgcrypto_raw"),
+    }
 
 
 def loads(scale: Scale) -> list[Load]:
@@ -166,10 +170,10 @@ def _shop(condition: str, value: str, columns: str) -> str:
     )
 
 
-def _encrypted_shop(side: str) -> str:
-    columns = ", ".join(decrypted(side, column) for column in ("email", "phone", "born"))
+def _encrypted_shop(schema: str) -> str:
+    columns = ", ".join(decrypted(schema, column) for column in ("email", "phone", "born"))
     condition = f"email_hash = {hashed(':email')}"
-    return _shop(condition, encrypted(side, ":email"), columns)
+    return _shop(condition, encrypted(schema, ":email"), columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +210,7 @@ class Copy:
                 return time.perf_counter() - began
             connection.query("CREATE TEMPORARY TABLE arrived (LIKE plain.people)")
             values = ", ".join(
-                encrypted(side.name, column) for column in ("email", "phone", "born")
+                encrypted(side.schema, column) for column in ("email", "phone", "born")
             )
             began = time.perf_counter()
             expect(connection.copy_in("COPY arrived FROM STDIN", blocks), f"COPY {rows}")
@@ -220,7 +224,7 @@ class Copy:
     def _out(self, side: Side, rows: int) -> float:
         columns = "email, phone, born"
         if side.name != SEALED:
-            columns = ", ".join(decrypted(side.name, column) for column in columns.split(", "))
+            columns = ", ".join(decrypted(side.schema, column) for column in columns.split(", "))
         sql = f"COPY (SELECT id, {columns}, city, visits FROM {side.schema}.people) TO STDOUT"
         with wire.Connection(side.port, APPLICATION, DATABASE) as connection:
             began = time.perf_counter()

@@ -8,7 +8,6 @@ from typing import Literal
 
 from bench.measure import Figures, Measured, interleave
 from bench.pgbench import NoTransaction
-from bench.processes import cpu_seconds
 from bench.servers import NotAvailable
 from bench.sides import Side
 from bench.stage import Stage
@@ -74,16 +73,14 @@ class Load:
             )
 
         load(None, self.warm)
-        pids = side.server.pids if side.server is not None else []
-        before = cpu_seconds(pids)
         seconds = max(1, round(stage.scale.seconds))
+        meter = stage.meter(side)
         try:
             figures = load(seconds, None)
         except NoTransaction:  # many clients on a busy machine
+            meter = stage.meter(side)
             figures = load(5 * seconds, None)
-        if pids:
-            figures["cpu_s"] = cpu_seconds(pids) - before
-        return figures
+        return {**figures, **meter.read()}
 
     def _scripts(self, stage: Stage, side: Side) -> tuple[list[str], dict[str, str]]:
         scale = stage.scale

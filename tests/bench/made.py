@@ -47,10 +47,16 @@ def result() -> dict[str, Any]:
             "1,000-row SELECT", 8, 1000, direct=900.0, pgbouncer_sealed=400.0, sealed=100.0
         ),
         "lookup@8": entry("look-up", 8, 0, pgbouncer=9_000.0, sealed=6_000.0),
-        "rows_100k_3@4": entry("100,000-row SELECT", 4, 300_000, sealed=1.0, sealed_2=1.59),
+        "workers_rows@8": entry("rows, discarded", 8, 3, sealed=1_000.0, sealed_2=1_590.0),
+        "workers_copy_out@8": entry("COPY, discarded", 8, 3, sealed=1_000.0, sealed_2=1_600.0),
         "copy_in": entry("COPY in", 1, 3, direct=500_000.0, sealed=160_000.0),
         "pgcrypto_insert@8": entry("INSERT", 8, 1, pgcrypto=500.0, sealed_pgcrypto=1_000.0),
-        "pgcrypto_lookup@8": entry("look-up", 8, 0, pgcrypto=4_000.0, sealed_pgcrypto=1_000.0),
+        "pgcrypto_lookup@8": entry(
+            "look-up", 8, 0, pgcrypto=4_000.0, pgcrypto_pgbouncer=800.0, sealed_pgcrypto=1_000.0
+        ),
+        "application_lookup": entry(
+            "look-up", 1, 0, application_pgbouncer=1_000.0, sealed_application=1_000.0
+        ),
     }
     observed: dict[str, Any] = {
         "plans": {"cases": {"sealed": {"index_scan": True, "plan": "Index Scan"}}},

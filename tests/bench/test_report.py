@@ -43,7 +43,7 @@ def test_the_short_report_says_where_and_hides_nothing() -> None:
     told = report.short(result())
     assert told.startswith("Measured 2026-01-31 on 2 cores (A CPU), kernel 6.1, Python 3.11.7,")
     assert "pgbouncer missing; Sealgate interpreted, 0123456789;" in told
-    assert told.count("\n| ") == 1 + 16
+    assert told.count("\n| ") == 1 + 19
     assert "| longest block of the event loop | at most 50 ms | 50.5 ms | not met |" in told
 
 
@@ -68,6 +68,31 @@ def test_cpu_is_told_per_transaction_and_per_million_cells() -> None:
     """0.5 s for 200 transactions of 1,000 sealed cells: 2,500 us each, 2.5 s per million cells."""
     row = next(line for line in report.of_cpu(result()).splitlines() if "2,500" in line)
     assert row == "| 1,000-row SELECT; 8 clients | - | - | 2,500 | 2.50 |"
+
+
+def test_rivals_are_shown_with_and_without_a_pooler() -> None:
+    """Every workload has a quotient to each of them, beside the rates; what was not measured is a dash."""
+    told = report.tables(result())
+    assert "| look-up; 8 clients | 0.25 | 1.25 | - | 1,000 | 4,000 | 800 | - |" in told["pgcrypto"]
+    assert "| look-up; 1 client | - | 1.00 | 1,000 | - | 1,000 |" in told["application"]
+
+
+def test_what_workers_could_do_stands_beside_what_they_did() -> None:
+    """Of 2,000 rows: 0.5 s of the proxy, 0.1 s of the server, 25 ms of the client; on two cores 1.6 is possible."""
+    made = result()
+    one, two = (
+        made["measured"]["workers_rows@8"]["medians"][side] for side in ("sealed", "sealed_2")
+    )
+    one.update(server_cpu_s=0.1, client_cpu_s=0.025)
+    row = report.of_workers(made).splitlines()[2]
+    assert row == (
+        "| rows, discarded; 8 clients | Sealgate, sealed columns | 2 | 1.59 | 1.60 | 1,000 | 1,590 "
+        "| 250 | 62.5 | - | - | - |"
+    )
+    two.update(cpu_s=0.6, server_cpu_s=0.3, client_cpu_s=0.1)
+    row = report.of_workers(made).splitlines()[2]
+    assert row.endswith("| 250 | 62.5 | 189 | 126 | 0.50 |")
+    assert "rows, discarded" not in report.of_rates(made)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ import psycopg
 import pytest
 
 from bench import __main__ as bench
-from bench import results, servers
+from bench import application as encrypting
+from bench import pgcrypto, results, servers
+from bench.cost import cost
 from bench.processes import cpu_seconds, family
 from bench.settings import TINY
 from bench.stage import NotReadThrough, Stage
@@ -37,7 +39,7 @@ def test_a_tiny_run_writes_everything_that_is_promised(
 ) -> None:
     """Point SELECTs and the server's plans: exit 0, and a result file with every field."""
     file = tmp_path / "result.json"
-    wanted = "point_select_sealed@8,copy_in,plans,storage"
+    wanted = "point_select_sealed@8,copy_in,workers_*,application_point_select,plans,storage"
     code = bench.main(["--scale", "tiny", "--only", wanted, "--workers", "1", "--out", str(file)])
     said = capfd.readouterr().out
     assert code == 0, said
@@ -62,6 +64,19 @@ def test_a_tiny_run_writes_everything_that_is_promised(
     assert point["rounds"]["sealed"][0]["cpu_s"] > 0
     assert point["ratios"]["sealed"]["direct"] > 0
     assert result["measured"]["copy_in"]["rounds"]["sealed"][0]["count"] >= TINY.copied
+    for name, side in (
+        ("point_select_sealed@8", "sealed"),
+        ("workers_rows@8", "sealed"),
+        ("workers_copy_out@8", "sealed"),
+    ):
+        found = cost(result["measured"][name]["medians"][side])
+        assert found is not None
+        assert found.proxy > 0
+        assert found.others > 0
+    assert result["measured"]["workers_rows@8"]["rounds"]["sealed"][0]["count"] >= TINY.copied
+    application = result["measured"]["application_point_select"]
+    assert {*application["medians"], *application["missing"]} == set(encrypting.SIDES)
+    assert {"application", "sealed_application"} <= set(application["medians"])
     plan = result["observed"]["plans"]["cases"]["sealed"]
     assert plan["index_scan"]
     assert "sealed_people_email" in plan["plan"]
@@ -94,6 +109,26 @@ def test_the_sealed_side_reads_what_the_database_does_not_show() -> None:
     assert cpu_seconds(pids) == 0
     assert not stage.directory.exists()
     assert len(said) == 1
+
+
+def test_what_is_not_installed_is_told_of_every_side_that_needs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without pgcrypto and pgbouncer no side that needs one of them is a failure; the application's still run."""
+
+    def no_pgcrypto() -> Path:
+        raise servers.NotAvailable("no pgcrypto here")
+
+    monkeypatch.setattr("bench.pgcrypto.installed", no_pgcrypto)
+    with Stage(TINY, ROOT, (1,), lambda _: None) as stage:
+        for name in reversed(pgcrypto.SIDES):
+            with pytest.raises(servers.NotAvailable, match="no pgcrypto here"):
+                stage.side(name)
+        monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+        with pytest.raises(servers.NotAvailable, match="apt install pgbouncer"):
+            stage.side("application_pgbouncer")
+        assert stage.side("sealed_application").port == stage.side("sealed").port
+        assert set(stage.missing) == {*pgcrypto.SIDES, "pgbouncer", "application_pgbouncer"}
 
 
 def test_nothing_by_that_name(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,10 +25,13 @@ def test_every_target_has_a_figure_and_a_verdict() -> None:
         (160_000.0, "met"),
         (0.32, "met by the other"),
         (0.25, "not met"),
+        (1.25, "met"),
         (None, "not measured"),
+        (1.0, "not met"),
         (1.0, "met"),
         (1.5, "met"),
         (1.59, "not met"),
+        (1.6, "met"),
         (60.0, "not met"),
         (4.0, "met"),
         (50.5, "not met"),
@@ -38,7 +41,7 @@ def test_every_target_has_a_figure_and_a_verdict() -> None:
 def test_of_two_ways_to_meet_copy_both_can_fail() -> None:
     made = result()
     made["measured"]["copy_in"]["medians"]["sealed"]["rate"] = 149_999.0
-    verdicts = [verdict for what, (_, verdict) in judged(made).items() if "COPY" in what]
+    verdicts = [verdict for what, (_, verdict) in judged(made).items() if "COPY in" in what]
     assert verdicts == ["not met"]
     assert judged(made)["the same / direct (or the one before)"] == (149_999.0 / 500_000, "not met")
 
