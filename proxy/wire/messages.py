@@ -251,7 +251,7 @@ def bind_result_formats(body: bytes, position: int, *, strict: bool) -> tuple[in
         if position + 4 > size:
             raise BadMessage("invalid Bind message")
         length: int = int32_at(body, position)
-        if strict and length < -1:
+        if strict and (length < -1 or position + 4 + length > size):
             raise BadMessage("insufficient data left in Bind message")
         position += 4 + length if length > 0 else 4
     formats, position = _formats(body, position)
