@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    made.add_argument("--quick", action="store_true", help="smaller tables, one round: 2-3 minutes")
+    made.add_argument("--quick", action="store_true", help="smaller tables, one round: 3-4 minutes")
     made.add_argument("--scale", choices=SCALES, default="full")
     made.add_argument("--only", default="", metavar="NAMES", help="names or patterns, with commas")
     made.add_argument("--list", action="store_true", help="names the workloads")
