@@ -132,9 +132,11 @@ class Authority:
     __slots__ = (
         "_body",
         "_decisions",
+        "_judged",
         "_outputs",
         "_shape",
         "_shown",
+        "_verdict",
         "_verdicts",
         "outline",
         "roles",
@@ -146,6 +148,9 @@ class Authority:
         self.roles = roles
         self._decisions: dict[tuple[str, Access], Decision] = {}
         self._verdicts: dict[int, tuple[StatementPlan, Refusal | None]] = {}
+        self._judged: StatementPlan | None = None
+        """What of `_verdicts` was asked for last."""
+        self._verdict: Refusal | None = None
         self._shape: Shape | None = None
         """That of the last RowDescription, if it was short, and what it was read from."""
         self._body = b""
@@ -186,8 +191,13 @@ class Authority:
 
     def refusal(self, plan: StatementPlan) -> Refusal | None:
         """Why this principal may not run the statement, or None. Decided once per plan, if that is small."""
+        if not plan.touches:
+            return plan.refusal
+        if plan is self._judged:
+            return self._verdict
         known = self._verdicts.get(id(plan))
         if known is not None and known[0] is plan:
+            self._judged, self._verdict = known
             return known[1]
         verdict = plan.refusal or next(
             (r for r in map(self._touch_refused, plan.touches) if r is not None), None
@@ -196,6 +206,7 @@ class Authority:
             if len(self._verdicts) >= _VERDICTS:
                 self._verdicts.clear()
             self._verdicts[id(plan)] = (plan, verdict)
+            self._judged, self._verdict = plan, verdict
         return verdict
 
     def _touch_refused(self, touch: Touch) -> Refusal | None:

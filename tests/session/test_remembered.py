@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
+from policy import Access
 from proxy.cells import Settings
 from proxy.outgoing import Outgoing
 from proxy.response import _affected
 from proxy.rows import Programs, RowProgram
 from proxy.shape import Shape, read_shape
 from proxy.snapshot import Authority, Snapshot
-from proxy.sql.plan import Action, StatementPlan
+from proxy.sql.plan import Action, Refusal, StatementPlan, Touch
 from proxy.tally import Tally
 from proxy.wire.messages import Field, write_row_description
 from tests.session.test_rows import data_row, told
@@ -63,6 +64,38 @@ def test_a_shape_is_that_of_its_description_plan_and_snapshot(seed: int) -> None
         anew = read_shape(body, at.catalog, outputs, at.type_of, shown)
         for _ in range(draw.randint(1, 2)):
             assert authority.shape(body, of) == anew
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_verdict_is_that_of_its_plan_and_principal(seed: int) -> None:
+    """Any order of plans, with and without touches or a refusal of their own, small and not: what is decided anew."""
+    draw = random.Random(seed)
+    print(f"seed {seed}")
+    shop = snapshot(denied_value="error")
+    own = Refusal("0A000", "no", "")
+    plans = [
+        replace(plan(), pieces=(text,), refusal=refusal, touches=touches)
+        for text in ("-", "-" * 100_000)
+        for refusal in (None, own)
+        for touches in (
+            (),
+            (Touch("public.customers", EMAIL, Access.READ),),
+            (Touch("public.customers", EMAIL, Access.WRITE),),
+        )
+    ]
+    assert {one.small for one in plans} == {True, False}
+    logins = (APP, SUPPORT, frozenset[str]())
+    authorities = [Authority(shop, login) for login in logins]
+    for _ in range(200):
+        who, one = draw.randrange(3), draw.choice(plans)
+        verdict = Authority(shop, logins[who]).refusal(one)
+        assert authorities[who].refusal(one) == verdict
+        if one.refusal is not None:
+            assert verdict is own
+        else:
+            writes = any(touch.access is Access.WRITE for touch in one.touches)
+            allowed = (True, not writes, False)[who] or not one.touches
+            assert (verdict is None) == allowed
 
 
 @pytest.mark.parametrize("seed", SEEDS)
