@@ -307,9 +307,11 @@ class Inflight:
         self._size += 1
         if owed.kind & _RUNS:
             self.executing += 1
-            self._questions += owed.inquiry is not None
-            owed.copies = owed.withholds_copy
-            self._withholding += owed.copies
+            if owed.inquiry is not None:
+                self._questions += 1
+            if owed.withholds_copy:
+                owed.copies = True
+                self._withholding += 1
 
     def _drop_head(self) -> None:
         """It is done with, and so is a COPY_END that would take its place."""
@@ -338,8 +340,10 @@ class Inflight:
         self._size -= 1
         if owed.kind & _RUNS:
             self.executing -= 1
-            self._questions -= owed.inquiry is not None
-            self._withholding -= owed.copies
+            if owed.inquiry is not None:
+                self._questions -= 1
+            if owed.copies:
+                self._withholding -= 1
         if owed is self._relays_not:
             self._relays_not = None
 
