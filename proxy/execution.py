@@ -104,8 +104,9 @@ class Execution:
 
     def release(self) -> bytes:
         """The rows held, once their event is on its way."""
-        rows = b"".join(self.held)
-        self.held.clear()
+        held = self.held
+        rows = held[0] if len(held) == 1 else b"".join(held)
+        held.clear()
         self.held_size = 0
         if self.tally.uses:
             self.tally.clear()
@@ -152,23 +153,23 @@ class Execution:
         columns: list[bytes] = []
         cells = seen = 0
         for line in template.lines:
-            untyped = False
-            count = 0
             use = tally.uses.get(line.key)
             if use is not None:
-                count = use.cells
-                untyped = use.untyped
-                seen += count
-            elif done is not None and line.outcome == "written":
+                seen += use.cells
+                cells += use.cells
+                columns.append(line.entry(use.cells, use.versions, untyped=use.untyped))
+                continue
+            count = 0
+            if done is not None and line.outcome == "written":
                 count = self._written(line.column, done)
             cells += count
-            versions = tally.versions(line.column)
-            columns.append(line.entry(count, versions, untyped=untyped))
-        names = {line.column for line in template.lines} if several else None
+            columns.append(line.entry(count, tally.versions(line.column)))
         ids: list[str] = []
-        for column, of_column in tally.ids.items():
-            if names is None or column in names:
-                ids += [cell.hex() for cell in of_column[: CELL_IDS_INLINE - len(ids)]]
+        if tally.uses:
+            names = {line.column for line in template.lines} if several else None
+            for column, of_column in tally.ids.items():
+                if names is None or column in names:
+                    ids += [cell.hex() for cell in of_column[: CELL_IDS_INLINE - len(ids)]]
         complete = seen <= CELL_IDS_INLINE
         return template.entry(origin, part, columns, ids, cells, complete=complete)
 

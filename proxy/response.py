@@ -400,7 +400,8 @@ class Response:
         events = running.events(
             self._state.origin, final=final, sqlstate=sqlstate, affected=affected
         )
-        self._effects.extend(map(Record, events))
+        for event in events:
+            self._effects.append(Record(event))
         self._out.append(running.release())
 
     def _row_refused(

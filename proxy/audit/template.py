@@ -64,7 +64,7 @@ class Part:
 class Line:
     """A sealed column and what a statement does to its cells: one entry of `columns`, but for the numbers."""
 
-    __slots__ = ("_to_cells", "_to_end", "column", "key", "outcome")
+    __slots__ = ("_opened", "_to_cells", "_to_end", "_version", "column", "key", "outcome")
 
     def __init__(self, column: str, outcome: Outcome, rule: str) -> None:
         self.column = column
@@ -77,12 +77,20 @@ class Line:
             "rule": clean(rule, LABEL_CAP),
         }
         self._to_cells, self._to_end = orjson.dumps(entry)[:-1].split(_SLOT_JSON)
+        self._version = -1
+        self._opened = b""
+        """What is said of cells that this one version opened: nearly always the same."""
 
     def entry(self, cells: int, versions: Sequence[int] = (), *, untyped: bool = False) -> bytes:
         """JSON. `versions` of the column's data key that opened cells; `untyped`: they were shown as bytea."""
         opened = b""
-        if versions:
-            opened = b',"key_versions":[%b]' % b",".join([decimal(v) for v in sorted(versions)])
+        if len(versions) == 1:
+            version = versions[0]
+            if version != self._version:
+                self._version, self._opened = version, _opened_by(versions)
+            opened = self._opened
+        elif versions:
+            opened = _opened_by(sorted(versions))
         shown = b',"shown_as":"bytea"}' if untyped else b"}"
         return b"".join((self._to_cells, decimal(cells), self._to_end, opened, shown))
 
@@ -254,6 +262,10 @@ class _Filled:
 def _strings(plain: list[str]) -> bytes:
     """JSON strings of hexadecimal digits."""
     return b'"%b"' % '","'.join(plain).encode() if plain else b""
+
+
+def _opened_by(versions: Sequence[int]) -> bytes:
+    return b',"key_versions":[%b]' % b",".join([decimal(version) for version in versions])
 
 
 def _uses(table: str, lines: Sequence[Line]) -> str:
