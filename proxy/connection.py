@@ -83,6 +83,7 @@ class Client:
 
     def __init__(self, listener: Listener, number: str) -> None:
         self._listener = listener
+        self._commits = listener.commits
         self._number = number
         self._transport: asyncio.Transport | None = None
         self._server: Server | None = None
@@ -345,7 +346,7 @@ class Client:
                     entries.append(next_one.entry)
                     position += 1
                 self._pending = effects[position:]
-                self._listener.commits.add(entries, self._recorded)
+                self._commits.add(entries, self._recorded)
                 return
             else:
                 self._perform_rarer(effect)
@@ -428,7 +429,7 @@ class Client:
         if not self._closing:
             self._perform(self._core.client_gone())
         if self._pending is not None:
-            self._listener.commits.commit()
+            self._commits.commit()
         self._closing = True
         current = asyncio.current_task()
         for task in self._tasks - {current}:

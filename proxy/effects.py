@@ -12,11 +12,13 @@ compiled; nobody changes one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import final
 
 from proxy.audit.entry import Entry, encode
 from proxy.audit.ocsf import Event
 
 
+@final
 @dataclass(slots=True, init=False)
 class ToClient:
     """Send these bytes to the client."""
@@ -27,6 +29,7 @@ class ToClient:
         self.data = data
 
 
+@final
 @dataclass(slots=True, init=False)
 class ToServer:
     """Send these bytes to the server."""
@@ -37,6 +40,7 @@ class ToServer:
         self.data = data
 
 
+@final
 @dataclass(slots=True, init=False)
 class Record:
     """Write this event to the access log before anything behind it happens."""

@@ -34,9 +34,8 @@ class Log:
 def two(log: Log, *, release_unrecorded: bool = False) -> tuple[Stage, Stage]:
     """Sessions of one listener."""
     commits = GroupCommit(cast(AuditLog, log))
-    stages = Stage(), Stage()
+    stages = Stage(commits), Stage(commits)
     for stage in stages:
-        stage.commits = commits
         stage.release_unrecorded = release_unrecorded
     return stages
 

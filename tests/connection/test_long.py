@@ -136,12 +136,12 @@ class Audit:
 class Stage:
     """A client, its server connection and a scripted session."""
 
-    def __init__(self) -> None:
+    def __init__(self, commits: GroupCommit | None = None) -> None:
         self.notes: list[str] = []
         self.core = Core(self.notes)
         self.turns = Turns()
         self.audit = Audit(self.notes)
-        self.commits = GroupCommit(cast(AuditLog, self.audit))
+        self.commits = commits or GroupCommit(cast(AuditLog, self.audit))
         self.release_unrecorded = False
         self.client = Client(cast(Listener, self), "1")
         self.near = Transport(self.notes, "client")
