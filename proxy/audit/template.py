@@ -23,6 +23,10 @@ _SLOT: Final = "\0"
 """Stands where something is filled in: no text that was cleaned has a NUL."""
 _SLOT_JSON: Final = b'"\\u0000"'
 _OK: Final = b'"00000"'
+_KEPT: Final = 4096
+"""Bytes that a session keeps of its last event, at most."""
+_ROW: Final = b" row"
+_ROWS: Final = b" rows"
 _TRUE: Final = b"true"
 _FALSE: Final = b"false"
 
@@ -155,9 +159,16 @@ class _Filled:
 
     __slots__ = (
         "_complete",
-        "_final",
+        "_counts",
+        "_head",
+        "_head_rows",
         "_incomplete",
-        "_not_final",
+        "_last_cells",
+        "_last_column",
+        "_last_final",
+        "_last_number",
+        "_last_rows",
+        "_ok_to_execution",
         "_opening",
         "_opening_failed",
         "_said",
@@ -165,8 +176,10 @@ class _Filled:
         "_to_cells",
         "_to_columns",
         "_to_execution",
+        "_to_final",
         "_to_metadata",
         "_to_part",
+        "_to_rows",
         "_to_status_code",
         "_to_uid",
         "template",
@@ -209,54 +222,90 @@ class _Filled:
             + by.database_json
             + to_execution
         )
+        self._ok_to_execution = to_status_code + _OK + self._to_execution
         self._to_part = to_part
-        self._final = to_final + _TRUE + to_rows
-        self._not_final = to_final + _FALSE + to_rows
+        self._to_final = to_final
+        self._to_rows = to_rows
         self._to_cells = to_cells
         self._to_columns = to_columns
         self._to_cell_ids = to_cell_ids
         end = to_tls + (_TRUE if tls else _FALSE) + to_end
         self._complete = to_complete + _TRUE + end
         self._incomplete = to_complete + _FALSE + end
+        # One execution after the other tells the same but for its uid and its cells' ids.
+        self._head = b""
+        self._head_rows = -1
+        self._counts = b""
+        self._last_rows = self._last_cells = self._last_number = -1
+        self._last_final = False
+        self._last_column = b""
 
     def entry(
         self, part: Part, columns: list[bytes], cell_ids: list[str], cells: int, *, complete: bool
     ) -> Entry:
         uid = uid_json(part.execution)
-        rows = decimal(part.rows)
-        noun = b" row" if part.rows == 1 else b" rows"
-        status_code = _OK
+        rows = part.rows
         if part.sqlstate is None:
-            head = b"".join((self._opening, rows, noun, self._said, self._to_metadata))
+            if rows != self._head_rows:
+                self._head_rows, self._head = rows, self._told(rows)
+            head, to_execution = self._head, self._ok_to_execution
         else:
             status = quoted_json(clean(part.sqlstate))
-            failed = b"; the server failed it (%b)" % status[1:-1]
-            head = b"".join(
-                (self._opening_failed, rows, noun, self._said, failed, self._to_metadata)
-            )
+            head = self._told(rows, status)
             status_code = status if part.sqlstate else _OK
+            to_execution = self._to_status_code + status_code + self._to_execution
+        column = columns[0] if len(columns) == 1 else b",".join(columns)
+        counts = self._counts
+        if (
+            rows != self._last_rows
+            or cells != self._last_cells
+            or part.number != self._last_number
+            or part.final != self._last_final
+            or column != self._last_column
+        ):
+            counts = self._counted(part, column, cells)
+            if len(counts) <= _KEPT:
+                self._last_rows, self._last_cells = rows, cells
+                self._last_number, self._last_final = part.number, part.final
+                self._last_column, self._counts = column, counts
         rest = b"".join(
             (
                 self._to_uid,
                 uid,
-                self._to_status_code,
-                status_code,
-                self._to_execution,
+                to_execution,
                 uid,
-                self._to_part,
-                decimal(part.number),
-                self._final if part.final else self._not_final,
-                rows,
-                self._to_cells,
-                decimal(cells),
-                self._to_columns,
-                columns[0] if len(columns) == 1 else b",".join(columns),
-                self._to_cell_ids,
+                counts,
                 _strings(cell_ids),
                 self._complete if complete else self._incomplete,
             )
         )
         return Entry(head, rest)
+
+    def _told(self, rows: int, failed: bytes | None = None) -> bytes:
+        """Up to the metadata. `failed`: with this SQLSTATE, as a JSON string."""
+        opening, end = self._opening, self._to_metadata
+        if failed is not None:
+            opening = self._opening_failed
+            end = b"; the server failed it (%b)%b" % (failed[1:-1], end)
+        return b"".join((opening, decimal(rows), _ROW if rows == 1 else _ROWS, self._said, end))
+
+    def _counted(self, part: Part, columns: bytes, cells: int) -> bytes:
+        """From behind the execution's uid to the first cell id."""
+        return b"".join(
+            (
+                self._to_part,
+                decimal(part.number),
+                self._to_final,
+                _TRUE if part.final else _FALSE,
+                self._to_rows,
+                decimal(part.rows),
+                self._to_cells,
+                decimal(cells),
+                self._to_columns,
+                columns,
+                self._to_cell_ids,
+            )
+        )
 
 
 def _strings(plain: list[str]) -> bytes:
