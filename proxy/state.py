@@ -165,7 +165,7 @@ class State:
 
     def next_execution(self) -> str:
         self.executions += 1
-        return f"{self.origin.session}-{self.executions}"
+        return self.origin.session + "-" + str(self.executions)
 
     def name(self, raw: bytes) -> bytes:
         """A name in a message: in UTF-8, cut to what the server keeps of it. Unlike SQL's names, which are cut between
