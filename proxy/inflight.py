@@ -162,8 +162,19 @@ class Owed:
         return any(plan.copy is None or plan.copy.incoming for plan in plans)
 
     @property
+    def begins_copy_in(self) -> bool:
+        """The server may be at a COPY FROM STDIN. Where data of one is withheld, it is at that or another one: not behind an
+        error, nor behind the last statement. What such a copy reads would be nobody's, and relayed.
+        """
+        query = self.query
+        if query is not None and any(withholds_data(plan) for plan in query.plans):
+            plan = query.plan
+            return plan is not None and plan.command == "COPY" and self.may_copy_in
+        return self.may_copy_in
+
+    @property
     def may_relay_copy(self) -> bool:
-        """The same, of an unprotected table."""
+        """COPY FROM STDIN of an unprotected table may be among its statements."""
         plans = self._copying[1]
         forwarded = (plan for plan in plans if plan.action is Action.FORWARD)
         several = len(plans) > 1
@@ -374,7 +385,7 @@ class Inflight:
         if (
             head is None
             or not head.kind & _ADMITTED[reply]
-            or (reply == COPY_IN_RESPONSE and not head.may_copy_in)
+            or (reply == COPY_IN_RESPONSE and not head.begins_copy_in)
         ):
             raise BadMessage(f"message type {chr(reply)!r} answers nothing that was asked")
         if reply in (COMMAND_COMPLETE, EMPTY_QUERY_RESPONSE, FUNCTION_CALL_RESPONSE):

@@ -178,6 +178,28 @@ def test_the_extended_protocol() -> None:
     assert words == ["record statement.write", "<- CZ"]
 
 
+@pytest.mark.parametrize("login", ["shop_app", "support"])
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        (COPY, error("57014")),
+        (COPY, done("COPY 0")),
+        (f"{COPY}; SELECT 1", error("57014")),
+        (f"{COPY}; SELECT 1", done("COPY 0")),
+    ],
+)
+def test_a_server_that_asks_for_data_when_the_copy_is_over(
+    login: str, sql: str, said: bytes
+) -> None:
+    """Behind an error, or at a statement that is no COPY, nothing is read: what the client would send is for sealed columns."""
+    talk = Talk(login)
+    talk.client(query(sql))
+    words = talk.server(said) + talk.server(IN)
+    assert words[-1] == "close"
+    assert "<- G" not in words
+    assert talk.client(row(), DONE) == []
+
+
 def test_data_for_nobody() -> None:
     """The server would read over it; a value in it has no business there."""
     talk = Talk()
