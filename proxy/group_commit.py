@@ -50,7 +50,8 @@ class GroupCommit:
         self.commit()
 
     def commit(self) -> None:
-        """Now, and what this leads to as well."""
+        """Now, and what this leads to as well. What one of them raises is raised when all have been called."""
+        fault: Exception | None = None
         while self._waiting:
             entries, self._entries = self._entries, []
             waiting, self._waiting = self._waiting, []
@@ -60,4 +61,9 @@ class GroupCommit:
             except Exception as problem:
                 failed = problem
             for then in waiting:
-                then(failed)
+                try:
+                    then(failed)
+                except Exception as problem:  # The others would wait for ever.
+                    fault = problem
+        if fault is not None:
+            raise fault

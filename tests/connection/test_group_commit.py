@@ -122,6 +122,23 @@ async def test_a_fault_ends_the_sessions_that_waited() -> None:
         assert "client < rows" not in stage.notes
 
 
+async def test_what_one_session_raises_keeps_no_other_waiting() -> None:
+    """All that waited for the write are called, those of the next one as well; then it is raised."""
+    log = Log()
+    commits = GroupCommit(cast(AuditLog, log))
+    called: list[str] = []
+
+    def raises(_: Exception | None) -> None:
+        commits.add([Record({"metadata": {"event_code": "b"}}).entry], lambda _: called.append("b"))
+        raise MemoryError
+
+    for then in (raises, lambda _: called.append("a")):
+        commits.add([Record({"metadata": {"event_code": "a"}}).entry], then)
+    with pytest.raises(MemoryError):
+        commits.commit()
+    assert (called, log.calls) == (["a", "b"], [["a", "a"], ["b"]])
+
+
 async def test_the_event_of_a_client_that_has_gone_is_written_before_it_is_forgotten() -> None:
     """The process may end when the last client has left: its events are on record by then."""
     log = Log()
