@@ -41,7 +41,7 @@ from proxy.effects import (
     ToServer,
 )
 from proxy.handshake import ClientTLS
-from proxy.outlet import LONG_WRITE, Outlet
+from proxy.outlet import Outlet
 from proxy.session import Session
 from proxy.tls import ALPN, common_name, end_point, serve_tls
 from proxy.turns import ROUND_SECONDS, Turns
@@ -94,7 +94,6 @@ class Client:
         self._server_is_full = False
         self._client_is_full = False
         self._outlet: Outlet | None = None
-        """For what is long; None: nothing was, yet."""
         self._waiting: deque[tuple[int, bytes, int]] = deque()
         """What has happened and waits for its turn: what it is, its bytes, and how many of them are done with."""
         self._occupied = False
@@ -121,8 +120,7 @@ class Client:
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are asyncio.Transport in all but their class.
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=_BUFFER)
+        self._speak_through(cast("asyncio.Transport", transport))
         keep_alive(transport)
         peer = transport.get_extra_info("peername") or ("", 0)
         origin = Origin("", (), str(peer[0]), int(peer[1]), "", self._number, "", tls=False)
@@ -134,6 +132,11 @@ class Client:
             listener.listen.startup_seconds, self._startup_timed_out
         )
         listener.joined(self)
+
+    def _speak_through(self, transport: asyncio.Transport) -> None:
+        transport.set_write_buffer_limits(high=_BUFFER)
+        self._transport = transport
+        self._outlet = Outlet(self._listener.turns, transport, self._read_server_or_wait)
 
     def data_received(self, data: bytes) -> None:
         core = self._session
@@ -339,7 +342,8 @@ class Client:
                 if self._server is not None:
                     self._server.write(effect.data)
             elif isinstance(effect, ToClient):
-                self._write(effect.data)
+                if self._outlet is not None:
+                    self._outlet.write(effect.data)
             elif isinstance(effect, Record):
                 entries = [effect.entry]
                 while position < size and isinstance(next_one := effects[position], Record):
@@ -364,6 +368,8 @@ class Client:
         log.error("access log cannot be written", session=self._number, problem=str(failed))
         if self._listener.release_unrecorded:
             self._perform(effects)
+        elif self._away:
+            self._abort()  # The core is another thread's just now: it cannot be asked for a last word.
         elif not self._closing:
             self._perform(self._core.record_failed())
 
@@ -379,35 +385,16 @@ class Client:
             case _:
                 self._start(self._in_the_background(effect))
 
-    def _write(self, data: bytes) -> None:
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
-        outlet = self._outlet
-        if len(data) <= LONG_WRITE and (outlet is None or not outlet.busy):
-            transport.write(data)
-            return
-        if outlet is None:
-            outlet = self._outlet = Outlet(
-                self._listener.turns,
-                transport,
-                self._read_server_or_wait,
-                full=self._client_is_full,
-            )
-        outlet.write(data)
-        self._read_server_or_wait()
-
     def _close(self) -> None:
         """Let the client read what was sent, then end; the server's connection ends at once."""
         self._closing = True
+        self._cancel_startup()
         if self._server is not None:
             self._server.close()
         transport = self._transport
         if transport is not None and not transport.is_closing() and self._goodbye is None:
             if self._outlet is not None:
                 self._outlet.close()
-            else:
-                transport.close()
             later = asyncio.get_running_loop().call_later
             self._goodbye = later(_GOODBYE_SECONDS, transport.abort)
 
@@ -505,18 +492,19 @@ class Client:
         # A client may send its startup packet with the last of the handshake: it waits until the session knows.
         self._early = bytearray()
         try:
-            self._transport = await serve_tls(transport, self.as_protocol(), context, received)
+            secured = await serve_tls(transport, self.as_protocol(), context, received)
         except OSError as failed:  # ssl.SSLError is one
             reason = getattr(failed, "reason", "") or ""
             problem = f"{type(failed).__name__} {reason}".rstrip()
             log.info("client TLS failed", session=self._number, problem=problem)
             self._abort()
             return
-        if self._closing or self._lost or self._transport is None:
+        if secured is not None:
+            self._speak_through(secured)
+        if self._closing or self._lost or secured is None:
             self._abort()
             return
-        self._transport.set_write_buffer_limits(high=_BUFFER)
-        peer = self._transport.get_extra_info("ssl_object")
+        peer = secured.get_extra_info("ssl_object")
         found = ClientTLS(peer.selected_alpn_protocol() == ALPN, common_name(peer))
         early, self._early = bytes(self._early), None
         self._perform(self._core.client_tls_started(replace(self._core.origin, tls=True), found))
@@ -596,7 +584,6 @@ class Server:
         self._transport: asyncio.Transport | None = None
         self._full = False
         self._outlet: Outlet | None = None
-        """For what is long; None: nothing was, yet."""
         self._goodbye: asyncio.TimerHandle | None = None
         self.heard = False
         """The server has said something."""
@@ -608,6 +595,7 @@ class Server:
         # uvloop's transports are asyncio.Transport in all but their class.
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_BUFFER)
+        self._outlet = Outlet(self._turns, self._transport, self._changed)
         keep_alive(transport)
 
     @property
@@ -648,19 +636,10 @@ class Server:
         return self._outlet is not None and self._outlet.busy
 
     def write(self, data: bytes) -> None:
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
-        outlet = self._outlet
-        if len(data) <= LONG_WRITE and (outlet is None or not outlet.busy):
-            transport.write(data)
-            return
-        if outlet is None:
-            outlet = self._outlet = Outlet(self._turns, transport, self._emptied, full=self._full)
-        outlet.write(data)
-        self._client.server_full(self._full)
+        if self._outlet is not None:
+            self._outlet.write(data)
 
-    def _emptied(self) -> None:
+    def _changed(self) -> None:
         self._client.server_full(self._full)
 
     def pause_reading(self) -> None:
@@ -673,13 +652,10 @@ class Server:
 
     def close(self) -> None:
         """End once the server has taken what was sent."""
-        transport = self._transport
-        if transport is None or self._goodbye is not None:
+        transport, outlet = self._transport, self._outlet
+        if transport is None or outlet is None or self._goodbye is not None:
             return
-        if self._outlet is not None:
-            self._outlet.close()
-        else:
-            transport.close()
+        outlet.close()
         self._wait_for_the_end(transport)
 
     def _wait_for_the_end(self, transport: asyncio.Transport, before: int = -1) -> None:

@@ -10,36 +10,33 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, final
 
 from proxy.turns import Turns
 
 LONG_WRITE: Final = 1 << 20
-"""Bytes; less is written at once."""
+"""Bytes; what has no more is written at once."""
 _PIECE: Final = 256 * 1024
 
 
+@final
 class Outlet:
-    """What waits to be written to one transport, in place of the transport's own `write` and `close`.
+    """All that is written to one transport goes through it, and so does closing it.
 
-    `full`: the transport has more than the peer takes, and will say when that is over. `emptied` is called whenever
-    everything has been handed over.
+    What is short is the transport's at once, unless something waits. `changed` is called when something begins to wait,
+    and when everything has been handed over.
     """
 
-    __slots__ = ("_closes", "_emptied", "_full", "_queued", "_transport", "_turns", "_waiting")
+    __slots__ = ("_changed", "_closes", "_full", "_queued", "_transport", "_turns", "_waiting")
 
     def __init__(
-        self,
-        turns: Turns,
-        transport: asyncio.Transport,
-        emptied: Callable[[], None],
-        *,
-        full: bool,
+        self, turns: Turns, transport: asyncio.Transport, changed: Callable[[], None]
     ) -> None:
         self._turns = turns
         self._transport = transport
-        self._emptied = emptied
-        self._full = full
+        self._changed = changed
+        self._full = False
+        """The transport has more than the peer takes, and will say when that is over."""
         self._waiting: deque[memoryview] = deque()
         self._queued = False
         self._closes = False
@@ -55,9 +52,15 @@ class Outlet:
         return sum(map(len, self._waiting))
 
     def write(self, data: bytes) -> None:
-        if not self._closes:
-            self._waiting.append(memoryview(data))
-            self._go_on()
+        """Nothing, if the transport is closing or will be."""
+        if self._closes or self._transport.is_closing():
+            return
+        if len(data) <= LONG_WRITE and not self._waiting:
+            self._transport.write(data)
+            return
+        self._waiting.append(memoryview(data))
+        self._go_on()
+        self._changed()
 
     def close(self) -> None:
         """Close the transport once everything has been written."""
@@ -89,7 +92,7 @@ class Outlet:
             self._queued = False
             if self._closes:
                 self._transport.close()
-            self._emptied()
+            self._changed()
             return False
         self._queued = not self._full
         return self._queued

@@ -31,7 +31,7 @@ async def test_an_ended_session_is_no_cycle(size: int) -> None:
     stage = Stage()
     stage.client.pause_writing()
     stage.server.pause_writing()
-    vars(type(stage.client))["_write"](stage.client, b"x" * size)
+    vars(stage.client)["_outlet"].write(b"x" * size)
     stage.server.write(b"x" * size)
     stage.client.connection_lost(None)
     stage.server.connection_lost(None)

@@ -93,6 +93,22 @@ async def test_a_log_that_cannot_be_written(allowed: bool) -> None:
             assert stage.notes == ["client < sorry", "server closed", "client closed"]
 
 
+async def test_a_log_that_fails_while_another_thread_has_the_core() -> None:
+    """The core is not touched meanwhile: the session ends without a word, and what the thread brings is not released."""
+    log = Log()
+    log.fails = AuditFailed("disk full")
+    stage, _ = two(log)
+    stage.server.data_received(b"rows")
+    stage.core.client_missing = 4
+    stage.client.data_received(b"long")
+    await asyncio.sleep(0)
+    assert stage.near.aborted
+    log.fails = None
+    notes = await stage.finish("left")
+    assert "client < rows" not in notes
+    assert not any(note.startswith("client <") for note in notes)
+
+
 async def test_an_event_that_cannot_be_written_is_nobody_elses_failure() -> None:
     """One that is too long fails its own session; those before and behind it are recorded."""
     log = Log()

@@ -147,10 +147,9 @@ class Stage:
         self.near = Transport(self.notes, "client")
         self.far = Transport(self.notes, "server")
         self.server = Server(self.client, self.turns)
-        vars(self.server)["_transport"] = self.far
-        vars(self.client).update(
-            _session=self.core, _transport=self.near, _server=self.server, _startup=None
-        )
+        vars(self.client).update(_session=self.core, _server=self.server)
+        vars(type(self.client))["_speak_through"](self.client, self.near)
+        self.server.connection_made(cast(asyncio.Transport, self.far))
 
     def left(self, client: Client) -> None:
         self.notes.append("left")

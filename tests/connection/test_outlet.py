@@ -32,8 +32,10 @@ class Transport:
         self.closed = True
 
 
-def outlet(transport: Transport, emptied: Callable[[], None], *, full: bool = False) -> Outlet:
-    made = Outlet(Turns(), cast(asyncio.Transport, transport), emptied, full=full)
+def outlet(transport: Transport, changed: Callable[[], None], *, full: bool = False) -> Outlet:
+    made = Outlet(Turns(), cast(asyncio.Transport, transport), changed)
+    if full:
+        made.pause()
     transport.outlet = made
     return made
 
@@ -110,6 +112,25 @@ async def test_a_transport_that_broke_is_written_no_more() -> None:
     out.resume()
     await until(lambda: not out.busy)
     assert transport.sent == []
+
+
+async def test_short_writes_are_the_transports_own() -> None:
+    """At once and as they are, also while it is full; but behind what waits, and nothing once it closes."""
+    transport, changes = Transport(), list[bool]()
+    out = outlet(transport, lambda: changes.append(out.busy), full=True)
+    out.write(b"one")
+    assert transport.sent == [b"one"]
+    assert changes == []
+    out.write(LONG)
+    out.write(b"two")
+    assert (transport.sent, changes) == ([b"one"], [True, True])
+    out.resume()
+    await until(lambda: not out.busy)
+    assert b"".join(transport.sent) == b"one" + LONG + b"two"
+    assert changes[-1] is False
+    transport.closed = True
+    out.write(b"three")
+    assert transport.sent[-1] == b"two"
 
 
 async def test_closing_with_nothing_to_write() -> None:
