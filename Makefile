@@ -23,7 +23,7 @@ help:
 	@echo "make tools       a PostgreSQL with TLS for the tests (into .tools/); without it they are skipped"
 	@echo "make check       ruff, formatting, mypy --strict"
 	@echo "make format      lets ruff mend what it can"
-	@echo "make bench       measures beside pgbouncer and others, in 25 minutes (ARGS=--quick: 3); see bench/README.md"
+	@echo "make bench       measures beside pgbouncer and others, in 26 minutes (ARGS=--quick: 4); see bench/README.md"
 
 demo: $(VENV)/.demo
 	@$(COMPILE)
