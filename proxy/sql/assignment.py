@@ -202,6 +202,8 @@ def carried(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
         sealable(draft, scope, inner, ref, direct=False, use=BESIDE)
         if len(draft.marks) + len(draft.parameters) > before:
             draft.touch(ref, Access.COMPARE)
+        if ref.type == "varchar" and _is_text(draft, inner):
+            return replace(ref, shown="text")
         plain = _is_plain(draft, scope, inner)
         return with_modifier(ref) if plain else without_modifier(ref)
     return with_modifier(ref) if ref is not None and isinstance(inner, exp.Subquery) else ref
@@ -255,6 +257,25 @@ def _leaves(draft: Draft, node: exp.Expr) -> list[exp.Expr]:
     inner = unbracketed(node)
     branches = _branches(draft, inner)
     return [leaf for branch in branches for leaf in _leaves(draft, branch)] or [inner]
+
+
+def _is_text(draft: Draft, node: exp.Expr) -> bool | None:
+    """Do CASE and COALESCE give text where their column is varchar? None: an untyped constant.
+
+    Of varchar and text the first wins (select_common_type), ELSE before all others (transformCaseExpr); NULLIF of a varchar
+    is text, and so is what has nothing but constants.
+    """
+    inner = unbracketed(node)
+    branches = _branches(draft, inner)
+    if not branches:
+        if _is_nullif(draft, inner):
+            return True
+        return False if isinstance(bare(inner), (exp.Column, exp.Subquery)) else None
+    default = inner.args.get("default") if isinstance(inner, exp.Case) else None
+    if default is not None:
+        branches = [default, *branches]
+    found = (_is_text(draft, branch) for branch in branches)
+    return next((known for known in found if known is not None), True)
 
 
 def _carrier(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:

@@ -225,6 +225,8 @@ class Draft:
         self._presence.append(value)
 
     def _seal_parameter(self, number: int, seal: Seal) -> None:
+        if number < 1:
+            raise refusals.no_such_parameter(number)
         known = self.parameters.get(number, seal)
         if known.cast is None or seal.cast is None:
             cast = known.cast or seal.cast

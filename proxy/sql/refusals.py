@@ -31,6 +31,11 @@ class Refused(Exception):
         self.refusal = Refusal(sqlstate, message, hint)
 
 
+def no_such_parameter(number: int) -> Refused:
+    """As the server says it."""
+    return Refused("42P02", f"there is no parameter ${number}", "Parameters are numbered from $1.")
+
+
 def not_understood(what: str = "the statement") -> Refused:
     return Refused(
         FEATURE_NOT_SUPPORTED,

@@ -254,22 +254,21 @@ def test_servers_that_lie(liars: Liars, rng: random.Random) -> None:
     with shop.connect() as app:
         app.execute("INSERT INTO customers (email, ssn) VALUES (%s, %s)", (f"{CANARY}-stored",) * 2)
     level = Level(shop)
-    answered = 0
+    liars.how = None
+    honest = [patient(shop, name, "shop_app", 0.1).data for name in ("simple", "pipeline")]
+    assert any(CANARY.encode() in data for data in honest), "nobody would be shown anything"
     for _ in range(SIZE or 50):
         name, role = rng.choice(sorted(SESSIONS)), rng.choice(sorted(LOGINS))
         liars.how = lie(rng)
         heard = patient(shop, name, role)
-        answered += CANARY.encode() in heard.data
         if role == "analyst":
             assert CANARY.encode() not in heard.data, name
     liars.how = None
-    print(f"{answered} of them had rows")
-    assert answered
     level.restored()
     silent(shop)
 
 
-def patient(shop: Shop, name: str, role: str) -> Heard:
+def patient(shop: Shop, name: str, role: str, moment: float = 0.005) -> Heard:
     """A client that sends a session's messages and waits a moment for each; nobody knows what it will get."""
     heard = Heard()
     with (
@@ -279,7 +278,7 @@ def patient(shop: Shop, name: str, role: str) -> Heard:
         enter(client, shop, role, heard)
         for one in SESSIONS[name]:
             client.sendall(one)
-            client.settimeout(0.005)
+            client.settimeout(moment)
             with contextlib.suppress(TimeoutError):
                 while received := client.recv(1 << 16):
                     heard.data += received

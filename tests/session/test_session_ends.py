@@ -6,7 +6,7 @@ import pytest
 
 from proxy.audit.event import Origin
 from proxy.cells import Settings
-from proxy.effects import Fault
+from proxy.effects import Close, Fault, ToServer
 from proxy.execution import Tally
 from proxy.rows import BadCell, RowProgram
 from proxy.shape import read_shape
@@ -238,3 +238,17 @@ def test_the_origin_of_a_session() -> None:
     talk = Talk()
     assert isinstance(talk.session.origin, Origin)
     assert talk.session.origin.login == "shop_app"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["SELECT 1 FROM customers WHERE email = $0", "INSERT INTO customers (email) VALUES ($0)"],
+)
+def test_there_is_no_parameter_0(text: str) -> None:
+    """As the server says it; it has no place among the parameter types."""
+    talk = Talk()
+    talk.client(write_parse(Parse(b"", text.encode(), ())), SYNC_MESSAGE)
+    assert not any(isinstance(effect, Close) for effect in talk.effects)
+    assert b"there is no parameter $0" in b"".join(
+        effect.data for effect in talk.effects if isinstance(effect, ToServer)
+    )

@@ -212,3 +212,20 @@ def test_random_statements(twins: Twins) -> None:
 def test_many_random_statements(twins: Twins) -> None:
     """The same, for minutes."""
     run(twins, SIZE * 20)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT coalesce(nullif(a.kind, %s), coalesce(a.kind, a.kind)) FROM event AS a",
+        "SELECT coalesce(coalesce(a.kind, a.kind), nullif(a.kind, %s)) FROM event AS a",
+        "SELECT CASE WHEN a.id IS NULL THEN a.kind ELSE coalesce(%s, 'x') END FROM event AS a",
+        "SELECT CASE WHEN a.id > 1 THEN nullif(a.kind, %s) ELSE a.kind END FROM event AS a",
+        "SELECT CASE WHEN a.id > 1 THEN nullif(a.kind, %s) END FROM event AS a",
+    ],
+)
+def test_varchar_beside_text(twins: Twins, text: str) -> None:
+    """Which of the two COALESCE and CASE give: what random statements have found."""
+    before = twins.seen["query", "equal"]
+    check(twins, "query", (Sql(text, ("in",), literal=False),), ordered=False)
+    assert twins.seen["query", "equal"] == before + 1
