@@ -268,9 +268,9 @@ def _is_text(draft: Draft, node: exp.Expr) -> bool | None:
     inner = unbracketed(node)
     branches = _branches(draft, inner)
     if not branches:
-        if _is_nullif(draft, inner):
-            return True
-        return False if isinstance(bare(inner), (exp.Column, exp.Subquery)) else None
+        written = "text" if _is_nullif(draft, inner) else common.type_of(draft, inner)
+        typed = written or isinstance(bare(inner), (exp.Column, exp.Subquery))
+        return written == "text" if typed else None
     default = inner.args.get("default") if isinstance(inner, exp.Case) else None
     if default is not None:
         branches = [default, *branches]

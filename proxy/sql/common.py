@@ -57,6 +57,12 @@ def check_union(
             check_nodes(draft, ref, [c.this if isinstance(c, exp.Alias) else c for c in column])
 
 
+def type_of(draft: Draft, node: exp.Expr) -> str | None:
+    """The type that is written at a value; "" where none is; None for what is no value, and for NULL."""
+    value = _value(draft, node)
+    return _kind(draft, value, None) if value is not None else None
+
+
 def check_nullif(draft: Draft, ref: SealedRef, node: exp.Expr) -> None:
     """Raises Refused where the operator of NULLIF(column, value) is of a wider type, which is the result's then."""
     value = _value(draft, node)

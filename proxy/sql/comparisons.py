@@ -132,7 +132,8 @@ def nullif(draft: Draft, scope: Scope, node: exp.Anonymous, ref: SealedRef) -> N
         raise refusals.not_understood("NULLIF")
     first, last = column_tokens(draft, bare(column))
     spelled = "".join(token.text for token in tokens[first:last])
-    draft.edit(tokens[end].end, tokens[end].end, f" CASE WHEN {EQ}{spelled}) =")
+    # In place of the comma: what the value's own edits put in front of it may begin right behind.
+    draft.edit(tokens[end].start, tokens[end].end, f", CASE WHEN {EQ}{spelled}) =")
     draft.edit(tokens[other_end - 1].end, tokens[other_end - 1].end, f" THEN {spelled} END")
 
 

@@ -222,6 +222,10 @@ def test_many_random_statements(twins: Twins) -> None:
         "SELECT CASE WHEN a.id IS NULL THEN a.kind ELSE coalesce(%s, 'x') END FROM event AS a",
         "SELECT CASE WHEN a.id > 1 THEN nullif(a.kind, %s) ELSE a.kind END FROM event AS a",
         "SELECT CASE WHEN a.id > 1 THEN nullif(a.kind, %s) END FROM event AS a",
+        "SELECT coalesce('x'::text, a.kind, %s) FROM event AS a",
+        "SELECT CASE WHEN a.id > 1 THEN a.kind ELSE 'x'::text END FROM event AS a WHERE kind = %s",
+        "SELECT coalesce(nullif(a.kind,%s),'x'::varchar) FROM event AS a",
+        "SELECT coalesce((SELECT nullif(b.kind,%s) FROM event AS b LIMIT 1),a.kind) FROM event AS a",
     ],
 )
 def test_varchar_beside_text(twins: Twins, text: str) -> None:
