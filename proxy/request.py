@@ -462,7 +462,7 @@ class Request:
     def _sealed_bind(
         self, body: bytes, prepared: Prepared, plan: StatementPlan, sealed: dict[str, int]
     ) -> bytes:
-        bind = read_bind(body)
+        bind = read_bind(body)  # Here, so that nobody else keeps long values alive below.
         values = list(bind.values)
         formats = [bind.format_of(i) for i in range(len(values))]
         self._sealer(plan, prepared.declared).parameters(values, formats, sealed)

@@ -68,7 +68,7 @@ class Part:
 class Line:
     """A sealed column and what a statement does to its cells: one entry of `columns`, but for the numbers."""
 
-    __slots__ = ("_opened", "_to_cells", "_to_end", "_version", "column", "key", "outcome")
+    __slots__ = ("_opened", "_to_cells", "_to_end", "column", "key", "outcome")
 
     def __init__(self, column: str, outcome: Outcome, rule: str) -> None:
         self.column = column
@@ -81,18 +81,19 @@ class Line:
             "rule": clean(rule, LABEL_CAP),
         }
         self._to_cells, self._to_end = orjson.dumps(entry)[:-1].split(_SLOT_JSON)
-        self._version = -1
-        self._opened = b""
-        """What is said of cells that this one version opened: nearly always the same."""
+        self._opened = (-1, b"")
+        """What is said of cells that this one version opened: nearly always the same. One tuple, because sessions share the line
+        and one of them may be with another thread: it holds for its version or is not there.
+        """
 
     def entry(self, cells: int, versions: Sequence[int] = (), *, untyped: bool = False) -> bytes:
         """JSON. `versions` of the column's data key that opened cells; `untyped`: they were shown as bytea."""
         opened = b""
         if len(versions) == 1:
-            version = versions[0]
-            if version != self._version:
-                self._version, self._opened = version, _opened_by(versions)
-            opened = self._opened
+            version, opened = self._opened
+            if version != versions[0]:
+                opened = _opened_by(versions)
+                self._opened = (versions[0], opened)
         elif versions:
             opened = _opened_by(sorted(versions))
         shown = b',"shown_as":"bytea"}' if untyped else b"}"
