@@ -9,6 +9,7 @@ Reading order
     pgbench     load by pgbench, and reading what it says
     wire        a client that costs nothing: raw frames over a socket
     workloads   what is measured
+    instructions     what one statement costs, counted by callgrind; apart from all others
     targets     what the project wants to reach
     report, plots    tables and pictures from a result file
 """
