@@ -3,6 +3,7 @@
 Reading order:
 
     model      Policy and its parts as frozen values; Decision
+    search     what may be asked of a column's values
     decide     policy x roles x column x access -> Decision
     load       the configuration's tables -> Policy, or PolicyError
     masking    what a masked value looks like
@@ -17,6 +18,7 @@ from policy.errors import PolicyError
 from policy.load import load
 from policy.masking import Mask, compile_mask
 from policy.model import Access, ColumnRule, Decision, Grant, Outcome, Policy, RoleGrants
+from policy.search import Order, Search, read_search
 
 __all__ = [
     "DENY_BY_DEFAULT",
@@ -25,11 +27,14 @@ __all__ = [
     "Decision",
     "Grant",
     "Mask",
+    "Order",
     "Outcome",
     "Policy",
     "PolicyError",
     "RoleGrants",
+    "Search",
     "compile_mask",
     "decide",
     "load",
+    "read_search",
 ]

@@ -12,6 +12,7 @@ is listed in `Policy.unused`, for `sealgate check`.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal
 
@@ -19,9 +20,10 @@ from policy.errors import PolicyError
 from policy.label import canonical, covers, quoted
 from policy.masking import check_mask, constant_value, read_type
 from policy.model import ColumnRule, Grant, Policy, RoleGrants, rule_name
+from policy.search import TEXTS, Search, check_search, read_search
 
-SEARCHES: Final = ("equality",)
-_COLUMN_KEYS: Final = ("type", "search", "mask")
+_COLUMN_KEYS: Final = ("type", "search", "search_group", "mask")
+_GROUP: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _GRANTS: Final = tuple(grant.value for grant in Grant)
 _RESERVED_ROLES: Final = ("public", "none")  # CREATE ROLE refuses these names
 
@@ -41,6 +43,7 @@ def load(
     """
     _known(policy, ("denied_value",), "policy")
     rules = {label: _column(label, table, parse) for label, table in columns.items()}
+    _check_groups(rules)
     grants = {role: _role(role, table, rules) for role, table in roles.items()}
     return Policy(
         columns=rules,
@@ -67,15 +70,43 @@ def _column(label: str, table: object, parse: Parse | None) -> ColumnRule:
         raise PolicyError(
             f"{key}.type", "the column's type is missing", 'Write for example type = "text".'
         )
-    search = _strings(entries.get("search", []), f"{key}.search", '["equality"]')
-    for term in search:
-        if term not in SEARCHES:
+    declared = _strings(entries.get("search", []), f"{key}.search", '["equality"]')
+    search = read_search(declared, f"{key}.search")
+    check_search(search, read_type(spec).name, f"{key}.search")
+    mask = _mask(entries.get("mask"), spec, key, parse)
+    return ColumnRule(label, spec, search, mask, _group(entries.get("search_group"), search, key))
+
+
+def _group(name: object, search: Search, key: str) -> str | None:
+    if name is None:
+        return None
+    key = f"{key}.search_group"
+    if not isinstance(name, str) or not _GROUP.fullmatch(name):
+        raise PolicyError(key, "is no group's name", "Write letters, digits and _, at most 63.")
+    if not search:
+        raise PolicyError(key, "the column declares no search", "Declare one, or leave the group.")
+    return name
+
+
+def _check_groups(rules: Mapping[str, ColumnRule]) -> None:
+    """Columns of one group have the same terms of the same values, so they declare the same, for one type."""
+    first: dict[str, ColumnRule] = {}
+    for label, rule in rules.items():
+        if rule.search_group is None:
+            continue
+        other = first.setdefault(rule.search_group, rule)
+        alike = rule.search == other.search and _kind(rule.type) == _kind(other.type)
+        if not alike:
             raise PolicyError(
-                f"{key}.search", f"{term!r} is no search", f"Known: {', '.join(SEARCHES)}."
+                f"{_column_key(label)}.search_group",
+                f"{label} and {other.column} are in one group and differ in type or search",
+                "Columns of a group have one type (text and varchar are one) and the same search.",
             )
-    if search and read_type(spec).name == "json":
-        raise PolicyError(f"{key}.search", "json has no equality in PostgreSQL", "Use jsonb.")
-    return ColumnRule(label, spec, frozenset(search), _mask(entries.get("mask"), spec, key, parse))
+
+
+def _kind(spec: str) -> str:
+    name = read_type(spec).name
+    return "text" if name in TEXTS else name
 
 
 def _column_key(label: str) -> str:

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from policy.label import covers, quoted
+from policy.search import Search
+
+_NO_SEARCH: Final = Search()
 
 
 class Access(Enum):
@@ -56,8 +59,10 @@ class ColumnRule:
 
     column: str
     type: str
-    search: frozenset[str] = frozenset()
+    search: Search = _NO_SEARCH
     mask: str | None = None
+    search_group: str | None = None
+    """Columns of one group share an index key: their terms can be compared with one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,7 @@ def _holders(policy: Policy) -> dict[str, Mapping[Grant, tuple[str, ...]]]:
 def _version(policy: Policy) -> str:
     content = {
         "columns": {
-            label: [rule.type, sorted(rule.search), rule.mask]
+            label: [rule.type, sorted(rule.search.declared), rule.mask, *_group(rule)]
             for label, rule in policy.columns.items()
         },
         "roles": {
@@ -134,3 +139,7 @@ def _version(policy: Policy) -> str:
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _group(rule: ColumnRule) -> tuple[str, ...]:
+    return (rule.search_group,) if rule.search_group is not None else ()

@@ -26,10 +26,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
+from policy import Search
 from proxy.cells import LogicalType, logical_type
 
 SCHEMA = "sealgate"
 DOMAIN_PREFIX = "sealed_"
+_NO_SEARCH = Search()
 SEALABLE_TYPES = (
     *("text", "varchar", "bpchar", "int2", "int4", "int8", "numeric", "float4", "float8", "bool"),
     *("date", "timestamp", "timestamptz", "uuid", "json", "jsonb", "bytea"),
@@ -101,7 +103,14 @@ class SealedColumn:
     table: str
     name: str
     type: LogicalType
-    search: frozenset[str] = frozenset()
+    search: Search = _NO_SEARCH
+    search_group: str | None = None
+    """Columns of one group have the same terms for the same values."""
+
+    def comparable_with(self, other: SealedColumn) -> bool:
+        """Their terms are made with one key."""
+        group = self.search_group
+        return self.label == other.label or (group is not None and group == other.search_group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +191,9 @@ class Declaration(Protocol):
     @property
     def type(self) -> str: ...
     @property
-    def search(self) -> frozenset[str]: ...
+    def search(self) -> Search: ...
+    @property
+    def search_group(self) -> str | None: ...
 
 
 def sealed_columns(declared: Mapping[str, Declaration]) -> dict[str, SealedColumn]:
@@ -195,7 +206,8 @@ def sealed_columns(declared: Mapping[str, Declaration]) -> dict[str, SealedColum
             table=label(schema, table),
             name=column,
             type=logical_type(declaration.type),
-            search=frozenset(declaration.search),
+            search=declaration.search,
+            search_group=declaration.search_group,
         )
     return columns
 
@@ -333,6 +345,7 @@ def _version(catalog: Catalog) -> str:
     for function in sorted(catalog.functions, key=repr):
         digest.update(f"{function}\n".encode())
     for name, column in sorted(catalog.sealed.items()):
-        described = (name, column.type.name, column.type.modifier, sorted(column.search))
+        search = (column.search.declared, column.search_group)
+        described = (name, column.type.name, column.type.modifier, *search)
         digest.update(f"{described}\n".encode())
     return digest.hexdigest()[:16]

@@ -80,7 +80,7 @@ class Place:
         self._compared = Use.COMPARED in seal.use
         self._shown = Use.SHOWN in seal.use
         self._written = written
-        searchable = self._stored and "equality" in snapshot.catalog.sealed[column].search
+        searchable = self._stored and snapshot.catalog.sealed[column].search.equality
         self._form: Convert | None = None
         if searchable or not self._stored:
             self._form = target.equality

@@ -57,7 +57,7 @@ LAYERS = {
     "proxy/wire/": ("proxy.wire",),
     "proxy/cells/": ("proxy.cells",),
     "proxy/sql/": ("proxy.sql", "proxy.catalog", "proxy.cells", "policy"),
-    "proxy/catalog.py": ("proxy.cells",),
+    "proxy/catalog.py": ("proxy.cells", "policy"),
 }
 
 

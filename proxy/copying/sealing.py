@@ -47,7 +47,7 @@ class Sealing:
         self._characters = logical.name in _CHARACTERS
         self._utf8 = from_utf8(settings.encoding) is None
         self._assign = logical.assign if logical.modifier >= 0 else None
-        searchable = "equality" in snapshot.catalog.sealed[label].search
+        searchable = snapshot.catalog.sealed[label].search.equality
         self._form = logical.equality_form if searchable else None
 
     def one(self, value: bytes) -> bytes:

@@ -18,7 +18,7 @@ from keystore import Keyset
 from proxy.catalog import SCHEMA, Declaration, SealedColumn, column_parts, sealed_columns
 from proxy.database import obstacles, schema
 from proxy.database.look import fixed_names, role_facts, schema_facts, table_facts
-from proxy.database.obstacles import EQUALITY, Obstacle
+from proxy.database.obstacles import Obstacle
 from proxy.database.report import ApplyReport, ColumnReport, TableReport
 from proxy.database.sealing import (
     SEND,
@@ -276,7 +276,7 @@ async def _terms_differ(
     term = f"{SCHEMA}.eq({quoted})"
     wrong = (
         f"{quoted} IS NOT NULL AND {term} IS NULL"
-        if EQUALITY in column.search
+        if column.search.equality
         else f"{term} IS NOT NULL"
     )
     found: bool = await connection.fetchval(

@@ -23,7 +23,7 @@ from proxy.database.finding import (
     listed,
     warning,
 )
-from proxy.database.obstacles import EQUALITY, term_expression
+from proxy.database.obstacles import term_expression
 from proxy.database.steps import serves_equality
 from proxy.database.tables import ColumnFacts, TableFacts
 
@@ -184,14 +184,14 @@ def _of_stored(
                 "Somebody or something changed them; restore them from a backup.",
             )
         lacking = facts.cells - facts.terms
-        if EQUALITY in declared[name].search and lacking:
+        if declared[name].search.equality and lacking:
             yield error(
                 "SG031",
                 name,
                 f"{_values(lacking)}{among} carry no equality term: comparisons miss them",
                 f"{APPLY} It seals them anew, with terms.",
             )
-        if EQUALITY not in declared[name].search and facts.terms:
+        if not declared[name].search.equality and facts.terms:
             yield warning(
                 "SG032",
                 name,
@@ -208,7 +208,7 @@ def _of_entropy(
 ) -> Iterator[Finding]:
     fix = 'Remove "equality" from its search unless it is worth that.'
     for column in declared.values():
-        if EQUALITY not in column.search:
+        if not column.search.equality:
             continue
         facts = stored.get(column.label)
         counted = _counted(facts) if facts is not None else ""
@@ -253,7 +253,7 @@ def _of_indexes(
         facts = table.column(column.label) if table else None
         if facts is None or facts.sealed is None:
             continue
-        if EQUALITY not in column.search:
+        if not column.search.equality:
             for index in facts.indexes:
                 if index.keys == (term_expression(facts),):
                     yield info(

@@ -205,7 +205,7 @@ def _same_type(spec: str, oid: int, modifier: int) -> bool:
 
 
 def _of_search(column: ColumnFacts, declared: SealedColumn) -> Iterator[Obstacle]:
-    if EQUALITY not in declared.search:
+    if not declared.search.equality:
         return
     if not declared.type.has_equality:
         yield Obstacle(
@@ -362,7 +362,7 @@ def _index_problem(
     if not index.on_column:
         # Either its WHERE asks only for NULL, which stays, or an expression computes with the value.
         return ("computes with it", "") if any(_mentions(k, column) for k in index.keys) else None
-    if EQUALITY not in declared.search:
+    if not declared.search.equality:
         return (
             "orders or compares its values, and the column declares no search",
             ', or declare search = ["equality"]',

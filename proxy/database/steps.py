@@ -13,7 +13,7 @@ from enum import Enum
 
 from proxy.catalog import SealedColumn, label_parts
 from proxy.database import obstacles
-from proxy.database.obstacles import EQUALITY, INDEXABLE, Obstacle, term_expression
+from proxy.database.obstacles import INDEXABLE, Obstacle, term_expression
 from proxy.database.tables import ColumnFacts, IndexFacts, RoleFacts, TableFacts
 
 NAME_BYTES = 63
@@ -70,7 +70,7 @@ class ColumnSteps:
 
     @property
     def equality(self) -> bool:
-        return EQUALITY in self.declared.search
+        return self.declared.search.equality
 
     @property
     def domain(self) -> str:
@@ -139,7 +139,7 @@ def _column_steps(
 ) -> ColumnSteps:
     sealed = Action.RESEAL if other_terms else Action.KEEP
     action = sealed if facts.sealed else Action.SEAL
-    equality = EQUALITY in declared.search
+    equality = declared.search.equality
     dropped: tuple[IndexFacts, ...] = ()
     created: list[NewIndex] = []
     if action is Action.SEAL:

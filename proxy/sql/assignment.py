@@ -169,7 +169,7 @@ def flow(
 
 def copied(ref: SealedRef) -> Access:
     """What it takes to have a column's values in another table: who has them sees which are equal."""
-    searchable = ref.column is not None and "equality" in ref.column.search
+    searchable = ref.column is not None and ref.column.search
     return Access.COMPARE if searchable else Access.PRESENCE
 
 

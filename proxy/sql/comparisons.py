@@ -105,7 +105,7 @@ def _check_operator(draft: Draft, node: exp.Expr, start: int, end: int) -> None:
 def _require_equality(draft: Draft, ref: SealedRef) -> None:
     if ref.column is None:
         raise refusals.undeclared(ref.label)
-    if "equality" not in ref.column.search:
+    if not ref.column.search.equality:
         raise refusals.not_searchable(ref.label)
     draft.touch(ref, Access.COMPARE)
 

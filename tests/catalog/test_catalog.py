@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from policy import ColumnRule
+from policy import ColumnRule, Search, read_search
 from proxy.catalog import (
     SEALABLE_TYPES,
     Attribute,
@@ -31,7 +31,7 @@ ORDERS = Relation(101, "public", "orders", "r", (ID,))
 
 
 def rule(name: str, spec: str = "text", *search: str) -> ColumnRule:
-    return ColumnRule(name, spec, frozenset(search))
+    return ColumnRule(name, spec, read_search(search, "search"))
 
 
 def declared(*rules: ColumnRule) -> dict[str, SealedColumn]:
@@ -58,7 +58,7 @@ def test_a_policys_column_rule_is_a_declaration() -> None:
         "public.customers",
         "email",
         logical_type("text"),
-        frozenset({"equality"}),
+        Search(equality=True),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from policy import ColumnRule
+from policy import ColumnRule, Search
 from proxy.catalog import Catalog, sealed_columns
 from proxy.cells import logical_type
 from proxy.introspect import introspect, roles_of
@@ -24,7 +24,7 @@ CREATE DOMAIN sealgate.other AS bytea;
 """
 COLUMNS = {
     "public.customers.email": ColumnRule(
-        "public.customers.email", "varchar(40)", frozenset({"equality"})
+        "public.customers.email", "varchar(40)", Search(equality=True)
     )
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from policy import Search
 from proxy.config import Configuration, ConfigurationError, load, parse
 
 MINIMAL = """
@@ -51,7 +52,7 @@ def test_columns_have_their_types() -> None:
     )
     column = configuration.columns["public.customers.name"]
     assert (column.table, column.name, column.type.name) == ("public.customers", "name", "varchar")
-    assert column.search == frozenset({"equality"})
+    assert column.search == Search(equality=True)
 
 
 def test_a_root_key_from_the_environment() -> None:

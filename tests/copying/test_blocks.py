@@ -14,6 +14,7 @@ import pytest
 
 import policy
 from keystore import generate, key_id
+from policy import Search
 from proxy.catalog import Catalog, SealedColumn
 from proxy.cells import Settings, logical_type
 from proxy.copying import binary
@@ -42,7 +43,7 @@ COLUMNS = {
         "public.t",
         name.rsplit(".", 1)[1],
         logical_type(spec),
-        frozenset({"equality"} if searchable else ()),
+        Search(equality=bool(searchable)),
     )
     for name, (spec, searchable) in SEALED.items()
 }

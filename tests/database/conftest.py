@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from keystore import Keyset, generate, key_id
-from policy import ColumnRule
+from policy import ColumnRule, Search
 from proxy.catalog import SCHEMA
 from proxy.cells import logical_type
 from proxy.database.apply import apply
@@ -34,7 +34,7 @@ class Shop:
         """`customers__email="text ="` declares public.customers.email as text with equality; keys come with it."""
         for name, spec in columns.items():
             label = "public." + name.replace("__", ".")
-            search = frozenset({"equality"} if spec.endswith("=") else ())
+            search = Search(equality=spec.endswith("="))
             self.columns[label] = ColumnRule(label, spec.removesuffix("=").strip(), search)
         self.keyset = generate(self.columns)
 
@@ -69,7 +69,7 @@ class Shop:
         rule = self.columns[label]
         logical = logical_type(rule.type)
         canonical = logical.from_text(text.encode(), Settings())
-        form = logical.equality_form(canonical) if "equality" in rule.search else None
+        form = logical.equality_form(canonical) if rule.search.equality else None
         return self.keyset.column(label).seal(canonical, form)
 
     async def type_of(self, table: str, column: str) -> str:

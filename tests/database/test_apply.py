@@ -10,6 +10,7 @@ import time
 import asyncpg
 import pytest
 
+from policy import Search
 from proxy.cells import logical_type
 from proxy.database.apply import apply
 from proxy.database.sealing import SEND
@@ -379,7 +380,7 @@ async def test_names_that_need_quotes(shop: Shop) -> None:
     from policy import ColumnRule
 
     for name in ('"Odd.S"."T""a".select', '"Odd.S"."T""a"."É x"'):
-        shop.columns[name] = ColumnRule(name, "text", frozenset({"equality"}))
+        shop.columns[name] = ColumnRule(name, "text", Search(equality=True))
     shop.declare()
     await shop.sealed()
     row = await shop.connection.fetchrow('SELECT * FROM "Odd.S"."T""a"')

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from policy import read_search
 from proxy.catalog import SealedColumn
 from proxy.cells import logical_type
 from proxy.database.obstacles import configuration_type, drops_default, of_column
@@ -52,7 +53,9 @@ ROLE = RoleFacts("me", False, True, True, "shop", 180004)
 
 
 def declared(*search: str) -> SealedColumn:
-    return SealedColumn("public.t.x", "public.t", "x", logical_type("text"), frozenset(search))
+    return SealedColumn(
+        "public.t.x", "public.t", "x", logical_type("text"), read_search(search, "search")
+    )
 
 
 def test_a_collation_that_is_not_deterministic_forbids_equality_only() -> None:

@@ -492,9 +492,9 @@ async def test_create_on_the_tables_schema_is_needed_for_its_index(shop: Shop) -
     await shop.connection.execute(
         f"CREATE SCHEMA s; CREATE TABLE s.t (x text); REVOKE CREATE ON SCHEMA s FROM {shop.owner}"
     )
-    from policy import ColumnRule
+    from policy import ColumnRule, Search
 
-    shop.columns = {"s.t.x": ColumnRule("s.t.x", "text", frozenset({"equality"}))}
+    shop.columns = {"s.t.x": ColumnRule("s.t.x", "text", Search(equality=True))}
     shop.declare()
     shop.database.psql("ALTER SCHEMA s OWNER TO postgres")
     shop.database.psql(f"GRANT USAGE ON SCHEMA s TO {shop.owner}")

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from policy import Access
+from policy import Access, Search
 from proxy.catalog import Catalog, Relation, SealedColumn, label
 from proxy.cells import logical_type
 from proxy.sql.lexer import Stripped
@@ -82,7 +82,7 @@ class Sealing:
             ),
         )
         others = {r.oid: r for r in relations if r.oid != self.relation.oid}
-        search = frozenset({"equality"} if self.equality else ())
+        search = Search(equality=self.equality)
         column = SealedColumn(
             self.label, self.relation.label, self.column, logical_type(name), search
         )

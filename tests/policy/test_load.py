@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy import Policy, PolicyError, load
+from policy import Policy, PolicyError, Search, load
 from policy.label import canonical, covers, quoted
 
 EMAIL, SSN = "public.customers.email", "public.customers.ssn"
@@ -44,7 +44,7 @@ def test_the_example_of_the_interface_page_loads() -> None:
         },
         {"denied_value": "null"},
     )
-    assert policy.columns[EMAIL].search == {"equality"}
+    assert policy.columns[EMAIL].search == Search(equality=True)
     assert policy.columns[SSN].mask == "keep_last:4"
     assert policy.roles["shop_app"].write == ("public.customers.*",)
     assert policy.denied_value == "null"
@@ -69,12 +69,12 @@ def test_denied_value() -> None:
     ("table", "message"),
     [
         ({"type": "text", "masks": "email"}, f'columns."{SSN}".masks: is not a known key. Did you mean mask?'),
-        ({"type": "text", "zzz": 1}, f'columns."{SSN}".zzz: is not a known key. Known keys: type, search, mask.'),
+        ({"type": "text", "zzz": 1}, f'columns."{SSN}".zzz: is not a known key. Known keys: type, search, search_group, mask.'),
         ({}, f'columns."{SSN}".type: the column\'s type is missing. Write for example type = "text".'),
         ({"type": 5}, f'columns."{SSN}".type: the column\'s type is missing. Write for example type = "text".'),
-        ("text", f'columns."{SSN}": is not a table. Write a table with type, search, mask.'),
+        ("text", f'columns."{SSN}": is not a table. Write a table with type, search, search_group, mask.'),
         ({"type": "text", "search": "equality"}, f'columns."{SSN}".search: is not a list of texts. Write for example ["equality"].'),
-        ({"type": "text", "search": ["prefix"]}, f'columns."{SSN}".search: \'prefix\' is no search. Known: equality.'),
+        ({"type": "text", "search": ["prefix"]}, f'columns."{SSN}".search: \'prefix\' is no search. Known: "equality", "equality:casefold", "order", "order:C:16" (texts), "match", "match:4", "path:key.key" (jsonb).'),
         ({"type": "json", "search": ["equality"]}, f'columns."{SSN}".search: json has no equality in PostgreSQL. Use jsonb.'),
         ({"type": "text", "mask": 4}, f'columns."{SSN}".mask: is not a text. Write for example mask = "null".'),
         ({"type": "text", "mask": "stars"}, f'columns."{SSN}".mask: \'stars\' is no mask. Write one of: email, keep_last:N, keep_first:N, year, constant:TEXT, null.'),

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from keystore import Keyset, cell_id, generate, looks_sealed
-from policy import load
+from policy import Search, load
 from proxy.catalog import Attribute, Catalog, Relation, SealedColumn
 from proxy.cells import Settings, logical_type
 from proxy.seal import Sealers, StatementSealer, ValueRefused
@@ -61,7 +61,7 @@ CATALOG = Catalog(
             "public.p",
             name,
             logical_type(kind),
-            frozenset({"equality"} if name in SEARCHED else ()),
+            Search(equality=name in SEARCHED),
         )
         for name, kind in TYPES.items()
     },

@@ -13,6 +13,7 @@ from typing import Any
 
 import policy
 from keystore import Keyset, generate
+from policy import read_search
 from proxy.audit.event import Origin
 from proxy.catalog import Attribute, Catalog, Relation, SealedColumn
 from proxy.cells import logical_type
@@ -39,7 +40,9 @@ TEXT, INT4, BYTEA = 25, 23, 17
 
 def sealed_column(name: str, *search: str) -> SealedColumn:
     label = f"public.customers.{name}"
-    return SealedColumn(label, "public.customers", name, logical_type("text"), frozenset(search))
+    return SealedColumn(
+        label, "public.customers", name, logical_type("text"), read_search(search, "search")
+    )
 
 
 CATALOG = Catalog(

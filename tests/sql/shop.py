@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from policy import Search
 from proxy.catalog import (
     Attribute,
     Catalog,
@@ -66,7 +67,7 @@ def _sealed() -> dict[str, SealedColumn]:
             name, spec = column.rsplit(" ", 1)
             if "!" in spec:
                 full = label(schema, table, name)
-                search = frozenset({"equality"} if "=" in spec else ())
+                search = Search(equality="=" in spec)
                 of = label(schema, table)
                 columns[full] = SealedColumn(
                     full, of, name, logical_type(spec.rstrip("!=")), search
