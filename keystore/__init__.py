@@ -3,7 +3,10 @@
 Reading order:
 
     sealed     the sealed value, format version 1: DataKey opens, ColumnKeys seals (the hot path)
+    order      order terms: bytes that sort as the values do
     long       the same for values of many megabytes, in steps
+    terms      further search terms: what stands between header and nonce
+    order      terms that sort as values do
     keyset     all columns' keys in one frozen value
     key        one key: its purpose, version and state
     keystore   [io] the keystore file: create, load, add_columns, add_version

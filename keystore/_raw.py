@@ -21,10 +21,11 @@ from cryptography.hazmat.primitives.ciphers import (
     AEADDecryptionContext,
     AEADEncryptionContext,
     Cipher,
+    CipherContext,
 )
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import GCM
+from cryptography.hazmat.primitives.ciphers.modes import ECB, GCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -99,9 +100,19 @@ class Secret(Opaque):
         """What it gives is not to be used before `finalize` has verified the tag."""
         return Cipher(AES(self._bytes), GCM(nonce, tag)).decryptor()
 
+    def blocks(self) -> CipherContext:
+        """AES-256 (FIPS 197) on each block of 16 bytes by itself: a pseudorandom function, and no way to encrypt."""
+        return Cipher(AES(self._bytes), ECB()).encryptor()  # noqa: S305 - what ECB shows, equal blocks, is asked for
+
     def keyed(self) -> HMAC:
         """HMAC-SHA-256 under this key, to be copied for each message: half the time of a keyed call each."""
         return HMAC(self._bytes, SHA256())
+
+    def of(self, message: bytes) -> Secret:
+        """An independent key for each message: HMAC-SHA-256 of it, for keys too many to name by a purpose."""
+        state = self.keyed()
+        state.update(message)
+        return Secret(state.finalize())
 
     def check_value(self) -> str:
         """16 hex digits by which the key may be recognised, as ANSI X9.24's key check values are.
