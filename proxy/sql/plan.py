@@ -59,9 +59,21 @@ class Use(Flag):
     STORED = auto()
     """It stands where the column's own values stand: assigned to it, or beside it in a result."""
     COMPARED = auto()
-    """Only its equality term counts."""
+    """It is equal or not: only the term counts that the column is compared by (`Search.equality_function`)."""
     SHOWN = auto()
     """It stands in a result that may be shown: what an assignment to the column would change is not the same value."""
+    ORDERED = auto()
+    """It is less or greater: its order term counts, or the place between two terms where it would stand."""
+    FOLDED = auto()
+    """lower() of it is compared: its case-folded term counts."""
+    FOLDED_EXACT = auto()
+    """It is compared with what lower() gives: only what is in lower case itself equals any of that."""
+    PREFIXED = auto()
+    """A pattern of LIKE, 'abc%': what it begins with is looked for in the order."""
+
+
+COMPARISONS: Final = Use.COMPARED | Use.ORDERED | Use.FOLDED | Use.FOLDED_EXACT | Use.PREFIXED
+"""One of them: it goes nowhere, a term of it counts."""
 
 
 class Run(Enum):
