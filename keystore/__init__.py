@@ -6,6 +6,7 @@ Reading order:
     order      order terms: bytes that sort as the values do
     long       the same for values of many megabytes, in steps
     terms      further search terms: what stands between header and nonce
+    grams      terms of n-grams
     order      terms that sort as values do
     keyset     all columns' keys in one frozen value
     key        one key: its purpose, version and state

@@ -323,6 +323,9 @@ class Values:
         self.shortest = shortest if format_code else 2 + 2 * shortest
         """Length of the shortest one on the wire, in hexadecimal where it is text."""
         self._ids_at = HEADER_SIZE + TERM_SIZE if termed else HEADER_SIZE
+        """Where the cell id is; 0: behind terms of their own length."""
+        if header[3] & ~EQUALITY:
+            self._ids_at = 0
         self._ids_end = self._ids_at + CELL_ID_SIZE
         self._cells = 0
         self._ids: list[bytes] = []
@@ -346,7 +349,10 @@ class Values:
     def _seen(self, values: list[bytes]) -> None:
         self._cells += len(values)
         for value in values[: CELL_IDS_INLINE - len(self._ids)]:
-            self._ids.append(value[self._ids_at : self._ids_end])
+            self._ids.append(self._id(value))
+
+    def _id(self, value: bytes) -> bytes:
+        return value[self._ids_at : self._ids_end] if self._ids_at else cell_id(value)
 
     def _count(self, tally: Tally) -> None:
         tally.use(self._key.column, self._outcome).add(self._cells, self._ids, None)
@@ -383,7 +389,7 @@ class Released(Values):
             raise BadCell(self._column, value, self._key, reason)
         self._cells += 1
         if self._cells <= CELL_IDS_INLINE:
-            self._ids.append(value[self._ids_at : self._ids_end])
+            self._ids.append(self._id(value))
         mask = self._mask
         if mask is not None:
             plaintext = mask(plaintext)
@@ -436,7 +442,7 @@ class Kept(Values):
             raise Withheld(self._key.column)
         self._cells += 1
         if self._cells <= CELL_IDS_INLINE:
-            self._ids.append(value[self._ids_at : self._ids_end])
+            self._ids.append(self._id(value))
         return None
 
     def many(self, values: list[bytes]) -> list[bytes | None] | None:
