@@ -20,7 +20,7 @@ from proxy.cells import json as json_text
 from proxy.cells.errors import CellError, corrupt, short_message
 from proxy.cells.settings import Convert, Family, Settings, unmodified
 
-# A string is str; a number, true, false, null and a separator are the bytes they are written as.
+# A string is str; a number and a separator are the bytes they are written as, true, false and null those or Python's.
 Node: TypeAlias = "str | bytes | list[Node] | dict[str, Node] | bool | None"
 
 _EXACT_NUMBER = re.compile(r"-?[0-9]{1,200}(?:\.[0-9]{1,200})?")
@@ -61,11 +61,19 @@ _scanner = stdlib_json.JSONDecoder(
 def normalise(text: bytes) -> bytes:
     """What jsonb_out gives for the JSON document `text` (valid UTF-8)."""
     with suppress(ValueError, RecursionError, CellError):
-        return _render(cast(Node, _scanner.decode(text.decode())))
-    return _render(_build(text))
+        return render(cast(Node, _scanner.decode(text.decode())))
+    return render(_build(text))
 
 
-def _render(document: Node) -> bytes:
+def document(canonical: bytes) -> Node:
+    """A canonical jsonb as nodes: of objects, arrays and strings; numbers, true, false and null as they are written."""
+    text = _body(canonical)
+    with suppress(ValueError, RecursionError, CellError):
+        return cast(Node, _scanner.decode(text.decode()))
+    return _build(text)
+
+
+def render(document: Node) -> bytes:
     """The text of a document, without recursion: `pending` is what is still to be written, last first."""
     if isinstance(document, str):
         return _quote(document)
