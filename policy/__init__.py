@@ -4,6 +4,7 @@ Reading order:
 
     model      Policy and its parts as frozen values; Decision
     search     what may be asked of a column's values
+    paths      the keys of a path in a jsonb
     decide     policy x roles x column x access -> Decision
     load       the configuration's tables -> Policy, or PolicyError
     masking    what a masked value looks like

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from policy.errors import PolicyError
+from policy.paths import path_keys
 
 EXAMPLES: Final = '"equality", "equality:casefold", "order", "order:C:16" (texts), "match", "match:4", "path:key.key" (jsonb)'
 DEFAULT_GRAM: Final = 3
@@ -99,6 +100,11 @@ class Search:
         return "ord" if self.order is not None and self.order.exact else None
 
     @property
+    def path_keys(self) -> tuple[tuple[str, ...], ...]:
+        """The keys of each declared path."""
+        return tuple(map(path_keys, self.paths))
+
+    @property
     def declared(self) -> tuple[str, ...]:
         """As in the configuration, in one order."""
         found = ["equality"] if self.equality else []
@@ -138,7 +144,7 @@ def read_search(declared: Iterable[str], key: str) -> Search:
                 raise PolicyError(key, "declares match twice", "Keep one of them.")
             match = length
         elif kind == "path" and argument:
-            paths.append(argument)
+            paths.append(_path(argument, entry, key))
         else:
             raise PolicyError(key, f"{entry!r} is no search", f"Known: {EXAMPLES}.")
     if len(set(paths)) > MOST_PATHS:
@@ -168,6 +174,21 @@ def _gram(argument: str, entry: str, key: str) -> int:
             key, f"{entry!r} is no match", f'Write "match", or "match:2" to "match:{LONGEST_GRAM}".'
         )
     return length
+
+
+def _path(argument: str, entry: str, key: str) -> str:
+    problem = False
+    try:
+        path_keys(argument)
+    except ValueError:
+        problem = True
+    if problem:
+        raise PolicyError(
+            key,
+            f"{entry!r} is no path",
+            'Write keys with dots between, "path:address.city"; a key with a dot or a quote in it in quotes.',
+        )
+    return argument
 
 
 def check_search(search: Search, name: str, key: str) -> None:
