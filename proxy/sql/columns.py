@@ -37,14 +37,28 @@ def field_of(draft: Draft, scope: Scope, node: exp.Column) -> Field:
         if catalog != draft.catalog.database:
             raise refusals.unknown_qualifier()
     name = draft.name(node.this)
-    if node.args.get("table") is None:
-        quoted = node.this.args.get("quoted")
-        return (
-            PLAIN
-            if name in RESERVED and not quoted and _reserved(draft, node.this)
-            else scope.column(name)
-        )
-    return scope.qualified(_part(draft, node, "db"), draft.name(node.args["table"]), name)
+    if node.args.get("table") is not None:
+        return scope.qualified(_part(draft, node, "db"), draft.name(node.args["table"]), name)
+    if name in RESERVED and not node.this.args.get("quoted") and _reserved(draft, node.this):
+        return PLAIN
+    field = scope.column(name)
+    if field.qualified is not None:
+        _check_reach(scope, field)
+        start, end = column_tokens(draft, node)
+        draft.edit(draft.tokens[start].start, draft.tokens[end - 1].end, field.qualified)
+    return field
+
+
+def _check_reach(scope: Scope, field: Field) -> None:
+    """The name of the row source means the same here as where the column was found."""
+    for level in scope.levels():
+        found = any(one is field for one in level.visible)
+        of = [source for source in level.sources if source.name == field.of]
+        if found and len(of) == 1:
+            return
+        if found or of:
+            break
+    raise refusals.not_understood("a column of USING")
 
 
 def _reserved(draft: Draft, identifier: exp.Expr) -> bool:
@@ -121,6 +135,15 @@ def cast_around(draft: Draft, inner: Span) -> tuple[Span, TypeName]:
     if found is None or words != ("cast", "as") or brackets != "()":
         raise refusals.not_understood("a cast")
     return span, found
+
+
+def function_span(draft: Draft, node: exp.Expr, argument: Span) -> Span:
+    """Tokens of a call with one argument, with the brackets around it."""
+    span = _around(draft, argument)
+    span = Span(span.start - 1, span.end)
+    for _ in range(len(_layers(node))):
+        span = _around(draft, span)
+    return span
 
 
 def _without_cast(draft: Draft, inner: Span, ref: SealedRef) -> tuple[Span, SealedRef]:
@@ -202,6 +225,16 @@ def listed(draft: Draft, scope: Scope, node: exp.Expr) -> tuple[Cell, ...]:
         return ()
     field = field_of(draft, scope, inner)
     return field.cells if field.sealed is None and field.name is not None else ()
+
+
+def spelled(draft: Draft, scope: Scope, node: exp.Column) -> str:
+    """A column reference as the server is to read it."""
+    if node.args.get("table") is None:
+        field = field_of(draft, scope, node)
+        if field.qualified is not None:
+            return field.qualified
+    start, end = column_tokens(draft, node)
+    return "".join(token.text for token in draft.tokens[start:end])
 
 
 def column_tokens(draft: Draft, node: exp.Expr) -> tuple[int, int]:

@@ -1,8 +1,8 @@
-"""What the server may compare: terms of equality, and NULL.
+"""What the server may compare: terms, and NULL.
 
-A sealed column with equality becomes its term, `sealgate.eq(column)`, and what it is compared with
-becomes the term of a sealed value or of the same column. Between the two must stand the very
-operator: the tree's class is not enough, so the token is looked at.
+A sealed column becomes a term of it, `sealgate.eq(column)`, and what it is compared with becomes the
+same term of a sealed value or of a column with the same keys; which term it is, `capability` says.
+Between the two must stand the very operator: the tree's class is not enough, so the token is looked at.
 """
 
 from __future__ import annotations
@@ -13,8 +13,27 @@ from typing import Final
 from sqlglot import exp
 
 from policy import Access
-from proxy.sql import assignment, common, expressions, lists, refusals, resolve, subqueries
-from proxy.sql.columns import bare, column_span, column_tokens, listed, sealed_column, sealed_row
+from proxy.sql import (
+    assignment,
+    capability,
+    common,
+    expressions,
+    folding,
+    lists,
+    refusals,
+    resolve,
+    subqueries,
+)
+from proxy.sql.capability import By, Pick
+from proxy.sql.columns import (
+    bare,
+    column_span,
+    column_tokens,
+    listed,
+    sealed_column,
+    sealed_row,
+    spelled,
+)
 from proxy.sql.commands import closing
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Kind
@@ -23,40 +42,39 @@ from proxy.sql.scope import Scope, SealedRef
 from proxy.sql.tree import place_of, row, text_at, unbracketed
 from proxy.sql.values import Value, chain, locate, one_cast, word
 
-EQ: Final = "sealgate.eq("
-
-EXACT: Final = Use.STORED | Use.COMPARED
-"""For a value that may be compared with another value: not only unlike every value of the column, but
-itself, or refused. (A value that is COMPARED alone may become `coercion.UNMATCHED`.)"""
-
 
 def equality(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+    return comparison(draft, scope, node, capability.equality)
+
+
+def comparison(draft: Draft, scope: Scope, node: exp.Expr, pick: Pick) -> bool:
+    """`a operator b`, of single values or of rows field by field; False if nothing in it is sealed."""
     left, right = node.this, node.expression
     rows = row(left), row(right)
     if rows[0] is not None and rows[1] is not None and len(rows[0]) == len(rows[1]):
         for one, other in zip(rows[0], rows[1], strict=True):
-            if not _compared(draft, scope, one, other, node, in_row=True):
+            if not _compared(draft, scope, one, other, node, pick, in_row=True):
                 expressions.walk_all(draft, scope, (one, other), "in a row comparison")
         return True
-    found = _with_query(draft, scope, node)
-    return found if found is not None else _compared(draft, scope, left, right, node)
+    found = _with_query(draft, scope, node, pick)
+    return found if found is not None else _compared(draft, scope, left, right, node, pick)
 
 
-def _with_query(draft: Draft, scope: Scope, node: exp.Expr) -> bool | None:
+def _with_query(draft: Draft, scope: Scope, node: exp.Expr, pick: Pick) -> bool | None:
     """A comparison with a subquery; None if it is something else."""
     left, right = node.this, node.expression
     quantified = _quantified(right)
     if quantified is not None and subqueries.is_query(quantified):
-        return subqueries.compared(draft, scope, left, quantified, _QUANTIFIERS)
+        return subqueries.compared(draft, scope, left, quantified, _QUANTIFIERS, pick)
     if subqueries.is_query(right):
-        return subqueries.compared(draft, scope, left, right, _LAST_WORDS)
+        return subqueries.compared(draft, scope, left, right, _LAST_WORDS, pick)
     if subqueries.is_query(left) and quantified is None:
-        return subqueries.compared(draft, scope, right, left, frozenset())
+        return subqueries.compared(draft, scope, right, left, frozenset(), pick)
     return None
 
 
 _QUANTIFIERS: Final = frozenset({"any", "some", "all"})
-_LAST_WORDS: Final = frozenset({"=", "<>", "!=", "from"})
+_LAST_WORDS: Final = frozenset({"=", "<>", "!=", "from", "<", "<=", ">", ">="})
 _IN: Final = frozenset({"in"})
 
 
@@ -66,30 +84,45 @@ def _compared(
     left: exp.Expr,
     right: exp.Expr,
     node: exp.Expr,
+    pick: Pick,
     *,
     in_row: bool = False,
 ) -> bool:
     for one, other in ((left, right), (right, left)):
-        ref = sealed_column(draft, scope, one) or _in_coalesce(draft, scope, one)
-        if ref is None:
+        found = operand(draft, scope, one, pick)
+        if found is None:
             continue
-        _require_equality(draft, ref)
-        start, end = _term(draft, scope, ref, one)
+        ref, by = found
+        start, end = term(draft, scope, ref, one, by)
         quantified = None if in_row else _quantified(other)
         if quantified is not None and one is left:
             _check_operator(draft, node, end, end + 1)
-            _any(draft, ref, quantified)
+            _any(draft, ref, quantified, by)
         else:
-            other_start, other_end = _term(draft, scope, ref, other)
+            other_start, other_end = beside(draft, scope, ref, other, by)
             if not in_row:
                 _check_operator(draft, node, min(end, other_end), max(start, other_start))
         return True
     return False
 
 
+def operand(draft: Draft, scope: Scope, node: exp.Expr, pick: Pick) -> tuple[SealedRef, By] | None:
+    """The sealed column that one side of a comparison is about, and what it is compared by."""
+    if pick is capability.equality:
+        ref = folding.column(draft, scope, node)
+        if ref is not None:
+            return ref, capability.folded(draft, ref)
+    ref = sealed_column(draft, scope, node) or _in_coalesce(draft, scope, node)
+    return (ref, pick(draft, ref)) if ref is not None else None
+
+
 _OPERATORS: Final[dict[type[exp.Expr], tuple[list[str], ...]]] = {
     exp.EQ: (["="],),
     exp.NEQ: (["<>"], ["!="]),
+    exp.LT: (["<"],),
+    exp.LTE: (["<="],),
+    exp.GT: ([">"],),
+    exp.GTE: ([">="],),
     exp.NullSafeEQ: (["is", "not", "distinct", "from"],),
     exp.NullSafeNEQ: (["is", "distinct", "from"],),
 }
@@ -102,19 +135,11 @@ def _check_operator(draft: Draft, node: exp.Expr, start: int, end: int) -> None:
         raise refusals.not_understood("the operator of a comparison")
 
 
-def _require_equality(draft: Draft, ref: SealedRef) -> None:
-    if ref.column is None:
-        raise refusals.undeclared(ref.label)
-    if not ref.column.search.equality:
-        raise refusals.not_searchable(ref.label)
-    draft.touch(ref, Access.COMPARE)
-
-
-def _as_term(draft: Draft, node: exp.Expr) -> None:
+def as_term(draft: Draft, node: exp.Expr, by: By) -> None:
     """`email` becomes `sealgate.eq(email)`."""
     tokens = draft.tokens
     start, end = column_tokens(draft, bare(node))
-    draft.edit(tokens[start].start, tokens[start].start, EQ)
+    draft.edit(tokens[start].start, tokens[start].start, by.opening)
     draft.edit(tokens[end - 1].end, tokens[end - 1].end, ")")
 
 
@@ -123,53 +148,59 @@ def nullif(draft: Draft, scope: Scope, node: exp.Anonymous, ref: SealedRef) -> N
     of that name still, after which the result column is called."""
     tokens, place = draft.tokens, place_of(node)
     column, other = node.expressions
-    _require_equality(draft, ref)
+    by = capability.equality(draft, ref)
     common.check_nullif(draft, ref, other)
     start, end = column_span(draft, column)
-    other_start, other_end = _term(draft, scope, ref, other)
+    other_start, other_end = term(draft, scope, ref, other, by)
     around = [text_at(draft, at) for at in (start - 1, end, other_end)]
     if start != place + 2 or other_start != end + 1 or around != ["(", ",", ")"]:
         raise refusals.not_understood("NULLIF")
-    first, last = column_tokens(draft, bare(column))
-    spelled = "".join(token.text for token in tokens[first:last])
+    inner = bare(column)
+    if not isinstance(inner, exp.Column):
+        raise refusals.not_understood("NULLIF")
+    name = spelled(draft, scope, inner)
     # In place of the comma: what the value's own edits put in front of it may begin right behind.
-    draft.edit(tokens[end].start, tokens[end].end, f", CASE WHEN {EQ}{spelled}) =")
-    draft.edit(tokens[other_end - 1].end, tokens[other_end - 1].end, f" THEN {spelled} END")
+    draft.edit(tokens[end].start, tokens[end].end, f", CASE WHEN {by.opening}{name}) =")
+    draft.edit(tokens[other_end - 1].end, tokens[other_end - 1].end, f" THEN {name} END")
 
 
 def conflict_term(draft: Draft, ref: SealedRef, node: exp.Expr) -> None:
     """`ON CONFLICT (email)` infers the unique index on the column's terms."""
-    _require_equality(draft, ref)
-    _as_term(draft, node)
+    as_term(draft, node, capability.equality(draft, ref))
 
 
-def term(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr) -> None:
-    """One side of a comparison with values of `ref`: the column, or what may be sealed as it is."""
-    _require_equality(draft, ref)
-    _term(draft, scope, ref, node)
+def beside(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr, by: By) -> tuple[int, int]:
+    """What values of `ref` are compared with becomes a term; returns the tokens where it stood."""
+    if by.prefix and chain(node) is None and not listed(draft, scope, node):
+        raise refusals.first_bytes_only(ref.label)
+    return term(draft, scope, ref, node, by)
 
 
-def _term(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr) -> tuple[int, int]:
-    """The other side of a comparison becomes a term; returns the tokens where it stood."""
+def term(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr, by: By) -> tuple[int, int]:
+    """One side of a comparison with values of `ref`: a column with its keys, or what may be sealed as it is.
+
+    Returns the tokens where it stood.
+    """
+    if by is capability.FOLDED:
+        return folding.term(draft, scope, ref, node)
     found = chain(node)
     if found is not None:
         value = locate(draft.tokens, found)
         if value is None:
             raise refusals.odd_cast(ref.label)
-        _seal_term(draft, ref, value)
+        _seal_term(draft, ref, value, by)
         return value.start, value.end
-    span = lists.seal_values_column(draft, scope, node, ref, use=Use.COMPARED)
+    span = lists.seal_values_column(draft, scope, node, ref, use=by.use)
     if span is not None:
-        _as_term(draft, node)
+        as_term(draft, node, by)
         return span
     if assignment.is_coalesce(draft, node):
-        return _coalesced(draft, scope, ref, node)
+        return _coalesced(draft, scope, ref, node, by)
     other = sealed_column(draft, scope, node)
     if other is None:
         raise refusals.not_comparable(ref.label)
-    if other.label != ref.label:
-        raise refusals.other_key_comparison(ref.label, other.label)
-    _as_term(draft, node)
+    capability.require_comparable(draft, ref, other)
+    as_term(draft, node, by)
     return column_span(draft, node)
 
 
@@ -181,23 +212,26 @@ def _in_coalesce(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None
     return next((ref for ref in found if ref is not None), None)
 
 
-def _coalesced(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr) -> tuple[int, int]:
+def _coalesced(
+    draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr, by: By
+) -> tuple[int, int]:
     """`COALESCE(email, '') = ...`: the term of whatever value it gives."""
     start = place_of(node)
     end = closing(draft.tokens, start + 1) + 1
     if text_at(draft, start + 1) != "(":
         raise refusals.not_understood("COALESCE")
-    assignment.sealable(draft, scope, node, ref, direct=False, use=EXACT)
-    draft.edit(draft.tokens[start].start, draft.tokens[start].start, EQ)
+    # A value that may be compared with another value must be itself: not only unlike every value of the column.
+    assignment.sealable(draft, scope, node, ref, direct=False, use=Use.STORED | by.use)
+    draft.edit(draft.tokens[start].start, draft.tokens[start].start, by.opening)
     draft.edit(draft.tokens[end - 1].end, draft.tokens[end - 1].end, ")")
     return start, end
 
 
-def _seal_term(draft: Draft, ref: SealedRef, value: Value) -> None:
+def _seal_term(draft: Draft, ref: SealedRef, value: Value, by: By) -> None:
     if word(draft.tokens, value.leaf) == "null":
         draft.replace_around(value, "", "::bytea")
     else:
-        draft.seal(value, ref, before=EQ, after=")", use=Use.COMPARED)
+        draft.seal(value, ref, before=by.opening, after=")", use=by.of_value)
 
 
 def _quantified(node: exp.Expr) -> exp.Expr | None:
@@ -211,20 +245,20 @@ def _quantified(node: exp.Expr) -> exp.Expr | None:
     return None
 
 
-def _any(draft: Draft, ref: SealedRef, node: exp.Expr) -> None:
+def _any(draft: Draft, ref: SealedRef, node: exp.Expr, by: By) -> None:
     """`= ANY($1)`, `= ANY('{a,b}'::text[])`, `= ANY(ARRAY['a', $1])`"""
     found = chain(node)
     if found is not None:
         value = locate(draft.tokens, found)
         if value is None or (value.cast is not None and not value.cast.endswith("[]")):
             raise refusals.odd_cast(ref.label)
-        draft.seal(value, ref, Form.TERMS, use=Use.COMPARED)
+        draft.seal(value, ref, Form.TERMS, use=by.of_value)
         return
-    seal_items(draft, ref, node, None)
+    seal_items(draft, ref, node, by)
 
 
-def seal_items(draft: Draft, ref: SealedRef, node: exp.Expr, use: Use | None) -> None:
-    """`ARRAY['a', $1]`, `ARRAY['a', $1]::text[]`: each item is sealed; without a use, a term."""
+def seal_items(draft: Draft, ref: SealedRef, node: exp.Expr, use: Use | By) -> None:
+    """`ARRAY['a', $1]`, `ARRAY['a', $1]::text[]`: each item is sealed, or becomes a term."""
     array = unbracketed(node)
     cast = isinstance(array, exp.Cast)
     if cast:
@@ -243,8 +277,8 @@ def seal_items(draft: Draft, ref: SealedRef, node: exp.Expr, use: Use | None) ->
         values = [_retyped(draft, ref, value, of) for value in values]
     common.check_values(draft, ref, values)
     for value in values:
-        if use is None:
-            _seal_term(draft, ref, value)
+        if isinstance(use, By):
+            _seal_term(draft, ref, value, use)
         else:
             assignment.seal_value(draft, ref, value, direct=False, use=use)
 
@@ -279,43 +313,41 @@ def in_list(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
     only = node.expressions[0] if len(node.expressions) == 1 else None
     query = only if isinstance(only, exp.Values) else node.args.get("query")
     if query is not None:
-        return subqueries.compared(draft, scope, node.this, query, _IN)
+        return subqueries.compared(draft, scope, node.this, query, _IN, capability.equality)
     fields = row(node.this)
     if fields is not None:
         return _row_in(draft, scope, fields, node)
-    ref = sealed_column(draft, scope, node.this) or _in_coalesce(draft, scope, node.this)
-    if ref is None:
+    found = operand(draft, scope, node.this, capability.equality)
+    if found is None:
         return False
-    _require_equality(draft, ref)
+    ref, by = found
     if not node.expressions or node.args.get("unnest"):
         raise refusals.misuse(ref.label, "in a subquery that an expression uses")
-    _, end = _term(draft, scope, ref, node.this)
+    _, end = term(draft, scope, ref, node.this, by)
     end += word(draft.tokens, end) == "not"
     if word(draft.tokens, end) != "in" or text_at(draft, end + 1) != "(":
         raise refusals.not_understood()
     common.check_nodes(draft, ref, node.expressions)
     for item in node.expressions:
-        _term(draft, scope, ref, item)
+        term(draft, scope, ref, item, by)
     return True
 
 
 def _row_in(draft: Draft, scope: Scope, fields: list[exp.Expr], node: exp.Expr) -> bool:
-    refs = [sealed_column(draft, scope, part) for part in fields]
-    if not any(refs):
+    operands = [operand(draft, scope, part, capability.equality) for part in fields]
+    if not any(operands):
         return False
     items = [row(item) for item in node.expressions]
     if not items or any(item is None or len(item) != len(fields) for item in items):
-        label = next(ref.label for ref in refs if ref is not None)
+        label = next(found[0].label for found in operands if found is not None)
         raise refusals.misuse(label, "in a row comparison with something else than rows")
-    for place, ref in enumerate(refs):
+    for place, found in enumerate(operands):
         parts = [item[place] for item in items if item is not None]
-        if ref is None:
+        if found is None:
             expressions.walk_all(draft, scope, [fields[place], *parts], "in a row comparison")
             continue
-        _require_equality(draft, ref)
-        _as_term(draft, fields[place])
-        for part in parts:
-            _term(draft, scope, ref, part)
+        for part in (fields[place], *parts):
+            term(draft, scope, found[0], part, found[1])
     return True
 
 
@@ -360,10 +392,10 @@ def case_conditions(draft: Draft, scope: Scope, node: exp.Expr) -> None:
     conditions = [branch.this for branch in node.args["ifs"]]
     ref = sealed_column(draft, scope, subject) if subject is not None else None
     if ref is not None and subject is not None:
-        _require_equality(draft, ref)
-        _as_term(draft, subject)
+        by = capability.equality(draft, ref)
+        as_term(draft, subject, by)
         for condition in conditions:
-            _term(draft, scope, ref, condition)
+            term(draft, scope, ref, condition, by)
         return
     if subject is not None:
         expressions.walk(draft, scope, subject)

@@ -108,7 +108,7 @@ class Draft:
             return RowSource(name, Shape(open=True), schema, relation=True)
         shape = Shape(
             tuple(
-                Field(a.name, self._sealed(found, i), domain=True)
+                Field(a.name, self._sealed(found, i), domain=True, type_oid=a.type_oid)
                 for i, a in enumerate(found.attributes)
             )
         )

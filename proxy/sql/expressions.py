@@ -17,7 +17,7 @@ from typing import Any, Final
 from sqlglot import exp
 
 from policy import Access
-from proxy.sql import comparisons, refusals, resolve
+from proxy.sql import comparisons, ranges, refusals, resolve
 from proxy.sql.columns import column, sealed_column, sealed_row
 from proxy.sql.draft import Draft
 from proxy.sql.parse import position
@@ -81,11 +81,6 @@ _USES: Final[tuple[tuple[type[exp.Expr], str], ...]] = (
     (exp.Like, "with LIKE"),
     (exp.ILike, "with LIKE"),
     (exp.SimilarTo, "with a pattern"),
-    (exp.Between, "in BETWEEN"),
-    (exp.LT, "with the operator <"),
-    (exp.LTE, "with the operator <="),
-    (exp.GT, "with the operator >"),
-    (exp.GTE, "with the operator >="),
     (exp.Cast, "under a cast"),
     (exp.Collate, "with a collation"),
     (exp.Array, "in an array"),
@@ -211,6 +206,11 @@ def _handlers() -> dict[type[exp.Expr], Callable[[Draft, Scope, Any], bool]]:
         exp.NEQ: comparisons.equality,
         exp.NullSafeEQ: comparisons.equality,
         exp.NullSafeNEQ: comparisons.equality,
+        exp.LT: ranges.less,
+        exp.LTE: ranges.less,
+        exp.GT: ranges.less,
+        exp.GTE: ranges.less,
+        exp.Between: ranges.between,
         exp.In: comparisons.in_list,
         exp.Is: comparisons.is_null,
         exp.Anonymous: function,

@@ -64,7 +64,6 @@ _HINTS: Final = {
     "in a window definition": "Equal values are sealed differently each time: partition and order by another column.",
     "with LIKE": "No pattern search on sealed values: compare with = where the column has equality, or filter in the application.",
     "with a pattern": "No pattern search on sealed values: compare with = where the column has equality, or filter in the application.",
-    "in BETWEEN": "Sealed values have no order that the server can see: filter in the application.",
     "under a cast": "Drop the cast: the column already reads as its own type.",
     "in IS TRUE": "Compare the column with = TRUE where it has equality, or test it in the application.",
     "in USING": 'Join with ON ... = ... on one column that has search = ["equality"], or on a key that is not sealed.',
@@ -102,6 +101,40 @@ def not_searchable(label: str) -> Refused:
         FEATURE_NOT_SUPPORTED,
         f"column {label} is sealed and may not be compared: its search has no equality",
         f'Add search = ["equality"] to [columns."{label}"] and run sealgate apply.',
+    )
+
+
+def not_ordered(label: str, name: str) -> Refused:
+    """`name`: of the column's type."""
+    if name in _UNORDERED:
+        hint = f"There is no order for sealed values of type {name}: filter or sort in the application."
+    else:
+        entry = "order:C:16" if name in _TEXTS else "order"
+        hint = f'Add "{entry}" to the search of [columns."{label}"] and run sealgate apply.'
+    return Refused(
+        FEATURE_NOT_SUPPORTED,
+        f"column {label} is sealed and may not be ordered: its search has no order",
+        hint,
+    )
+
+
+_TEXTS: Final = frozenset({"text", "varchar"})
+_UNORDERED: Final = frozenset({"bool", "bpchar", "bytea", "json", "jsonb", "uuid"})
+
+
+def first_bytes_only(label: str) -> Refused:
+    return Refused(
+        FEATURE_NOT_SUPPORTED,
+        f"column {label} is sealed, and of its texts the first bytes alone are in order: it can be less or greater than a value, not than a column",
+        "Compare it with a parameter or literal, or compare with = where the column has equality.",
+    )
+
+
+def not_folded(label: str) -> Refused:
+    return Refused(
+        FEATURE_NOT_SUPPORTED,
+        f"column {label} is sealed and lower() of it may not be compared: its search has no equality:casefold",
+        f'Add "equality:casefold" to the search of [columns."{label}"] and run sealgate apply.',
     )
 
 

@@ -64,6 +64,12 @@ class Field:
     sealed: SealedRef | None = None
     domain: bool = field(default=False, compare=False)
     """It is a relation's column handed through, so that the server knows its type: the sealed domain."""
+    type_oid: int | None = field(default=None, compare=False)
+    """Of a relation's column, sealed or not."""
+    of: str | None = field(default=None, compare=False)
+    """The name of the row source that it is a column of, as FROM has it."""
+    qualified: str | None = field(default=None, compare=False)
+    """How it is written now that its bare name means nothing: a column of USING that had to become one of ON."""
     cells: tuple[Cell, ...] = field(default=(), compare=False)
     """All that the column's values come from, if these are constants and parameters of the text:
     they may be sealed where they stand."""

@@ -16,11 +16,12 @@ from typing import Final
 from sqlglot import exp
 
 from proxy.sql import comparisons, expressions, refusals, resolve
+from proxy.sql.capability import By, Pick
 from proxy.sql.columns import sealed_column
 from proxy.sql.draft import Draft
 from proxy.sql.parse import position
 from proxy.sql.plan import Use
-from proxy.sql.scope import Scope, SealedRef, Targets
+from proxy.sql.scope import Scope, Targets
 from proxy.sql.tree import row, text_at
 from proxy.sql.values import word
 
@@ -32,7 +33,12 @@ def is_query(node: exp.Expr) -> bool:
 
 
 def compared(
-    draft: Draft, scope: Scope, operand: exp.Expr, query: exp.Expr, operators: frozenset[str]
+    draft: Draft,
+    scope: Scope,
+    operand: exp.Expr,
+    query: exp.Expr,
+    operators: frozenset[str],
+    pick: Pick,
 ) -> bool:
     """`operand operator (query)`; False if nothing in it is sealed. `operators`: what may stand
     before the bracket; none: the query is the left side, and stands for itself."""
@@ -45,30 +51,36 @@ def compared(
         return False
     if len(refs) != len(fields):
         raise refusals.misuse(label, "in a row comparison with something else than rows")
-    for field, ref in zip(fields, refs, strict=True):
-        if ref is None:
+    terms = [pick(draft, ref) if ref is not None else None for ref in refs]
+    use = Use(0)
+    for field, ref, by in zip(fields, refs, terms, strict=True):
+        if ref is None or by is None:
             expressions.walk(draft, scope, field, "in a row comparison")
-        else:
-            comparisons.term(draft, scope, ref, field)
+            continue
+        if by.prefix:
+            raise refusals.first_bytes_only(ref.label)
+        comparisons.term(draft, scope, ref, field, by)
+        use |= by.use
     columns = all(
         ref is None or sealed_column(draft, scope, f) for f, ref in zip(fields, refs, strict=True)
     )
-    use = Use.COMPARED if columns else comparisons.EXACT
+    if not columns:  # Value against value: not only unlike every value of the column, but itself.
+        use |= Use.STORED
     shape = resolve.query(draft, scope, query, Targets(tuple(refs), use, "text"))
     if shape.open or len(shape.fields) != len(refs):
         raise refusals.misuse(label, "in a row comparison with something else than rows")
-    _as_terms(draft, query, refs, operators)
+    _as_terms(draft, query, terms, operators)
     return True
 
 
 def _as_terms(
-    draft: Draft, query: exp.Expr, refs: list[SealedRef | None], operators: frozenset[str]
+    draft: Draft, query: exp.Expr, terms: list[By | None], operators: frozenset[str]
 ) -> None:
     opening, closing = _brackets(draft, query, operators)
-    names = [f"c{n + 1}" for n in range(len(refs))]
+    names = [f"c{n + 1}" for n in range(len(terms))]
     columns = [
-        f"r.{name}" if ref is None else f"{comparisons.EQ}r.{name})"
-        for name, ref in zip(names, refs, strict=True)
+        f"r.{name}" if by is None else f"{by.opening}r.{name})"
+        for name, by in zip(names, terms, strict=True)
     ]
     start, end = draft.tokens[opening].end, draft.tokens[closing].start
     draft.edit(start, start, f"SELECT {', '.join(columns)} FROM (")  # noqa: S608 - nothing of the client's

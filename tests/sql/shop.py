@@ -4,6 +4,7 @@
 `history` and `customer_view` have attributes with sealgate's domains that are not declared.
 `find_customers()`, `email_of()` and `emails()` return sealed values, `either()` in one of its two forms.
 `archive.customers` is a plain table of the same name. `"Odd Table"` needs its quotes.
+`people` and `staff` declare every search; their columns of one name are of one search_group.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 
 from policy import Search
+from policy.search import read_search
 from proxy.catalog import (
     Attribute,
     Catalog,
@@ -46,6 +48,27 @@ _UNDECLARED = {
     ("public", "customer_view", "v"): ("id int4", "email text!", "name text"),
     ("public", "name_view", "v"): ("id int4", "name text"),
 }
+# Of each column: name, logical type, what it declares.
+_SEARCHED = {
+    ("public", "people", "r"): (
+        "id int4",
+        "email text equality equality:casefold",
+        "nick varchar equality:casefold",
+        "born date order",
+        "height int4 equality order",
+        "score numeric order",
+        "name text equality order:C:16",
+        "city text",
+        "data jsonb equality path:city",
+    ),
+    ("public", "staff", "r"): (
+        "id int4",
+        "email text equality equality:casefold",
+        "born date order",
+        "name text equality order:C:16",
+        "room int8",
+    ),
+}
 _BYTEA = 17
 
 
@@ -60,8 +83,26 @@ def _attributes(columns: tuple[str, ...]) -> tuple[Attribute, ...]:
     return tuple(found)
 
 
+def _searched_attributes(columns: tuple[str, ...]) -> tuple[Attribute, ...]:
+    specs = (column.split(" ") for column in columns)
+    return _attributes(tuple(f"{name} {type_}{'!' * bool(d)}" for name, type_, *d in specs))
+
+
 def _sealed() -> dict[str, SealedColumn]:
     columns = {}
+    for (schema, table, _), specs in _SEARCHED.items():
+        for column in specs:
+            name, type_, *declared = column.split(" ")
+            if declared:
+                full = label(schema, table, name)
+                columns[full] = SealedColumn(
+                    full,
+                    label(schema, table),
+                    name,
+                    logical_type(type_),
+                    read_search(declared, full),
+                    name,
+                )
     for (schema, table, _), specs in _TABLES.items():
         for column in specs:
             name, spec = column.rsplit(" ", 1)
@@ -80,6 +121,10 @@ _RELATIONS = tuple(
     for oid, ((schema, name, kind), columns) in enumerate(
         (_TABLES | _UNDECLARED).items(), start=16384
     )
+)
+_RELATIONS += tuple(
+    Relation(oid, schema, name, kind, _searched_attributes(columns))
+    for oid, ((schema, name, kind), columns) in enumerate(_SEARCHED.items(), start=16484)
 )
 _FOUND = (Output("id"), Output("email", "text", carries_sealed=True))
 _OIDS = {relation.label: relation.oid for relation in _RELATIONS}

@@ -1,0 +1,75 @@
+"""`<`, `<=`, `>`, `>=` and BETWEEN, by order terms: bytes that sort as the values do.
+
+Both sides become terms, `sealgate.ord(birth) < sealgate.ord($1)`, and the server's own operators on bytea do the rest: rows
+are compared field by field as ever, NULL is as ever. An operand of another type than the column's becomes the place between
+two terms where it would stand (`proxy.cut`), which equals no term, so that every operator is right about it.
+
+The term of a text tells its first bytes and whether there are more. A value of no more bytes than that has its exact
+place; two columns, which both may hold longer texts, cannot be compared.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from proxy.sql import capability, comparisons, refusals
+from proxy.sql.capability import By
+from proxy.sql.columns import Span, column_span, sealed_column
+from proxy.sql.draft import Draft
+from proxy.sql.plan import Use
+from proxy.sql.scope import Scope, SealedRef
+from proxy.sql.values import Value, word
+
+
+def less(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+    """`birth < $1`, `(birth, id) > ($1, $2)`, `birth >= ALL (SELECT ...)`; False if nothing in it is sealed."""
+    return comparisons.comparison(draft, scope, node, capability.order)
+
+
+def between(draft: Draft, scope: Scope, node: exp.Between) -> bool:
+    """`birth [NOT] BETWEEN [SYMMETRIC] $1 AND $2`; the column may be any of the three."""
+    parts = [node.this, node.args["low"], node.args["high"]]
+    found = [comparisons.operand(draft, scope, part, capability.order) for part in parts]
+    first = next((one for one in found if one is not None), None)
+    if first is None:
+        return False
+    ref, by = first
+    if by.prefix and _texts(found):
+        raise refusals.first_bytes_only(ref.label)
+    spans = [Span(*comparisons.term(draft, scope, ref, part, by)) for part in parts]
+    _check_words(draft, spans)
+    return True
+
+
+def _texts(found: list[tuple[SealedRef, By] | None]) -> bool:
+    """Two columns would be compared with one another, not each with a value."""
+    tested, *bounds = found
+    return tested is not None and any(bounds)
+
+
+def _check_words(draft: Draft, spans: list[Span]) -> None:
+    tested, low, high = spans
+    words = [word(draft.tokens, at) for at in range(tested.end, low.start)]
+    if words[:1] == ["not"]:
+        del words[0]
+    if words not in (["between"], ["between", "symmetric"], ["between", "asymmetric"]):
+        raise refusals.not_understood("BETWEEN")
+    if high.start != low.end + 1 or word(draft.tokens, low.end) != "and":
+        raise refusals.not_understood("BETWEEN")
+
+
+def prefix(draft: Draft, scope: Scope, node: exp.Expr, value: Value) -> None:
+    """`name LIKE 'abc%'`: between what begins so and what would come behind all of that.
+
+    `node`: the column; `value`: the pattern, which must stand alone between the operator and the end. The caller has read
+    the operator. What is no such pattern, or a longer one than the terms tell, is refused when it is seen.
+    """
+    ref = sealed_column(draft, scope, node)
+    if ref is None:
+        raise refusals.not_understood("LIKE")
+    capability.order(draft, ref)
+    start, end = column_span(draft, node)
+    first, last = draft.tokens[start], draft.tokens[end - 1]
+    draft.edit(first.start, first.start, "sealgate.ord_prefix(")
+    draft.edit(last.end, draft.tokens[value.start].start, ", ")
+    draft.seal(value, ref, after=")", use=Use.PREFIXED)
