@@ -15,7 +15,16 @@ from typing import Final
 from sqlglot import exp
 
 from policy import Access
-from proxy.sql import cases, common, comparisons, expressions, lists, refusals, resolve
+from proxy.sql import (
+    capability,
+    cases,
+    common,
+    comparisons,
+    expressions,
+    lists,
+    refusals,
+    resolve,
+)
 from proxy.sql.columns import (
     bare,
     sealed_column,
@@ -26,7 +35,7 @@ from proxy.sql.columns import (
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Kind
 from proxy.sql.parse import position
-from proxy.sql.plan import Use
+from proxy.sql.plan import COMPARISONS, Use
 from proxy.sql.scope import Field, Scope, SealedRef, Targets
 from proxy.sql.tree import case_branches, keyword, unbracketed
 from proxy.sql.values import Value, chain, locate, word
@@ -150,7 +159,7 @@ def flow(
 ) -> None:
     """Values of `fields` are stored in `targets`, or compared with them: a sealed column takes the
     sealed values that are its own, and one that is not declared those of any (ADR 15)."""
-    compared = Use.COMPARED in use
+    compared = bool(use & COMPARISONS)
     for field, target in zip(fields, targets, strict=False):
         if field.sealed is None:
             if target is not None:
@@ -159,8 +168,8 @@ def flow(
         elif target is None:
             label = field.sealed.label
             raise refusals.not_comparable(label) if compared else refusals.plain_target(label)
-        elif compared and target.label != field.sealed.label:
-            raise refusals.other_key_comparison(target.label, field.sealed.label)
+        elif compared:
+            capability.require_comparable(draft, target, field.sealed)
         elif target.column is not None and target.label != field.sealed.label:
             raise refusals.other_key(field.sealed.label, target.label)
         elif target.column is None:
