@@ -1,18 +1,21 @@
 """What Sealgate keeps in the database: schema `sealgate`, and how to create, compare and repair it.
 
-No superuser, no extension: domains over bytea and four functions. Everybody may use them, they
-give nothing away: an equality term is as readable in the column itself.
+No superuser, no extension: domains over bytea, functions and aggregates. Everybody may use them, they
+give nothing away: a search term is as readable in the column itself.
 
 - **Domains.** `sealed_text`, `sealed_int4`, ... one per logical type, each a bytea whose CHECK admits sealed values,
-  version 1, only: magic, version and flags are compared as four bytes, then the length must leave room for the
-  fields these flags announce. The expression cannot fail on short values and calls nothing but built-in functions,
+  version 1, only: magic, version and flags, then the length must leave room for the fields these flags announce.
+  The expression cannot fail on short values and calls nothing but built-in functions,
   so that a restore or a logical replica evaluates it with any search_path.
-- **eq(value).** The equality term or NULL. A SQL function with a parsed body (RETURN), immutable and not STRICT, which the
-  planner inlines; a functional index on it costs no call. Parsed bodies also resolve their names once, at creation.
+- **eq(value), eq_casefold(value), ord(value).** A search term or NULL. SQL functions with a parsed body (RETURN), immutable and
+  not STRICT, which the planner inlines; a functional index on one costs no call. Parsed bodies also resolve their names
+  once, at creation.
+- **match(value), paths(value).** Terms as an array, for a GIN index.
+- **any_value, min, max.** Aggregates over sealed values: of a group any, the first and the last in the order of their terms.
 - **refuse(sqlstate, message, hint).** Raises.
 - **catalog().** What the proxy must know of the catalog, as one document: it asks inside a client's own transaction
   after DDL there, with names resolved in pg_catalog whatever the client's search_path is.
-- **version().** The version of all of this. Raise SCHEMA_VERSION whenever a definition below changes.
+- **version().** The version of all of this. Raise `functions.SCHEMA_VERSION` whenever a definition changes.
 
 `definitions` in the database are compared as PostgreSQL prints them (pg_get_constraintdef, pg_get_functiondef's parts),
 so a CHECK that somebody dropped or loosened is seen, and `apply` puts it back.
@@ -25,9 +28,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from proxy.catalog import SCHEMA, SEALABLE_TYPES, domain_name
-from proxy.picture import DOCUMENT
+from proxy.database.functions import FUNCTIONS, Function
+from proxy.database.functions import SCHEMA_VERSION as SCHEMA_VERSION
 
-SCHEMA_VERSION = 2
 CONSTRAINT = "sealed"
 
 TYPE_TITLES: Mapping[str, str] = {
@@ -45,85 +48,21 @@ TYPE_TITLES: Mapping[str, str] = {
 """Types whose SQL name says more than pg_type's."""
 
 CHECK = (
-    r"octet_length(VALUE) >= 36 AND substring(VALUE, 1, 4) = '\x5ea10100'::bytea"
-    r" OR octet_length(VALUE) >= 52 AND substring(VALUE, 1, 4) = '\x5ea10101'::bytea"
+    r"CASE WHEN octet_length(VALUE) < 36 OR substring(VALUE, 1, 3) <> '\x5ea101'::bytea THEN false"
+    r" ELSE get_byte(VALUE, 3) & 194 = 0 AND octet_length(VALUE) >= 36 + 16 * get_bit(VALUE, 24)"
+    r" + 18 * get_bit(VALUE, 26) + 2 * (get_bit(VALUE, 27) + get_bit(VALUE, 28) + get_bit(VALUE, 29)) END"
 )
+"""Bit 24 is the lowest of the flags' byte; 194 are the bits of no known flag."""
 # The same as pg_get_constraintdef prints it (14 to 18 alike).
 CHECK_PRINTED = (
-    r"""CHECK ((((octet_length(VALUE) >= 36) AND ("substring"(VALUE, 1, 4) = '\x5ea10100'::bytea))"""
-    r""" OR ((octet_length(VALUE) >= 52) AND ("substring"(VALUE, 1, 4) = '\x5ea10101'::bytea))))"""
+    "CHECK (\nCASE\n"
+    r"""    WHEN ((octet_length(VALUE) < 36) OR ("substring"(VALUE, 1, 3) <> '\x5ea101'::bytea)) THEN false"""
+    "\n    ELSE (((get_byte(VALUE, 3) & 194) = 0) AND (octet_length(VALUE) >="
+    " (((36 + (16 * get_bit(VALUE, (24)::bigint))) + (18 * get_bit(VALUE, (26)::bigint)))"
+    " + (2 * ((get_bit(VALUE, (27)::bigint) + get_bit(VALUE, (28)::bigint)) + get_bit(VALUE, (29)::bigint))))))"
+    "\nEND)"
 )
-EQ_BODY = r"RETURN CASE WHEN substring(value, 1, 4) = '\x5ea10101'::bytea THEN substring(value, 9, 16) END"
-EQ_PRINTED = (
-    r"""RETURN CASE WHEN ("substring"(value, 1, 4) = '\x5ea10101'::bytea)"""
-    r""" THEN "substring"(value, 9, 16) ELSE NULL::bytea END"""
-)
-REFUSE_BODY = """
-BEGIN
-  IF hint IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = sqlstate, MESSAGE = message;
-  END IF;
-  RAISE EXCEPTION USING ERRCODE = sqlstate, MESSAGE = message, HINT = hint;
-END
-"""
-VERSION_PRINTED = f"RETURN {SCHEMA_VERSION}"
 _VERSION_BODY = re.compile(r"RETURN (\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function of the schema: what to run, and what the catalog then says (volatility, body as printed, settings)."""
-
-    signature: str
-    create: str
-    comment: str
-    catalog: tuple[str, str, str, tuple[str, ...]]
-    """pg_proc.provolatile, proparallel, the body as PostgreSQL prints it, proconfig"""
-
-
-FUNCTIONS = (
-    Function(
-        signature="eq(bytea)",
-        create=(
-            f"FUNCTION {SCHEMA}.eq(value bytea) RETURNS bytea"
-            f" LANGUAGE sql IMMUTABLE PARALLEL SAFE {EQ_BODY}"
-        ),
-        comment=(
-            "Equality term of a sealed value, NULL if it has none. Index and compare this:"
-            " CREATE INDEX ON t (sealgate.eq(c))."
-        ),
-        catalog=("i", "s", EQ_PRINTED, ()),
-    ),
-    Function(
-        signature="refuse(text, text, text)",
-        create=(
-            f"FUNCTION {SCHEMA}.refuse(sqlstate text, message text, hint text) RETURNS void"
-            " LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp"
-            f" AS $refuse${REFUSE_BODY}$refuse$"
-        ),
-        comment="Raises. The Sealgate proxy sends it in place of a statement that it refuses.",
-        catalog=("v", "u", REFUSE_BODY, ("search_path=pg_catalog, pg_temp",)),
-    ),
-    Function(
-        signature="catalog()",
-        create=(
-            f"FUNCTION {SCHEMA}.catalog() RETURNS bytea"
-            " LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp"
-            f" AS $catalog${DOCUMENT}$catalog$"
-        ),
-        comment="What the Sealgate proxy has to know of the catalog, inside the transaction that asks.",
-        catalog=("s", "u", DOCUMENT, ("search_path=pg_catalog, pg_temp",)),
-    ),
-    Function(
-        signature="version()",
-        create=(
-            f"FUNCTION {SCHEMA}.version() RETURNS integer"
-            f" LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN {SCHEMA_VERSION}"
-        ),
-        comment="Version of this schema, compared by `sealgate check` and `sealgate apply`.",
-        catalog=("i", "s", VERSION_PRINTED, ()),
-    ),
-)
 SCHEMA_COMMENT = (
     "Sealgate: types and functions of sealed (encrypted) columns. Created by `sealgate apply`;"
     " tables depend on it, so do not drop it."
@@ -211,10 +150,13 @@ GROUP BY t.oid
 FACTS_FUNCTIONS = """
 SELECT p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')' AS signature,
        p.provolatile::text AS volatility, p.proparallel::text AS parallel,
-       coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) AS body,
+       coalesce(pg_catalog.pg_get_function_sqlbody(p.oid),
+                'aggregate ' || a.aggtransfn::pg_catalog.regproc || ' ' || a.aggcombinefn::pg_catalog.regproc,
+                p.prosrc) AS body,
        coalesce(p.proconfig, '{}') AS config,
        pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE') AS executable
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+LEFT JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = p.oid
 WHERE n.nspname = $1
 """
 
@@ -285,14 +227,14 @@ def _domain_changes(type_name: str, facts: DomainFacts | None) -> Iterable[Chang
 
 def _function_changes(function: Function, facts: FunctionFacts | None) -> Iterable[Change]:
     name = f"{SCHEMA}.{function.signature}"
-    grant = f"GRANT EXECUTE ON FUNCTION {name} TO PUBLIC"
+    grant = f"GRANT EXECUTE ON ROUTINE {name} TO PUBLIC"
     if facts is None or facts.catalog != function.catalog:
         verb = "create" if facts is None else "restore"
         yield Change(
             f"{verb} function {name}",
             (
                 f"CREATE OR REPLACE {function.create}",
-                f"COMMENT ON FUNCTION {name} IS {_literal(function.comment)}",
+                f"COMMENT ON ROUTINE {name} IS {_literal(function.comment)}",
                 grant,
             ),
         )

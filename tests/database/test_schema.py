@@ -11,6 +11,7 @@ import pytest
 from keystore import generate, looks_sealed
 from proxy.catalog import SCHEMA, SEALABLE_TYPES, domain_name
 from proxy.database import schema
+from proxy.database.functions import SCHEMA_VERSION
 from proxy.database.look import fixed_names, schema_facts
 from tests.database.conftest import Connect, Shop
 
@@ -28,7 +29,7 @@ async def test_after_apply_nothing_is_left_to_change(empty: Shop) -> None:
     """PostgreSQL prints every definition as we expect it to: the comparison that `check` rests on holds on this server."""
     found = await facts(empty)
     assert schema.changes(found) == ()
-    assert found.version == schema.SCHEMA_VERSION
+    assert found.version == SCHEMA_VERSION
     assert sorted(found.domains or ()) == sorted(schema.expected_domains())
 
 
@@ -201,7 +202,7 @@ async def test_everybody_may_use_it(empty: Shop, connect: Connect) -> None:
     empty.database.postgres.create_role(nobody)
     weak = await connect(nobody)
     assert await weak.fetchval("SELECT sealgate.eq($1::bytea::sealgate.sealed_text)", TERMED)
-    assert await weak.fetchval("SELECT sealgate.version()") == schema.SCHEMA_VERSION
+    assert await weak.fetchval("SELECT sealgate.version()") == SCHEMA_VERSION
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="told"):
         await weak.fetch("SELECT sealgate.refuse('42501', 'told', NULL)")
 

@@ -1,0 +1,240 @@
+"""The functions and aggregates of schema `sealgate`: what creates each, and how PostgreSQL prints it. See `schema`.
+
+A sealed value's terms stand between its header and its nonce (`keystore.sealed`): first that of equality, 16 bytes, then
+each of the further ones behind its length. Bits are numbered as get_bit does: 24 is the lowest of the flags' byte.
+Asked of what is no sealed value, these functions give NULL or an error of get_byte, and never another value's term.
+"""
+
+# ruff: noqa: S608 - SQL made of constants
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proxy.catalog import SCHEMA
+from proxy.picture import DOCUMENT
+
+SCHEMA_VERSION = 3
+"""Raise it whenever a definition of the schema changes."""
+
+_FIRST = "16 * get_bit(value, 24) + 18 * get_bit(value, 26)"
+"""Bytes of the two terms of fixed length, where they are: what follows begins at 8 + this."""
+_ORDER_END = (
+    f"CASE WHEN get_bit(value, 27) = 1 THEN 10 + {_FIRST} + 256 * get_byte(value, 8 + {_FIRST})"
+    f" + get_byte(value, 9 + {_FIRST}) ELSE 8 + {_FIRST} END"
+)
+_MATCH_END = (
+    "SELECT CASE WHEN get_bit(value, 28) = 1 THEN 2 + start + 256 * get_byte(value, start)"
+    f" + get_byte(value, start + 1) ELSE start END AS start FROM (SELECT {_ORDER_END} AS start) AS terms"
+)
+EQ_BODY = (
+    "RETURN CASE WHEN octet_length(value) < 52 THEN NULL"
+    " WHEN get_bit(value, 24) = 1 THEN substring(value, 9, 16) END"
+)
+EQ_CASEFOLD_BODY = (
+    "RETURN CASE WHEN octet_length(value) < 54 THEN NULL"
+    " WHEN get_bit(value, 26) = 1 THEN substring(value, 11 + 16 * get_bit(value, 24), 16) END"
+)
+ORD_BODY = (
+    "RETURN CASE WHEN octet_length(value) < 38 THEN NULL"
+    f" WHEN get_bit(value, 27) = 1 THEN substring(value, 11 + {_FIRST},"
+    f" 256 * get_byte(value, 8 + {_FIRST}) + get_byte(value, 9 + {_FIRST})) END"
+)
+MATCH_BODY = (
+    "RETURN CASE WHEN octet_length(value) < 38 THEN NULL WHEN get_bit(value, 28) = 1 THEN (SELECT ARRAY("
+    "SELECT (get_byte(value, place) << 24) | (get_byte(value, place + 1) << 16)"
+    " | (get_byte(value, place + 2) << 8) | get_byte(value, place + 3)"
+    " FROM generate_series(start + 2, start + 256 * get_byte(value, start) + get_byte(value, start + 1) - 2, 4)"
+    f" AS place) FROM (SELECT {_ORDER_END} AS start) AS terms) END"
+)
+PATHS_BODY = (
+    "RETURN CASE WHEN octet_length(value) < 38 THEN NULL WHEN get_bit(value, 29) = 1 THEN (SELECT ARRAY("
+    "SELECT substring(value, place, 16)"
+    " FROM generate_series(start + 3, start + 256 * get_byte(value, start) + get_byte(value, start + 1) - 13, 16)"
+    f" AS place) FROM ({_MATCH_END}) AS terms) END"
+)
+LESSER_BODY = "RETURN CASE WHEN sealgate.ord(b) < sealgate.ord(a) THEN b ELSE a END"
+GREATER_BODY = "RETURN CASE WHEN sealgate.ord(b) > sealgate.ord(a) THEN b ELSE a END"
+# How PostgreSQL prints these (14 to 18 alike).
+EQ_PRINTED = (
+    "RETURN CASE WHEN (octet_length(value) < 52) THEN NULL::bytea WHEN (get_bit(value, (24)::bigint) "
+    '= 1) THEN "substring"(value, 9, 16) ELSE NULL::bytea END'
+)
+EQ_CASEFOLD_PRINTED = (
+    "RETURN CASE WHEN (octet_length(value) < 54) THEN NULL::bytea WHEN (get_bit(value, (26)::bigint) "
+    '= 1) THEN "substring"(value, (11 + (16 * get_bit(value, (24)::bigint))), 16) ELSE NULL::bytea EN'
+    "D"
+)
+ORD_PRINTED = (
+    "RETURN CASE WHEN (octet_length(value) < 38) THEN NULL::bytea WHEN (get_bit(value, (27)::bigint) "
+    '= 1) THEN "substring"(value, ((11 + (16 * get_bit(value, (24)::bigint))) + (18 * get_bit(value, '
+    "(26)::bigint))), ((256 * get_byte(value, ((8 + (16 * get_bit(value, (24)::bigint))) + (18 * get_"
+    "bit(value, (26)::bigint))))) + get_byte(value, ((9 + (16 * get_bit(value, (24)::bigint))) + (18 "
+    "* get_bit(value, (26)::bigint)))))) ELSE NULL::bytea END"
+)
+MATCH_PRINTED = (
+    "RETURN CASE WHEN (octet_length(value) < 38) THEN NULL::integer[] WHEN (get_bit(value, (28)::bigi"
+    "nt) = 1) THEN (SELECT ARRAY(SELECT ((((get_byte(match.value, place.place) << 24) | (get_byte(mat"
+    "ch.value, (place.place + 1)) << 16)) | (get_byte(match.value, (place.place + 2)) << 8)) | get_by"
+    "te(match.value, (place.place + 3))) FROM generate_series((terms.start + 2), (((terms.start + (25"
+    "6 * get_byte(match.value, terms.start))) + get_byte(match.value, (terms.start + 1))) - 2), 4) pl"
+    'ace(place)) AS "array" FROM (SELECT CASE WHEN (get_bit(match.value, (27)::bigint) = 1) THEN (((('
+    "10 + (16 * get_bit(match.value, (24)::bigint))) + (18 * get_bit(match.value, (26)::bigint))) + ("
+    "256 * get_byte(match.value, ((8 + (16 * get_bit(match.value, (24)::bigint))) + (18 * get_bit(mat"
+    "ch.value, (26)::bigint)))))) + get_byte(match.value, ((9 + (16 * get_bit(match.value, (24)::bigi"
+    "nt))) + (18 * get_bit(match.value, (26)::bigint))))) ELSE ((8 + (16 * get_bit(match.value, (24):"
+    ":bigint))) + (18 * get_bit(match.value, (26)::bigint))) END AS start) terms) ELSE NULL::integer["
+    "] END"
+)
+PATHS_PRINTED = (
+    "RETURN CASE WHEN (octet_length(value) < 38) THEN NULL::bytea[] WHEN (get_bit(value, (29)::bigint"
+    ') = 1) THEN (SELECT ARRAY(SELECT "substring"(paths.value, place.place, 16) AS "substring" FROM g'
+    "enerate_series((terms.start + 3), (((terms.start + (256 * get_byte(paths.value, terms.start))) +"
+    ' get_byte(paths.value, (terms.start + 1))) - 13), 16) place(place)) AS "array" FROM (SELECT CASE'
+    " WHEN (get_bit(paths.value, (28)::bigint) = 1) THEN (((2 + terms_1.start) + (256 * get_byte(path"
+    "s.value, terms_1.start))) + get_byte(paths.value, (terms_1.start + 1))) ELSE terms_1.start END A"
+    "S start FROM (SELECT CASE WHEN (get_bit(paths.value, (27)::bigint) = 1) THEN ((((10 + (16 * get_"
+    "bit(paths.value, (24)::bigint))) + (18 * get_bit(paths.value, (26)::bigint))) + (256 * get_byte("
+    "paths.value, ((8 + (16 * get_bit(paths.value, (24)::bigint))) + (18 * get_bit(paths.value, (26):"
+    ":bigint)))))) + get_byte(paths.value, ((9 + (16 * get_bit(paths.value, (24)::bigint))) + (18 * g"
+    "et_bit(paths.value, (26)::bigint))))) ELSE ((8 + (16 * get_bit(paths.value, (24)::bigint))) + (1"
+    "8 * get_bit(paths.value, (26)::bigint))) END AS start) terms_1) terms) ELSE NULL::bytea[] END"
+)
+LESSER_PRINTED = "RETURN CASE WHEN (sealgate.ord(b) < sealgate.ord(a)) THEN b ELSE a END"
+GREATER_PRINTED = "RETURN CASE WHEN (sealgate.ord(b) > sealgate.ord(a)) THEN b ELSE a END"
+REFUSE_BODY = """
+BEGIN
+  IF hint IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = sqlstate, MESSAGE = message;
+  END IF;
+  RAISE EXCEPTION USING ERRCODE = sqlstate, MESSAGE = message, HINT = hint;
+END
+"""
+VERSION_PRINTED = f"RETURN {SCHEMA_VERSION}"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the schema: what to run, and what the catalog then says (volatility, body as printed, settings)."""
+
+    signature: str
+    create: str
+    comment: str
+    catalog: tuple[str, str, str, tuple[str, ...]]
+    """pg_proc.provolatile, proparallel, the body as PostgreSQL prints it, proconfig"""
+
+
+def _term(name: str, result: str, body: str, printed: str, comment: str) -> Function:
+    return Function(
+        signature=f"{name}(bytea)",
+        create=(
+            f"FUNCTION {SCHEMA}.{name}(value bytea) RETURNS {result}"
+            f" LANGUAGE sql IMMUTABLE PARALLEL SAFE {body}"
+        ),
+        comment=comment,
+        catalog=("i", "s", printed, ()),
+    )
+
+
+def _step(name: str, body: str, printed: str, comment: str) -> Function:
+    """STRICT: the first value of a group is the state, NULLs are passed over."""
+    return Function(
+        signature=f"{name}(bytea, bytea)",
+        create=(
+            f"FUNCTION {SCHEMA}.{name}(a bytea, b bytea) RETURNS bytea"
+            f" LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE {body}"
+        ),
+        comment=comment,
+        catalog=("i", "s", printed, ()),
+    )
+
+
+def _aggregate(name: str, step: str, comment: str) -> Function:
+    step = f"{SCHEMA}.{step}"
+    return Function(
+        signature=f"{name}(bytea)",
+        create=(
+            f"AGGREGATE {SCHEMA}.{name}(bytea)"
+            f" (SFUNC = {step}, STYPE = bytea, COMBINEFUNC = {step}, PARALLEL = SAFE)"
+        ),
+        comment=comment,
+        catalog=("i", "s", f"aggregate {step} {step}", ()),
+    )
+
+
+FUNCTIONS = (
+    _term(
+        "eq",
+        "bytea",
+        EQ_BODY,
+        EQ_PRINTED,
+        "Equality term of a sealed value, NULL if it has none. Index and compare this:"
+        " CREATE INDEX ON t (sealgate.eq(c)).",
+    ),
+    _term(
+        "eq_casefold",
+        "bytea",
+        EQ_CASEFOLD_BODY,
+        EQ_CASEFOLD_PRINTED,
+        "Term of a sealed text in lower case, NULL if it has none: equal for texts that differ in case alone.",
+    ),
+    _term(
+        "ord",
+        "bytea",
+        ORD_BODY,
+        ORD_PRINTED,
+        "Order term of a sealed value, NULL if it has none. Sorts as the values do:"
+        " CREATE INDEX ON t (sealgate.ord(c)).",
+    ),
+    _term(
+        "match",
+        "integer[]",
+        MATCH_BODY,
+        MATCH_PRINTED,
+        "Terms of a sealed text's groups of characters, NULL if it has none. For LIKE:"
+        " CREATE INDEX ON t USING gin (sealgate.match(c)).",
+    ),
+    _term(
+        "paths",
+        "bytea[]",
+        PATHS_BODY,
+        PATHS_PRINTED,
+        "Terms of what stands at the declared paths of a sealed jsonb, NULL if it has none:"
+        " CREATE INDEX ON t USING gin (sealgate.paths(c)).",
+    ),
+    _step("either", "RETURN a", "RETURN a", "Step of sealgate.any_value."),
+    _step("lesser", LESSER_BODY, LESSER_PRINTED, "Step of sealgate.min."),
+    _step("greater", GREATER_BODY, GREATER_PRINTED, "Step of sealgate.max."),
+    _aggregate("any_value", "either", "One of a group's sealed values."),
+    _aggregate("min", "lesser", "The sealed value that is first by its order term."),
+    _aggregate("max", "greater", "The sealed value that is last by its order term."),
+    Function(
+        signature="refuse(text, text, text)",
+        create=(
+            f"FUNCTION {SCHEMA}.refuse(sqlstate text, message text, hint text) RETURNS void"
+            " LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp"
+            f" AS $refuse${REFUSE_BODY}$refuse$"
+        ),
+        comment="Raises. The Sealgate proxy sends it in place of a statement that it refuses.",
+        catalog=("v", "u", REFUSE_BODY, ("search_path=pg_catalog, pg_temp",)),
+    ),
+    Function(
+        signature="catalog()",
+        create=(
+            f"FUNCTION {SCHEMA}.catalog() RETURNS bytea"
+            " LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp"
+            f" AS $catalog${DOCUMENT}$catalog$"
+        ),
+        comment="What the Sealgate proxy has to know of the catalog, inside the transaction that asks.",
+        catalog=("s", "u", DOCUMENT, ("search_path=pg_catalog, pg_temp",)),
+    ),
+    Function(
+        signature="version()",
+        create=(
+            f"FUNCTION {SCHEMA}.version() RETURNS integer"
+            f" LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN {SCHEMA_VERSION}"
+        ),
+        comment="Version of this schema, compared by `sealgate check` and `sealgate apply`.",
+        catalog=("i", "s", VERSION_PRINTED, ()),
+    ),
+)
