@@ -32,6 +32,17 @@ def column(draft: Draft, scope: Scope, node: exp.Column) -> Field:
 
 
 def field_of(draft: Draft, scope: Scope, node: exp.Column) -> Field:
+    """The column that a reference means; the reference becomes what it has to be for the server to see the same."""
+    field = resolved(draft, scope, node)
+    text = _rewritten(draft, scope, node, field)
+    if text is not None:
+        start, end = column_tokens(draft, node)
+        draft.edit(draft.tokens[start].start, draft.tokens[end - 1].end, text)
+    return field
+
+
+def resolved(draft: Draft, scope: Scope, node: exp.Column) -> Field:
+    """The column that a reference means."""
     if node.args.get("catalog") is not None:
         catalog = draft.name(node.args["catalog"])
         if catalog != draft.catalog.database:
@@ -41,12 +52,23 @@ def field_of(draft: Draft, scope: Scope, node: exp.Column) -> Field:
         return scope.qualified(_part(draft, node, "db"), draft.name(node.args["table"]), name)
     if name in RESERVED and not node.this.args.get("quoted") and _reserved(draft, node.this):
         return PLAIN
-    field = scope.column(name)
-    if field.qualified is not None:
+    return scope.column(name)
+
+
+def _rewritten(draft: Draft, scope: Scope, node: exp.Column, field: Field) -> str | None:
+    """What a reference becomes; None: it stays as it is."""
+    text = None
+    if field.qualified is not None and node.args.get("table") is None:
         _check_reach(scope, field)
-        start, end = column_tokens(draft, node)
-        draft.edit(draft.tokens[start].start, draft.tokens[end - 1].end, field.qualified)
-    return field
+        text = field.qualified
+    if field.grouped is not None:
+        text = field.grouped.format(text or _written(draft, node))
+    return text
+
+
+def _written(draft: Draft, node: exp.Column) -> str:
+    start, end = column_tokens(draft, node)
+    return "".join(token.text for token in draft.tokens[start:end])
 
 
 def _check_reach(scope: Scope, field: Field) -> None:
@@ -229,12 +251,8 @@ def listed(draft: Draft, scope: Scope, node: exp.Expr) -> tuple[Cell, ...]:
 
 def spelled(draft: Draft, scope: Scope, node: exp.Column) -> str:
     """A column reference as the server is to read it."""
-    if node.args.get("table") is None:
-        field = field_of(draft, scope, node)
-        if field.qualified is not None:
-            return field.qualified
-    start, end = column_tokens(draft, node)
-    return "".join(token.text for token in draft.tokens[start:end])
+    field = resolved(draft, scope, node)
+    return _rewritten(draft, scope, node, field) or _written(draft, node)
 
 
 def column_tokens(draft: Draft, node: exp.Expr) -> tuple[int, int]:

@@ -73,6 +73,8 @@ class Field:
     cells: tuple[Cell, ...] = field(default=(), compare=False)
     """All that the column's values come from, if these are constants and parameters of the text:
     they may be sealed where they stand."""
+    grouped: str | None = field(default=None, compare=False)
+    """Behind GROUP BY, for a sealed column by whose terms is grouped: what a reference to it becomes, `{0}` for itself."""
 
 
 PLAIN: Final = Field(None)
@@ -142,6 +144,12 @@ class Scope:
     open: bool = False
     ctes: Mapping[str, Shape | None] = field(default_factory=dict)
     """WITH queries of this level and around it; None: named, but not defined yet."""
+    ungrouped: Scope | None = None
+    """The same level as its rows see it, if this one sees their groups: for arguments of aggregates."""
+
+    @property
+    def rows(self) -> Scope:
+        return self.ungrouped or self
 
     def add(self, source: RowSource) -> None:
         """A source all of whose columns are visible."""
