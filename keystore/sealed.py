@@ -36,7 +36,7 @@ from keystore.errors import TamperedValue
 from keystore.grams import gram_terms
 from keystore.long import LONG
 from keystore.order import OrderKey
-from keystore.terms import FURTHER, LENGTH_SIZE, NO_TERMS
+from keystore.terms import CASEFOLD, FURTHER, LENGTH_SIZE, NO_TERMS
 
 MAGIC: Final = b"\x5e\xa1"
 VERSION: Final = 1
@@ -57,6 +57,7 @@ FLAGS: Final = EQUALITY | FURTHER
 _MINIMUM_SIZE: Final = {
     MAGIC + bytes((VERSION, flags)): OVERHEAD
     + TERM_SIZE * (flags & EQUALITY)
+    + TERM_SIZE * bool(flags & CASEFOLD)
     + LENGTH_SIZE * (flags & FURTHER).bit_count()
     for flags in range(FLAGS + 1)
     if not flags & ~FLAGS
