@@ -17,10 +17,11 @@ from sqlglot import exp
 
 from policy import Access
 from proxy.catalog import Catalog, Relation, SealedColumn, label, label_parts
+from proxy.cells.paths import Operand
 from proxy.sql import refusals
 from proxy.sql.lexer import Kind, Token
 from proxy.sql.parse import position
-from proxy.sql.plan import Constant, Form, Seal, Touch, Use
+from proxy.sql.plan import Constant, Form, Pattern, Seal, Test, Touch, Use
 from proxy.sql.scope import Cell, Field, RowSource, SealedRef, Shape
 from proxy.sql.values import TypeName, Value, read_type, word
 
@@ -59,6 +60,8 @@ class Draft:
     """A literal's value decided something: the plan is good for this very text only."""
     shapes: dict[tuple[int, object], Shape] = field(default_factory=dict)
     """Queries analysed so far, by id of the node and what they are assigned to."""
+    tests: dict[int, dict[Test, None]] = field(default_factory=dict)
+    """LIKE on what the result shows, by id of the conjunct: one of each conjunct's has to succeed."""
     _touches: dict[Touch, None] = field(default_factory=dict)
     _explained: set[int] = field(default_factory=set)
     _sealed_parameters: set[int] = field(default_factory=set)
@@ -193,10 +196,11 @@ class Draft:
         after: str = "",
         use: Use = Use.STORED,
         default: str | None = None,
+        at: Operand | None = None,
     ) -> None:
         """Seal a value in its place, without the casts, signs and brackets it has in the text."""
         token = self.tokens[value.leaf]
-        seal = Seal(ref.label, form, value.cast, use, _CONSTANTS.get(token.kind), default)
+        seal = Seal(ref.label, form, value.cast, use, _CONSTANTS.get(token.kind), default, at=at)
         if value.modified:
             self.literal_shaped = True
         if token.kind is Kind.PARAM:
@@ -264,7 +268,7 @@ class Draft:
             if number in self.parameters and value.leaf not in self._sealed_parameters:
                 form = self.parameters[number].form
                 self._sealed_parameters.add(value.leaf)
-                self.replace_around(value, "", "::bytea" if form is Form.VALUE else "::bytea[]")
+                self.replace_around(value, "", f"::{form.sql_type}")
         self._explain_types()
         for index, token in enumerate(self.tokens):
             if token.kind is Kind.PARAM:

@@ -27,6 +27,7 @@ from policy import Access
 from proxy.sql.copy_plan import CopyPlan
 
 if TYPE_CHECKING:
+    from proxy.cells.paths import Operand
     from proxy.sql.named import Named
 
 
@@ -51,6 +52,21 @@ class Form(Enum):
     the right side of `= ANY(...)` and `<> ALL(...)`."""
     VALUES = "values"
     """An array of sealed values, a bytea[], one per element: what unnest() makes rows of."""
+    GRAMS = "grams"
+    """The terms of the grams that a pattern of LIKE requires, an int4[]: see `Seal.pattern`."""
+    PATHS = "paths"
+    """The terms that a jsonb has of its paths where the comparison with one value is true, a bytea[]: see `Seal.at`."""
+
+    @property
+    def sql_type(self) -> str:
+        """Of what the server receives."""
+        if self is Form.GRAMS:
+            return "int4[]"
+        return "bytea" if self is Form.VALUE else "bytea[]"
+
+
+ARRAYS: Final = frozenset({Form.TERMS, Form.VALUES})
+"""The client gives an array."""
 
 
 class Use(Flag):
@@ -128,6 +144,29 @@ class Seal:
     """The type that the value has in its place (text, in a list of FROM) if nothing gives it one."""
     argument: Argument | None = None
     """The literal is an argument of SQL's EXECUTE: `cast` is that of the parameter it is for."""
+    pattern: Pattern | None = None
+    """For GRAMS: what becomes of the value before it is a pattern."""
+    at: Operand | None = None
+    """For PATHS, and TERMS of them: what in a jsonb it is compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """How LIKE reads the value that it is given: `lower(name) LIKE '%' || lower($1) || '%' ESCAPE '/'`."""
+
+    before: str = ""
+    after: str = ""
+    """Wildcards that the text puts in front of the value and behind it."""
+    function: str = ""
+    """`lower` or `upper`: what the text does to the value."""
+    of_column: str = ""
+    """`lower` or `upper`: what it does to the column."""
+    insensitive: bool = False
+    """ILIKE"""
+    escape: str | None = None
+    """ESCAPE's character, "" for none; None: the backslash."""
+    place: int = 0
+    """Of a literal: its token, by which those of one statement are told apart. 0: a parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +213,18 @@ class ConstantSite:
 
     text: str
     seal: Seal
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One LIKE, for rows that the server has found by grams: more than those that match."""
+
+    output: int
+    """The result column that shows the value."""
+    column: str
+    """Label"""
+    source: int
+    """$n, or -n: the literal whose `Pattern.place` is n."""
 
 
 Piece = str | Text | LiteralSite | ConstantSite
@@ -232,6 +283,8 @@ class StatementPlan:
     run: Run = Run.NOW
     named: Named | None = None
     """The cursor, prepared statement or savepoint that it is about."""
+    filters: tuple[tuple[Test, ...], ...] = ()
+    """A row of the result is shown if of each of these groups at least one test succeeds."""
     recorded_as: str | None = None
     """Text for the access log, without literals, where it is not the statement's own: that of the
     prepared statement or cursor that it runs."""
