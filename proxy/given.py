@@ -20,8 +20,9 @@ from proxy.cells import (
     sql_name,
 )
 from proxy.cells.logical import TYPES
+from proxy.cells.paths import Reading
 from proxy.snapshot import Snapshot
-from proxy.sql.plan import Argument, Form, Refusal, Seal, Use
+from proxy.sql.plan import ARRAYS, Argument, Form, Refusal, Seal, Use
 
 UNKNOWN_OID: Final = 705
 
@@ -45,13 +46,19 @@ def column_type(snapshot: Snapshot, column: str) -> LogicalType:
     return logical
 
 
+def compared_type(snapshot: Snapshot, seal: Seal) -> LogicalType:
+    """Of what the value is compared with, or assigned to: the column, or the text at a path in it."""
+    column = column_type(snapshot, seal.column)
+    return TYPES["text"] if seal.at is not None and seal.at.reading is Reading.TEXT else column
+
+
 def given_type(snapshot: Snapshot, seal: Seal, declared: int) -> LogicalType:
     """The type in which the client sends a parameter: of its elements for an array.
 
     Raises CellError or ValueRefused where the server, or Sealgate, takes no parameter of the declared type.
     """
     given = _sent_type(snapshot, seal, declared)
-    _check_types(seal, given, column_type(snapshot, seal.column))
+    _check_types(seal, given, compared_type(snapshot, seal))
     return given
 
 
@@ -65,8 +72,8 @@ def given_by_literal(snapshot: Snapshot, seal: Seal, natural: LogicalType | None
 def _sent_type(snapshot: Snapshot, seal: Seal, declared: int) -> LogicalType:
     if declared in (0, UNKNOWN_OID):
         return untyped(snapshot, seal)
-    found = by_oid(declared) if seal.form is Form.VALUE else _element_type(declared)
-    if found is None and seal.form is not Form.VALUE and by_oid(declared) is not None:
+    found = _element_type(declared) if seal.form in ARRAYS else by_oid(declared)
+    if found is None and seal.form in ARRAYS and by_oid(declared) is not None:
         if seal.form is Form.VALUES:
             raise CellError("42883", "function unnest of what is no array does not exist")
         raise CellError("42809", "op ANY/ALL (array) requires array on right side")
@@ -82,7 +89,7 @@ def untyped(snapshot: Snapshot, seal: Seal) -> LogicalType:
         return replace(cast, modifier=-1)
     if seal.default is not None:
         return TYPES[seal.default]
-    column = column_type(snapshot, seal.column)
+    column = compared_type(snapshot, seal)
     if seal.use is Use.COMPARED and column.name == "varchar":
         return TYPES["text"]  # The server has no operator of varchar's own: it compares as text.
     return replace(column, modifier=-1)

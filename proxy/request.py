@@ -22,7 +22,7 @@ from proxy.inquiry import Inquiry
 from proxy.refusal import refuse_extended, refuse_sql
 from proxy.refused import refused_events
 from proxy.seal import Sealers, StatementSealer, ValueRefused, check_parameters
-from proxy.shape import BYTEA_ARRAY_OID, BYTEA_OID
+from proxy.shape import BYTEA_ARRAY_OID, BYTEA_OID, INT4_ARRAY_OID
 from proxy.snapshot import Authority
 from proxy.sql.lexer import Stripped
 from proxy.sql.plan import Action, Changes, Form, Refusal, StatementPlan
@@ -422,7 +422,7 @@ class Request:
                 raise ValueRefused(_TOO_MANY_PARAMETERS)
             types.extend([0] * (max(statement.parameters) - len(types)))
         for number, seal in statement.parameters.items():
-            types[number - 1] = BYTEA_OID if seal.form is Form.VALUE else BYTEA_ARRAY_OID
+            types[number - 1] = _SENT.get(seal.form, BYTEA_ARRAY_OID)
         return write_parse(Parse(parse.name, query, tuple(types)))
 
     def bind(self, body: bytes) -> bytes | None:
@@ -632,6 +632,8 @@ _SEVERAL_COMMANDS: Final = Refusal(
     "Send one statement per Parse.",
 )
 
+_SENT: Final = {Form.VALUE: BYTEA_OID, Form.GRAMS: INT4_ARRAY_OID}
+"""Types of parameters that are sent in place of the client's."""
 _MOST_PARAMETERS: Final = 65_535
 """What Bind can count."""
 _TOO_MANY_PARAMETERS: Final = Refusal(

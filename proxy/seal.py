@@ -27,7 +27,7 @@ from proxy.given import (
 from proxy.place import Place, bytea_array
 from proxy.shape import BYTEA_OID
 from proxy.snapshot import Snapshot
-from proxy.sql.plan import Argument, Form, Refusal, Seal, StatementPlan, Use
+from proxy.sql.plan import ARRAYS, Argument, Form, Refusal, Seal, StatementPlan, Use
 
 __all__ = [
     "Literals",
@@ -288,7 +288,7 @@ def parameter_type(snapshot: Snapshot, seal: Seal, declared: int) -> int:
         given = untyped(snapshot, seal)
     except ValueRefused:
         return BYTEA_OID  # A column that a reload has taken away; Bind says so.
-    return given.oid if seal.form is Form.VALUE else given.array_oid
+    return given.array_oid if seal.form in ARRAYS else given.oid
 
 
 def check_parameters(snapshot: Snapshot, plan: StatementPlan, types: Sequence[int]) -> None:

@@ -23,6 +23,8 @@ from proxy.wire.messages import Field, read_row_description, write_row_descripti
 
 BYTEA_OID: Final = 17
 BYTEA_ARRAY_OID: Final = 1001
+INT4_OID: Final = 23
+INT4_ARRAY_OID: Final = 1007
 
 
 @dataclass(frozen=True, slots=True)

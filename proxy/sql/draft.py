@@ -21,7 +21,7 @@ from proxy.cells.paths import Operand
 from proxy.sql import refusals
 from proxy.sql.lexer import Kind, Token
 from proxy.sql.parse import position
-from proxy.sql.plan import Constant, Form, Pattern, Seal, Test, Touch, Use
+from proxy.sql.plan import Constant, Form, Seal, Test, Touch, Use
 from proxy.sql.scope import Cell, Field, RowSource, SealedRef, Shape
 from proxy.sql.values import TypeName, Value, read_type, word
 

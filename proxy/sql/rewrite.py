@@ -19,7 +19,7 @@ from proxy.sql.plan import ConstantSite, Form, LiteralSite, Piece, Seal, Stateme
 
 SealLiteral = Callable[[Seal, str], bytes]
 """(how, the literal's decoded text with its sign) -> a sealed value, or for `Form.TERMS` a bytea[]
-of equality terms in binary form."""
+of equality terms in binary form, for `Form.GRAMS` an int4[]."""
 
 
 def pieces(
@@ -81,6 +81,9 @@ def _rendered(piece: Piece, literals: Sequence[str], seal: SealLiteral) -> str:
 def _sealed(how: Seal, value: bytes) -> str:
     if how.form is Form.VALUE:
         return rf"'\x{value.hex()}'::bytea"
+    if how.form is Form.GRAMS:
+        terms = (int.from_bytes(item or b"", "big", signed=True) for item in _array(value))
+        return "'{" + ",".join(map(str, terms)) + "}'::int4[]"
     items = ("NULL" if item is None else rf'"\\x{item.hex()}"' for item in _array(value))
     return "'{" + ",".join(items) + "}'::bytea[]"
 
@@ -106,7 +109,7 @@ def _array(value: bytes) -> Iterable[bytes | None]:
 
 
 # A sealed site as `_sealed` writes it, to know its length in a rendered text.
-_SEALED_SITE: Final = re.compile(r"'[^']*'::bytea(?:\[\])?")
+_SEALED_SITE: Final = re.compile(r"'[^']*'::(?:int4\[\]|bytea(?:\[\])?)")
 
 
 def original_position(
