@@ -100,11 +100,6 @@ class Search:
         return "ord" if self.order is not None and self.order.exact else None
 
     @property
-    def path_keys(self) -> tuple[tuple[str, ...], ...]:
-        """The keys of each declared path."""
-        return tuple(map(path_keys, self.paths))
-
-    @property
     def declared(self) -> tuple[str, ...]:
         """As in the configuration, in one order."""
         found = ["equality"] if self.equality else []

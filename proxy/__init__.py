@@ -13,6 +13,7 @@ Reading order
     given, place          of which type the client gives a value, and what becomes of it at its place; made once per statement
     coercion              what a value of another type is where a sealed column stands
     cut                   where a value of another type falls in the order of a sealed column
+    at_path               a value compared with what a path leads to in a sealed jsonb
     state, inflight, statements, shape, execution     what a session remembers between messages
     tally, outline        what rows carried, and what the access log says of a statement whatever its numbers
     naming, cursors       what the names of prepared statements and cursors stand for

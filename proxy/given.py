@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from proxy import coercion
+from proxy.at_path import compared_type
 from proxy.cells import (
     CellError,
     LogicalType,
@@ -20,9 +21,9 @@ from proxy.cells import (
     sql_name,
 )
 from proxy.cells.logical import TYPES
-from proxy.cells.paths import Reading
+from proxy.cut import check_ordered
 from proxy.snapshot import Snapshot
-from proxy.sql.plan import ARRAYS, Argument, Form, Refusal, Seal, Use
+from proxy.sql.plan import ARRAYS, COMPARISONS, Argument, Form, Refusal, Seal, Use
 
 UNKNOWN_OID: Final = 705
 
@@ -46,19 +47,13 @@ def column_type(snapshot: Snapshot, column: str) -> LogicalType:
     return logical
 
 
-def compared_type(snapshot: Snapshot, seal: Seal) -> LogicalType:
-    """Of what the value is compared with, or assigned to: the column, or the text at a path in it."""
-    column = column_type(snapshot, seal.column)
-    return TYPES["text"] if seal.at is not None and seal.at.reading is Reading.TEXT else column
-
-
 def given_type(snapshot: Snapshot, seal: Seal, declared: int) -> LogicalType:
     """The type in which the client sends a parameter: of its elements for an array.
 
     Raises CellError or ValueRefused where the server, or Sealgate, takes no parameter of the declared type.
     """
     given = _sent_type(snapshot, seal, declared)
-    _check_types(seal, given, compared_type(snapshot, seal))
+    _check_types(seal, given, compared_type(seal.at, column_type(snapshot, seal.column)))
     return given
 
 
@@ -89,8 +84,8 @@ def untyped(snapshot: Snapshot, seal: Seal) -> LogicalType:
         return replace(cast, modifier=-1)
     if seal.default is not None:
         return TYPES[seal.default]
-    column = compared_type(snapshot, seal)
-    if seal.use is Use.COMPARED and column.name == "varchar":
+    column = compared_type(seal.at, column_type(snapshot, seal.column))
+    if not seal.use & ~COMPARISONS and column.name == "varchar":
         return TYPES["text"]  # The server has no operator of varchar's own: it compares as text.
     return replace(column, modifier=-1)
 
@@ -115,8 +110,10 @@ def _check_types(seal: Seal, given: LogicalType, target: LogicalType) -> None:
     if cast is not None:
         coercion.check_cast(given, cast)
     source = cast or given
-    if Use.COMPARED in seal.use:
+    if seal.use & COMPARISONS:
         coercion.check_compared(source, target)
+    if Use.ORDERED in seal.use:
+        check_ordered(source, target)
     if Use.STORED in seal.use and not can_convert(source, target):
         raise _unfit(seal.column, target, source)
 

@@ -32,7 +32,7 @@ class PreparedText:
     def retype(self, draft: Draft) -> bool:
         """Edit the list for the draft's sealed parameters. True: a literal in it decided. Raises Refused."""
         types = self.types
-        wanted = {n: _SENT[seal.form] for n, seal in draft.parameters.items()}
+        wanted = {n: _SENT.get(seal.form, "bytea[]") for n, seal in draft.parameters.items()}
         for number, sent in wanted.items():
             if number > len(types):
                 continue
@@ -86,7 +86,7 @@ class PreparedText:
 
 MOST_PARAMETERS = 65_535
 """What the protocol can count."""
-_SENT = {Form.VALUE: "bytea", Form.TERMS: "bytea[]", Form.VALUES: "bytea[]"}
+_SENT = {Form.VALUE: "bytea", Form.GRAMS: "int4[]"}
 
 
 def read_prepare(tokens: Sequence[Token]) -> PreparedText | None:

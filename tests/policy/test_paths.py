@@ -57,4 +57,3 @@ def test_a_declared_path_is_checked_when_the_configuration_is_read() -> None:
         read_search(["path:a..b"], "columns.x.search")
     found = read_search(['path:"a.b".c', "path:city", "path:city"], "columns.x.search")
     assert found.paths == ('"a.b".c', "city")
-    assert found.path_keys == (("a.b", "c"), ("city",))
