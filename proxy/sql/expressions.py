@@ -17,7 +17,7 @@ from typing import Any, Final
 from sqlglot import exp
 
 from policy import Access
-from proxy.sql import comparisons, ranges, refusals, resolve
+from proxy.sql import comparisons, paths, ranges, refusals, resolve
 from proxy.sql.columns import column, sealed_column, sealed_row
 from proxy.sql.draft import Draft
 from proxy.sql.parse import position
@@ -198,20 +198,29 @@ def _named_argument(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
     return True
 
 
+def _equality(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+    return paths.comparison(draft, scope, node) or comparisons.equality(draft, scope, node)
+
+
+def _in(draft: Draft, scope: Scope, node: exp.In) -> bool:
+    return paths.in_list(draft, scope, node) or comparisons.in_list(draft, scope, node)
+
+
 @cache
 def _handlers() -> dict[type[exp.Expr], Callable[[Draft, Scope, Any], bool]]:
     # Made at the first use: this module and `comparisons` import one another.
     return {
-        exp.EQ: comparisons.equality,
-        exp.NEQ: comparisons.equality,
-        exp.NullSafeEQ: comparisons.equality,
-        exp.NullSafeNEQ: comparisons.equality,
+        exp.EQ: _equality,
+        exp.NEQ: _equality,
+        exp.NullSafeEQ: _equality,
+        exp.NullSafeNEQ: _equality,
         exp.LT: ranges.less,
         exp.LTE: ranges.less,
         exp.GT: ranges.less,
         exp.GTE: ranges.less,
         exp.Between: ranges.between,
-        exp.In: comparisons.in_list,
+        exp.In: _in,
+        exp.Operator: paths.operator,
         exp.Is: comparisons.is_null,
         exp.Anonymous: function,
         exp.Dot: _dot,
