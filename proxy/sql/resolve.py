@@ -24,6 +24,7 @@ from proxy.sql import (
     expressions,
     functions,
     lists,
+    merging,
     ordering,
     refusals,
     sources,
@@ -203,7 +204,7 @@ def _star(draft: Draft, scope: Scope, node: exp.Expr) -> Shape | None:
     """The columns that `*` or `t.*` stands for."""
     if isinstance(node, exp.Star):
         only(node)
-        return Shape(tuple(scope.visible), scope.open)
+        return merging.star(draft, scope, node)
     if isinstance(node, exp.Column) and isinstance(node.this, exp.Star):
         only(node.this)
         only(node, "this", "table", "db")

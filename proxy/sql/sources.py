@@ -7,13 +7,14 @@ join hides the names inside, ON sees its own two sides, and only LATERAL sees wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Final
 
 from sqlglot import exp
 
-from proxy.sql import expressions, functions, lists, refusals, resolve
+from proxy.sql import expressions, functions, lists, merging, refusals, resolve
 from proxy.sql.draft import Draft
+from proxy.sql.merging import Joined
 from proxy.sql.scope import Cell, Field, RowSource, Scope, Shape
 from proxy.sql.tree import only
 
@@ -33,18 +34,6 @@ _TABLE: Final = (
 _JOIN: Final = ("this", "on", "using", "side", "kind", "method")
 
 
-@dataclass(slots=True)
-class _Joined:
-    """One item of FROM with all that is joined to it."""
-
-    sources: list[RowSource] = field(default_factory=list)
-    visible: list[Field] = field(default_factory=list)
-    open: bool = False
-
-    def scope(self, around: Scope) -> Scope:
-        return Scope(around.parent, list(self.sources), list(self.visible), self.open, around.ctes)
-
-
 def from_clause(draft: Draft, scope: Scope, node: exp.Expr) -> None:
     """Adds the row sources of a FROM clause to a resolve.query's scope."""
     clause = node.args.get("from_")
@@ -58,7 +47,7 @@ def from_clause(draft: Draft, scope: Scope, node: exp.Expr) -> None:
 def from_items(
     draft: Draft, scope: Scope, items: Sequence[exp.Expr], joins: Sequence[exp.Expr]
 ) -> None:
-    last = _Joined()
+    last = Joined()
     for item in items:
         _enter(scope, last)
         last = _item(draft, scope, item)
@@ -72,14 +61,14 @@ def from_items(
     _enter(scope, last)
 
 
-def _enter(scope: Scope, joined: _Joined) -> None:
+def _enter(scope: Scope, joined: Joined) -> None:
     """A finished item of FROM: the ones to its right may refer to it if they are LATERAL."""
     scope.sources.extend(joined.sources)
     scope.visible.extend(joined.visible)
     scope.open |= joined.open
 
 
-def _join(draft: Draft, scope: Scope, left: _Joined, join: exp.Expr) -> None:
+def _join(draft: Draft, scope: Scope, left: Joined, join: exp.Expr) -> None:
     """Joins one more item to `left`."""
     siblings = Scope(scope.parent, list(scope.sources), list(scope.visible), scope.open, scope.ctes)
     _enter(siblings, left)
@@ -87,9 +76,7 @@ def _join(draft: Draft, scope: Scope, left: _Joined, join: exp.Expr) -> None:
     using = [draft.name(_using_name(column)) for column in join.args.get("using") or ()]
     if join.args.get("method"):
         using = _natural(left, right)
-    left.visible = _merged(
-        draft, left, right, using, "in NATURAL JOIN" if join.args.get("method") else "in USING"
-    )
+    left.visible = merging.merged(draft, merging.Sides(left, right, join), using)
     left.sources.extend(right.sources)
     left.open |= right.open
     on = join.args.get("on")
@@ -101,7 +88,7 @@ def _using_name(node: exp.Expr) -> exp.Expr:
     return node.this if isinstance(node, exp.Column) else node
 
 
-def _natural(left: _Joined, right: _Joined) -> list[str]:
+def _natural(left: Joined, right: Joined) -> list[str]:
     if (left.open and Shape(tuple(right.visible)).sealed) or (
         right.open and Shape(tuple(left.visible)).sealed
     ):
@@ -110,20 +97,9 @@ def _natural(left: _Joined, right: _Joined) -> list[str]:
     return [f.name for f in left.visible if f.name is not None and f.name in names]
 
 
-def _merged(draft: Draft, left: _Joined, right: _Joined, using: list[str], how: str) -> list[Field]:
-    """The columns of a join: those of USING once and first, then the rest of both sides."""
-    for column in (*left.visible, *right.visible):
-        if column.name in using and column.sealed is not None:
-            raise refusals.misuse(column.sealed.label, how)
-        if column.name in using:
-            draft.use_cells(column.cells)
-    rest = [f for f in (*left.visible, *right.visible) if f.name not in using]
-    return [*(Field(name) for name in using), *rest]
-
-
-def _item(draft: Draft, scope: Scope, node: exp.Expr) -> _Joined:
+def _item(draft: Draft, scope: Scope, node: exp.Expr) -> Joined:
     """One item of FROM. `scope` holds the items to its left, for LATERAL."""
-    joined = _Joined()
+    joined = Joined()
     if (
         isinstance(node, exp.Subquery)
         and isinstance(node.this, (exp.Table, exp.Subquery))
@@ -131,14 +107,16 @@ def _item(draft: Draft, scope: Scope, node: exp.Expr) -> _Joined:
     ):
         joined = _bracketed_join(draft, scope, node)
     else:
-        source = _source(draft, scope, node)
-        joined.sources.append(source)
-        joined.visible.extend(source.shape.fields)
-        joined.open = source.shape.open
+        joined = _alone(_source(draft, scope, node))
     for join in node.args.get("joins") or ():
         only(join, *_JOIN)
         _join(draft, scope, joined, join)
     return joined
+
+
+def _alone(source: RowSource) -> Joined:
+    columns = [replace(f, of=source.name, qualified=None) for f in source.shape.fields]
+    return Joined([source], columns, source.shape.open)
 
 
 def _is_join(node: exp.Expr) -> bool:
@@ -150,15 +128,16 @@ def _is_join(node: exp.Expr) -> bool:
     return isinstance(node, exp.Table)
 
 
-def _bracketed_join(draft: Draft, scope: Scope, node: exp.Subquery) -> _Joined:
+def _bracketed_join(draft: Draft, scope: Scope, node: exp.Subquery) -> Joined:
     only(node, "this", "alias", "joins")
     inner = _item(draft, scope, node.this)
     alias = node.args.get("alias")
     if alias is None:
         return inner
     # An alias hides the names inside.
+    merging.check_unmerged(inner.visible)
     name, shape = _aliased(draft, alias, None, Shape(tuple(inner.visible), inner.open))
-    return _Joined([RowSource(name, shape)], list(shape.fields), shape.open)
+    return _alone(RowSource(name, shape))
 
 
 def _source(draft: Draft, scope: Scope, node: exp.Expr) -> RowSource:
