@@ -27,6 +27,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from policy import Search
+from policy.paths import path_keys
 from proxy.cells import LogicalType, logical_type
 
 SCHEMA = "sealgate"
@@ -106,6 +107,11 @@ class SealedColumn:
     search: Search = _NO_SEARCH
     search_group: str | None = None
     """Columns of one group have the same terms for the same values."""
+
+    @property
+    def path_keys(self) -> tuple[tuple[str, ...], ...]:
+        """The declared paths, each as its keys."""
+        return tuple(path_keys(path) for path in self.search.paths)
 
     def comparable_with(self, other: SealedColumn) -> bool:
         """Their terms are made with one key."""

@@ -2,7 +2,8 @@
 
 A value is read (`array_items`, or the given type's decoder), cast as the text says, converted to the column's type
 as PostgreSQL's assignment or comparison would (`proxy.coercion`), and sealed under the column's newest key. The usual,
-a value of the column's own type, goes there by one function and its equality form by another.
+a value of the column's own type, goes there by one function and its equality form by another. Which terms it has is for
+`proxy.terms` to say.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from dataclasses import replace
 from typing import Final, final
 
 from keystore import ColumnKeys
+from keystore.terms import NO_TERMS
 from proxy import coercion
 from proxy.cells import CellError, LogicalType, Settings, array_items, convert
 from proxy.cells.settings import Convert, identity
 from proxy.given import cast_type, column_type
 from proxy.shape import BYTEA_OID
 from proxy.snapshot import Snapshot
-from proxy.sql.plan import Form, Seal, Use
+from proxy.sql.plan import COMPARISONS, Form, Seal, Use
+from proxy.terms import ComparedTerms, StoredTerms
 
 _NULL: Final = b"\xff\xff\xff\xff"
 _ARRAY_HEADER: Final = struct.Struct("!iiIii")
@@ -52,6 +55,7 @@ class Place:
         "_store",
         "_stored",
         "_target",
+        "_terms",
         "_utf8",
         "_written",
     )
@@ -77,15 +81,20 @@ class Place:
         self._utf8 = replace(settings, encoding="UTF8")
         """Between two types, text is not in client_encoding."""
         self._stored = Use.STORED in seal.use
-        self._compared = Use.COMPARED in seal.use
+        declared = snapshot.catalog.sealed[column]
+        self._terms = StoredTerms(declared, self._keys)
+        compares = bool(seal.use & COMPARISONS)
+        self._compared = (
+            ComparedTerms(declared, self._keys, seal.use, cast or given, self._utf8)
+            if compares
+            else None
+        )
         self._shown = Use.SHOWN in seal.use
         self._written = written
-        searchable = self._stored and snapshot.catalog.sealed[column].search.equality
-        self._form: Convert | None = None
-        if searchable or not self._stored:
-            self._form = target.equality
-        self._itself = self._form is identity
-        """Its equality form is the value itself."""
+        self._form: Convert | None = self._terms.equality
+        by_equality = declared.search.equality
+        self._itself = self._form is identity and self._terms.plain
+        """Its equality form is the value itself, and there is no other term."""
         same = given.name == target.name
         same = same or (given.name in _CHARACTERS and target.name in _CHARACTERS)
         self._simple = (
@@ -93,10 +102,10 @@ class Place:
             and cast is None
             and seal.form is Form.VALUE
             and not self._shown
-            and self._stored != self._compared
-            and (written or not self._stored)
+            and (written if self._stored else by_equality and seal.use is Use.COMPARED)
+            and not (self._stored and compares)
         )
-        """It is only stored, or only compared, and of the column's own type."""
+        """It is only stored, or only compared by equality, and of the column's own type."""
         self._decode: Convert | None = None
         self._store: Convert | None = None
         if self._simple and self._stored:
@@ -116,7 +125,12 @@ class Place:
             self._count(sealed)
             if self._itself:
                 return self._keys.seal(plaintext, plaintext)
-            return self._keys.seal(plaintext, form(plaintext) if form is not None else None)
+            terms = self._terms
+            return self._keys.seal(
+                plaintext,
+                form(plaintext) if form is not None else None,
+                NO_TERMS if terms.plain else terms.further(plaintext),
+            )
         if decode is None:
             return self._array(wire, sealed)
         canonical = decode(wire)
@@ -126,31 +140,33 @@ class Place:
 
     def _array(self, wire: bytes, sealed: dict[str, int]) -> bytes:
         items = array_items(self._format, wire, self._given, self._settings)
-        terms = self._shape is Form.TERMS
+        compared = self._compared if self._shape is Form.TERMS else None
         found: list[bytes | None] = []
         for item in items:
             if item is None:
                 found.append(None)
-            elif terms:
-                found.append(self._keys.equality_term(self._as_compared(item)))
+            elif compared is not None:
+                found.append(compared.term(self._taken(item)))
             else:
                 found.append(self._value(item, sealed))
         return bytea_array(found)
 
     def _value(self, canonical: bytes, sealed: dict[str, int]) -> bytes:
-        if not self._stored:
-            return self._keys.seal(b"", self._as_compared(canonical))
+        compared = self._compared
+        if not self._stored and compared is not None:
+            return compared.seal(self._taken(canonical))
         if self._written:
             plaintext = self._as_stored(canonical)
             self._count(sealed)
         else:
             plaintext = self._as_carried(canonical)
-        form = self._form(plaintext) if self._form is not None else None
-        if self._compared and self._as_compared(canonical) != form:
+        if compared is not None and not compared.same(
+            self._taken(canonical), self._terms, plaintext
+        ):
             raise CellError(
                 "0A000", "one parameter is stored and compared, and the column would change it"
             )
-        return self._keys.seal(plaintext, form)
+        return self._terms.seal(plaintext)
 
     def _count(self, sealed: dict[str, int]) -> None:
         column = self._column
@@ -176,9 +192,6 @@ class Place:
 
     def _as_carried(self, canonical: bytes) -> bytes:
         return coercion.carried(self._source, self._target, self._taken(canonical), self._utf8)
-
-    def _as_compared(self, canonical: bytes) -> bytes:
-        return coercion.compared(self._source, self._target, self._taken(canonical), self._utf8)
 
     @property
     def _source(self) -> LogicalType:

@@ -27,7 +27,7 @@ from proxy.given import (
 from proxy.place import Place, bytea_array
 from proxy.shape import BYTEA_OID
 from proxy.snapshot import Snapshot
-from proxy.sql.plan import ARRAYS, Argument, Form, Refusal, Seal, StatementPlan, Use
+from proxy.sql.plan import ARRAYS, COMPARISONS, Argument, Form, Refusal, Seal, StatementPlan
 
 __all__ = [
     "Literals",
@@ -175,7 +175,7 @@ class StatementSealer:
             return known[1]
         site = self._alike.get(seal)
         if site is None:
-            repeats = Use.COMPARED in seal.use and seal.column not in self._written
+            repeats = bool(seal.use & COMPARISONS) and seal.column not in self._written
             site = self._alike[seal] = _Site(seal, repeats=repeats)
         self._sites[id(seal)] = (seal, site)
         return site

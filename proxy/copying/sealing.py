@@ -19,6 +19,7 @@ from proxy.copying.dialect import Dialect
 from proxy.copying.text import unescape
 from proxy.snapshot import Snapshot
 from proxy.sql.copy_plan import CopyColumn, CopyOptions
+from proxy.terms import StoredTerms
 
 INVALID_ENCODING: Final = "22021"
 _CHARACTERS: Final = ("text", "varchar", "bpchar")
@@ -29,7 +30,7 @@ _WRITTEN: Final = b"\\x0123456789abcdefno"
 class Sealing:
     """What a column does to values, text in UTF-8 or in binary form: reads, stores and seals them."""
 
-    __slots__ = ("_assign", "_characters", "_form", "_keys", "_seal", "_store", "_utf8", "label")
+    __slots__ = ("_assign", "_characters", "_form", "_keys", "_store", "_terms", "_utf8", "label")
 
     def __init__(
         self,
@@ -42,18 +43,16 @@ class Sealing:
         self.label = label
         keys: ColumnKeys = snapshot.keyset.column(label)
         self._keys = keys
-        self._seal = keys.seal
         self._store = logical.storing(format_code, settings)
         self._characters = logical.name in _CHARACTERS
         self._utf8 = from_utf8(settings.encoding) is None
         self._assign = logical.assign if logical.modifier >= 0 else None
-        searchable = snapshot.catalog.sealed[label].search.equality
-        self._form = logical.equality_form if searchable else None
+        self._terms = StoredTerms(snapshot.catalog.sealed[label], keys)
+        self._form = self._terms.equality
 
     def one(self, value: bytes) -> bytes:
         plaintext = self._store(value)
-        form = self._form
-        return self._seal(plaintext, None if form is None else form(plaintext))
+        return self._terms.seal(plaintext)
 
     def many(self, values: list[bytes], *, verified: bool) -> list[bytes]:
         """`verified`: they are known to be UTF-8 without NUL."""
@@ -65,6 +64,8 @@ class Sealing:
         elif self._assign is not None:
             assign = self._assign
             values = [assign(value) for value in values]
+        if not self._terms.plain:
+            return [self._terms.seal(value) for value in values]
         form = self._form
         forms = None if form is None else [form(value) for value in values]
         return self._keys.seal_many(values, forms)
