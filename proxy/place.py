@@ -15,6 +15,7 @@ from typing import Final, final
 from keystore import ColumnKeys
 from keystore.terms import NO_TERMS
 from proxy import coercion
+from proxy.at_path import PathTerms
 from proxy.cells import CellError, LogicalType, Settings, array_items, convert
 from proxy.cells.settings import Convert, identity
 from proxy.given import cast_type, column_type
@@ -39,6 +40,7 @@ class Place:
     """
 
     __slots__ = (
+        "_at",
         "_cast",
         "_column",
         "_compared",
@@ -86,7 +88,12 @@ class Place:
         compares = bool(seal.use & COMPARISONS)
         self._compared = (
             ComparedTerms(declared, self._keys, seal.use, cast or given, self._utf8)
-            if compares
+            if compares and seal.at is None
+            else None
+        )
+        self._at = (
+            PathTerms(declared, self._keys, seal.at, cast or given, self._utf8)
+            if seal.at is not None
             else None
         )
         self._shown = Use.SHOWN in seal.use
@@ -139,12 +146,18 @@ class Place:
         return self._value(canonical, sealed)
 
     def _array(self, wire: bytes, sealed: dict[str, int]) -> bytes:
+        at = self._at
+        if at is not None and self._shape is Form.PATHS:
+            decode = self._given.decoder(self._format, self._settings)
+            return bytea_array(at.terms(self._taken(decode(wire))))
         items = array_items(self._format, wire, self._given, self._settings)
         compared = self._compared if self._shape is Form.TERMS else None
         found: list[bytes | None] = []
         for item in items:
             if item is None:
                 found.append(None)
+            elif at is not None:
+                found += at.terms(self._taken(item))
             elif compared is not None:
                 found.append(compared.term(self._taken(item)))
             else:
