@@ -11,6 +11,7 @@ Reading order
     edited                where an error in the edited text stands in the client's own
     seal, rows            values sealed on the way in, rows unsealed on the way out
     given, place          of which type the client gives a value, and what becomes of it at its place; made once per statement
+    terms                 which search terms a value is sealed with: stored, or compared
     coercion              what a value of another type is where a sealed column stands
     cut                   where a value of another type falls in the order of a sealed column
     at_path               a value compared with what a path leads to in a sealed jsonb

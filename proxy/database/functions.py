@@ -55,6 +55,10 @@ PATHS_BODY = (
 )
 LESSER_BODY = "RETURN CASE WHEN sealgate.ord(b) < sealgate.ord(a) THEN b ELSE a END"
 GREATER_BODY = "RETURN CASE WHEN sealgate.ord(b) > sealgate.ord(a) THEN b ELSE a END"
+ORD_PREFIX_BODY = (
+    "RETURN sealgate.ord(value) >= sealgate.ord(prefix)"
+    r" AND sealgate.ord(value) < (sealgate.ord(prefix) || '\xffffffffffffffff'::bytea)"
+)
 # How PostgreSQL prints these (14 to 18 alike).
 EQ_PRINTED = (
     "RETURN CASE WHEN (octet_length(value) < 52) THEN NULL::bytea WHEN (get_bit(value, (24)::bigint) "
@@ -102,6 +106,10 @@ PATHS_PRINTED = (
 )
 LESSER_PRINTED = "RETURN CASE WHEN (sealgate.ord(b) < sealgate.ord(a)) THEN b ELSE a END"
 GREATER_PRINTED = "RETURN CASE WHEN (sealgate.ord(b) > sealgate.ord(a)) THEN b ELSE a END"
+ORD_PREFIX_PRINTED = (
+    "RETURN ((sealgate.ord(value) >= sealgate.ord(prefix))"
+    r" AND (sealgate.ord(value) < (sealgate.ord(prefix) || '\xffffffffffffffff'::bytea)))"
+)
 REFUSE_BODY = """
 BEGIN
   IF hint IS NULL THEN
@@ -201,6 +209,15 @@ FUNCTIONS = (
         PATHS_PRINTED,
         "Terms of what stands at the declared paths of a sealed jsonb, NULL if it has none:"
         " CREATE INDEX ON t USING gin (sealgate.paths(c)).",
+    ),
+    Function(
+        signature="ord_prefix(bytea, bytea)",
+        create=(
+            f"FUNCTION {SCHEMA}.ord_prefix(value bytea, prefix bytea) RETURNS boolean"
+            f" LANGUAGE sql IMMUTABLE PARALLEL SAFE {ORD_PREFIX_BODY}"
+        ),
+        comment="Whether a sealed text's order term begins with that of a prefix; an index on sealgate.ord(c) serves.",
+        catalog=("i", "s", ORD_PREFIX_PRINTED, ()),
     ),
     _step("either", "RETURN a", "RETURN a", "Step of sealgate.any_value."),
     _step("lesser", LESSER_BODY, LESSER_PRINTED, "Step of sealgate.min."),
