@@ -5,6 +5,10 @@ newest active version. A new version therefore deactivates the one before it.
 
 Index keys do not follow: a sealed value does not name its index key, so a new one would make every
 stored term unfindable without an error. One index key serves all versions of a column's data key.
+
+Columns of one search group have one index key, the group's: equal values of theirs have equal terms. Which columns are in
+which group is the configuration's to say, so it comes as `groups`, label -> name. A column keeps the index key of its own
+besides, for when it leaves the group.
 """
 
 from __future__ import annotations
@@ -12,12 +16,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import final
+from typing import Final, final
 
 from keystore._raw import Opaque, Secret
 from keystore.errors import KeystoreError
 from keystore.key import Key, KeyState, Purpose
 from keystore.sealed import ColumnKeys, DataKey
+
+NO_GROUPS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @final
@@ -29,12 +35,12 @@ class Keyset(Opaque):
     version: str  # changes whenever a key or its state does; for caches and events
     _columns: Mapping[str, ColumnKeys]
 
-    def __init__(self, keys: Iterable[Key]) -> None:
+    def __init__(self, keys: Iterable[Key], groups: Mapping[str, str] = NO_GROUPS) -> None:
         keys = tuple(keys)
         self._set(
             data_keys=MappingProxyType(_data_keys(keys)),
-            version=_version(keys),
-            _columns=MappingProxyType(_column_keys(keys)),
+            version=_version(keys, groups),
+            _columns=MappingProxyType(_column_keys(keys, groups)),
         )
 
     def __repr__(self) -> str:
@@ -61,15 +67,26 @@ class Keyset(Opaque):
         return tuple(label for label in columns if label not in self._columns)
 
 
-def generate(columns: Iterable[str]) -> Keyset:
+def group_label(group: str) -> str:
+    """What the index key of a search group belongs to, in the keystore; no column's label."""
+    return f"search_group:{group}"
+
+
+def wanted(columns: Iterable[str], groups: Mapping[str, str]) -> list[tuple[str, Purpose]]:
+    """The keys that these columns need: a data key and an index key each, and an index key for each group."""
+    found = [(label, purpose) for label in columns for purpose in Purpose]
+    found += [(group_label(groups[label]), Purpose.INDEX) for label in columns if label in groups]
+    return list(dict.fromkeys(found))
+
+
+def generate(columns: Iterable[str], groups: Mapping[str, str] = NO_GROUPS) -> Keyset:
     """Fresh keys that live in this process only: for tests, benchmarks and `explain`."""
     keys: list[Key] = []
-    for label in dict.fromkeys(columns):
-        for purpose in Purpose:
-            number = len(keys) + 1
-            secret = Secret.generate()
-            keys.append(Key(number, label, purpose, 1, "", KeyState.ACTIVE, secret))
-    return Keyset(keys)
+    for label, purpose in wanted(list(columns), groups):
+        number = len(keys) + 1
+        secret = Secret.generate()
+        keys.append(Key(number, label, purpose, 1, "", KeyState.ACTIVE, secret))
+    return Keyset(keys, groups)
 
 
 def _data_keys(keys: tuple[Key, ...]) -> dict[int, DataKey]:
@@ -80,13 +97,14 @@ def _data_keys(keys: tuple[Key, ...]) -> dict[int, DataKey]:
     }
 
 
-def _column_keys(keys: tuple[Key, ...]) -> dict[str, ColumnKeys]:
+def _column_keys(keys: tuple[Key, ...], groups: Mapping[str, str]) -> dict[str, ColumnKeys]:
     data = _newest(keys, Purpose.DATA)
     index = _newest(keys, Purpose.INDEX)
+    owners = {label: group_label(groups[label]) if label in groups else label for label in data}
     return {
-        label: ColumnKeys(label, key.id, key.version, secret, index[label][1])
+        label: ColumnKeys(label, key.id, key.version, secret, index[owners[label]][1])
         for label, (key, secret) in data.items()
-        if label in index
+        if owners[label] in index
     }
 
 
@@ -99,10 +117,11 @@ def _newest(keys: tuple[Key, ...], purpose: Purpose) -> dict[str, tuple[Key, Sec
     return newest
 
 
-def _version(keys: tuple[Key, ...]) -> str:
+def _version(keys: tuple[Key, ...], groups: Mapping[str, str]) -> str:
     lines = sorted(
         f"{key.id}\t{key.column}\t{key.purpose.value}\t{key.version}\t{key.state.value}"
         f"\t{key.secret.check_value() if key.secret else ''}\n"
         for key in keys
     )
+    lines += [f"{label}\t{group}\n" for label, group in sorted(groups.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]

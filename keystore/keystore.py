@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,33 +19,43 @@ from keystore._raw import Secret
 from keystore.document import Document, from_json, to_json
 from keystore.errors import KeystoreError
 from keystore.key import Key, KeyState, Purpose
-from keystore.keyset import Keyset
+from keystore.keyset import NO_GROUPS, Keyset, wanted
 from keystore.rootkey import RootKey
 
 _LARGEST: Final = 64 << 20  # bytes; some 150 000 keys
 
 
-def create(path: Path | str, root_key: RootKey, columns: Iterable[str]) -> None:
-    """Make the keystore at `path` with keys for `columns` (labels). Never overwrites."""
+def create(
+    path: Path | str,
+    root_key: RootKey,
+    columns: Iterable[str],
+    groups: Mapping[str, str] = NO_GROUPS,
+) -> None:
+    """Make the keystore at `path` with keys for `columns` (labels) and their search groups. Never overwrites."""
     path = _resolved(path)
     with _files.locked(path):
         if path.exists():
             raise _files.refused_to_overwrite(path)
-        keys = _with_columns((), columns)
+        keys = _with_columns((), columns, groups)
         _files.write_new(path, _writer(Document(1, keys), root_key))
 
 
-def load(path: Path | str, root_key: RootKey) -> Keyset:
-    """The keys in the keystore at `path`, authenticated. Raises KeystoreError."""
-    return Keyset(_read(_resolved(path), root_key).keys)
+def load(path: Path | str, root_key: RootKey, groups: Mapping[str, str] = NO_GROUPS) -> Keyset:
+    """The keys in the keystore at `path`, authenticated; `groups`: label -> search group. Raises KeystoreError."""
+    return Keyset(_read(_resolved(path), root_key).keys, groups)
 
 
-def add_columns(path: Path | str, root_key: RootKey, columns: Iterable[str]) -> tuple[str, ...]:
-    """Give those of `columns` that have no keys a first data key and index key.
+def add_columns(
+    path: Path | str,
+    root_key: RootKey,
+    columns: Iterable[str],
+    groups: Mapping[str, str] = NO_GROUPS,
+) -> tuple[str, ...]:
+    """Give those of `columns` that have no keys a first data key and index key, and their search groups an index key.
 
     Returns the labels that were added; the file is left alone when there are none.
     """
-    before, after = _update(path, root_key, lambda keys: _with_columns(keys, columns))
+    before, after = _update(path, root_key, lambda keys: _with_columns(keys, columns, groups))
     return tuple(dict.fromkeys(key.column for key in after[len(before) :]))
 
 
@@ -72,16 +82,17 @@ def _update(
     return document.keys, keys
 
 
-def _with_columns(keys: tuple[Key, ...], columns: Iterable[str]) -> tuple[Key, ...]:
+def _with_columns(
+    keys: tuple[Key, ...], columns: Iterable[str], groups: Mapping[str, str]
+) -> tuple[Key, ...]:
     have = {(key.column, key.purpose) for key in keys}
-    for label in dict.fromkeys(columns):
+    for label, purpose in wanted(list(columns), groups):
         if not label or not label.isprintable():
             raise KeystoreError(
                 f"column {label!r}", "is no column's label", "Write it as schema.table.column."
             )
-        for purpose in Purpose:
-            if (label, purpose) not in have:
-                keys = (*keys, _new_key(keys, label, purpose, 1))
+        if (label, purpose) not in have:
+            keys = (*keys, _new_key(keys, label, purpose, 1))
     return keys
 
 

@@ -137,6 +137,12 @@ class Configuration:
     policy: Policy
     columns: Mapping[str, SealedColumn]
 
+    @property
+    def search_groups(self) -> dict[str, str]:
+        """label -> group, of the columns that are in one."""
+        found = {label: column.search_group for label, column in self.columns.items()}
+        return {label: group for label, group in found.items() if group is not None}
+
 
 def load(file: Path) -> Configuration:
     """Reads and checks a configuration file. Raises ConfigurationError."""

@@ -63,7 +63,7 @@ class Prepared:
 def load_all(file_text: str, configuration: Configuration) -> Loaded:
     """The keys for a configuration. Raises KeystoreError, also where a declared column has none."""
     place = configuration.keystore
-    keyset = load(place.path, load_root_key(place.root_key))
+    keyset = load(place.path, load_root_key(place.root_key), configuration.search_groups)
     missing = keyset.missing(configuration.columns)
     if missing:
         raise KeystoreError(

@@ -28,7 +28,9 @@ def run(options: argparse.Namespace) -> int:
     if root_key_file is not None:
         keystore.create_root_key(root_key_file)
     root_key = keystore.load_root_key(configuration.keystore.root_key)
-    keystore.create(configuration.keystore.path, root_key, configuration.columns)
+    keystore.create(
+        configuration.keystore.path, root_key, configuration.columns, configuration.search_groups
+    )
     _report(configuration, root_key_file, options.json)
     return 0
 

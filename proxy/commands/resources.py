@@ -17,7 +17,7 @@ CONNECT_SECONDS = 10
 def open_keyset(configuration: Configuration) -> Keyset:
     """The keys of the configured keystore. Raises KeystoreError."""
     place = configuration.keystore
-    return load(place.path, load_root_key(place.root_key))
+    return load(place.path, load_root_key(place.root_key), configuration.search_groups)
 
 
 async def connect(control: Control, dsn: str | None = None) -> asyncpg.Connection:

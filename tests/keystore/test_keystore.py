@@ -332,7 +332,7 @@ def foreign_entry() -> dict[str, Any]:
 def foreign_keys() -> tuple[Any, ...]:
     from keystore.keystore import _with_columns
 
-    return _with_columns((), [ODD])
+    return _with_columns((), [ODD], {})
 
 
 def exchange(entries: list[dict[str, Any]], name: str) -> None:
