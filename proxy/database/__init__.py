@@ -1,5 +1,6 @@
 """Schema `sealgate` and the sealed columns in a database: `apply` brings it in line, `check` says what is not.
 
-Reading order: schema (what we create), tables (facts), look [io] (reads them), obstacles (what forbids sealing), steps
-(what sealing takes), sealing [io] (the rows), apply [io], report; finding (facts), findings and exposure (judgements), check [io].
+Reading order: schema (what we create), tables (facts), terms (search terms as the database sees them), look [io] (reads the facts),
+obstacles (what forbids sealing), steps (what it takes), sealing [io] (plain rows), deriving [io] (other terms for sealed rows),
+indexing [io], apply [io], report; finding (facts), leakage (numbers), findings and exposure (judgements), check [io].
 """

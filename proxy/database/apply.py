@@ -1,8 +1,12 @@
 """Brings the database in line with the configuration. Idempotent. [io: asyncpg]
 
 All facts are read and judged first; one obstacle anywhere and nothing at all is changed. Then the schema is brought
-in line in a transaction of its own, and each table in one of its own, in which its facts are read and judged again
-under the lock. A table that is refused then, or is busy, is left as it was; the others are not taken back.
+in line in a transaction of its own. Plain columns are sealed table by table, each in one transaction, in which its facts are read
+and judged again under the lock. A table that is refused then, or is busy, is left as it was; the others are not taken back.
+
+What is left, terms and indexes, is done while everybody works, in an order that is never wrong for a proxy:
+the server's word for terms that are to change is taken back, rows get the terms that are declared, indexes are
+made, and the server's word is had for the new ones. It may be broken off anywhere; the next run goes on from there.
 """
 
 from __future__ import annotations
@@ -15,8 +19,10 @@ from dataclasses import replace
 import asyncpg
 
 from keystore import Keyset
-from proxy.catalog import SCHEMA, Declaration, SealedColumn, column_parts, sealed_columns
+from proxy.catalog import SCHEMA, Declaration, SealedColumn, sealed_columns
 from proxy.database import obstacles, schema
+from proxy.database.deriving import assure, derive_terms, withdraw
+from proxy.database.indexing import create_index, drop_index, free_name
 from proxy.database.look import fixed_names, role_facts, schema_facts, table_facts
 from proxy.database.obstacles import Obstacle
 from proxy.database.report import ApplyReport, ColumnReport, TableReport
@@ -26,14 +32,17 @@ from proxy.database.sealing import (
     Progress,
     Report,
     TableBusy,
-    create_index,
     lock,
+    recreate_index,
     seal_rows,
 )
-from proxy.database.steps import Action, NewIndex, TableSteps, qualified, steps_for
+from proxy.database.steps import Action, TableSteps, qualified, steps_for
 from proxy.database.tables import RoleFacts, TableFacts
+from proxy.database.terms import flags
 
 LOCK_SECONDS = 5.0
+MOST_ROUNDS = 3
+"""How often rows are gone through again because some were written without terms before the server refused such."""
 # Any number; the same for every Sealgate, so that two of them do not apply to one database at once.
 _ADVISORY_LOCK = 0x5EA1_6A7E
 _CONNECTION_LOST = ("08", "57P")
@@ -56,23 +65,27 @@ async def apply(
     dry_run: bool = False,
     progress: Report | None = None,
     lock_seconds: float = LOCK_SECONDS,
+    fire_triggers: bool = False,
 ) -> ApplyReport:
-    """Creates or repairs schema `sealgate`, seals what is declared and plain, and creates missing equality indexes.
+    """Creates or repairs schema `sealgate`, seals what is declared and plain, and brings terms and indexes in line.
 
-    columns   label -> type and search, as the configuration has them (`policy.columns`)
-    keyset    must have keys for every declared column
-    progress  called with Progress as rows are sealed, the table is rewritten and read back
+    columns        label -> type and search, as the configuration has them (`policy.columns`)
+    keyset         must have keys for every declared column
+    progress       called with Progress as rows are sealed, the table is rewritten and read back, rows get other terms
+    fire_triggers  a table's own UPDATE triggers may act where its rows get other terms
 
     Never raises for what stands in the way: that is in the report, and `ok` is False. Raises asyncpg's errors when
     the connection fails; the open transaction is then the server's to take back.
     """
-    declared = sealed_columns(columns)
+    application = _Application(
+        connection, sealed_columns(columns), keyset, progress, lock_seconds, fire_triggers
+    )
     if dry_run:
-        return await _Application(connection, declared, keyset, progress, lock_seconds).tell()
+        return await application.tell()
     async with _alone(connection) as alone:
         if not alone:
             return ApplyReport(False, obstacles=(_ANOTHER,))
-        return await _Application(connection, declared, keyset, progress, lock_seconds).run()
+        return await application.run()
 
 
 _ANOTHER = Obstacle(
@@ -90,13 +103,15 @@ class _Application:
         keyset: Keyset,
         progress: Report | None,
         lock_seconds: float,
+        fire_triggers: bool,
     ) -> None:
         self._connection = connection
         self._declared = declared
         self._keyset = keyset
         self._progress = progress or (lambda _: None)
         self._lock_seconds = lock_seconds
-        self._has_terms = False  # sealgate.eq can be called
+        self._fire_triggers = fire_triggers
+        self._may_replicate = False
 
     async def tell(self) -> ApplyReport:
         """The dry run."""
@@ -139,7 +154,6 @@ class _Application:
             *obstacles.of_schema(facts, role),
             *obstacles.missing_keys(self._keyset.missing(self._declared)),
         ]
-        self._has_terms = facts.has_terms
         tables = await table_facts(self._connection, self._declared)
         steps: list[TableSteps] = []
         for label, columns in _by_table(self._declared).items():
@@ -161,10 +175,11 @@ class _Application:
             if (facts := table.column(column.label)) is not None
             and facts.sealed is not None
             and table.selectable
-            and self._has_terms
-            and await _terms_differ(self._connection, table, facts.quoted, column)
+            and await _flags_differ(self._connection, table, facts.quoted, column)
         }
-        return steps_for(table, columns, role, frozenset(different))
+        return steps_for(
+            table, columns, role, frozenset(different), fire_triggers=self._fire_triggers
+        )
 
     async def _change_schema(self, changes: tuple[schema.Change, ...]) -> Obstacle | None:
         said = ""
@@ -189,26 +204,105 @@ class _Application:
         return None
 
     async def _change_table(self, label: str) -> tuple[TableReport | None, tuple[Obstacle, ...]]:
+        """What was done with the table, and why not all was."""
+        report: TableReport | None = None
         try:
             async with fixed_names(self._connection):
-                await lock(self._connection, label, self._lock_seconds)
-                report, refused = await self._change_locked(label)
-                if refused:
-                    raise _Refused(refused)
+                steps, refused = await self._steps_of(label)
+            if not refused and steps.rewritten:
+                async with fixed_names(self._connection):
+                    await lock(self._connection, label, self._lock_seconds)
+                    report, refused = await self._change_locked(label)
+                    if refused:
+                        raise _Refused(refused)
+            if not refused:
+                report = await self._settle(label, report)
         except _Refused as error:
-            return None, error.obstacles
-        except TableBusy:
-            return None, (_busy(label, self._lock_seconds),)
+            refused = error.obstacles
+        except (TableBusy, asyncpg.LockNotAvailableError):
+            refused = (_busy(label, self._lock_seconds),)
         except CannotSeal as error:
-            return None, (Obstacle(error.label, error.problem, error.fix),)
+            refused = (Obstacle(error.label, error.problem, error.fix),)
         except asyncpg.PostgresError as error:
             if self._connection.is_closed() or (error.sqlstate or "08").startswith(
                 _CONNECTION_LOST
             ):
                 raise
-            return None, (_refused_by_server(label, error),)
-        await self._analyze(label)
-        return report, ()
+            refused = (_refused_by_server(label, error),)
+        if report is not None and report.done:
+            await self._analyze(label)
+        return report, refused
+
+    async def _steps_of(self, label: str) -> tuple[TableSteps, tuple[Obstacle, ...]]:
+        columns = _by_table(self._declared)[label]
+        role = await role_facts(self._connection)
+        self._may_replicate = role.may_replicate
+        table = (await table_facts(self._connection, [c.label for c in columns]))[label]
+        return await self._steps(table, columns, role)
+
+    async def _settle(self, label: str, report: TableReport | None) -> TableReport | None:
+        """Terms and indexes of the columns that are sealed, while everybody works."""
+        started = time.monotonic()
+        async with fixed_names(self._connection):
+            steps, refused = await self._steps_of(label)
+        if refused:
+            raise _Refused(refused)
+        if steps.nothing:
+            return report
+        await withdraw(self._connection, steps, self._lock_seconds)
+        for column in steps.columns:
+            for index in column.needless:
+                await drop_index(self._connection, index, steps.table.kind == "p")
+        derived = await self._derive(steps) if steps.derived else None
+        missing = [(column, term) for column in steps.columns for term in column.unserved]
+        for number, (column, term) in enumerate(missing):
+            self._progress(Progress(label, "index", number, len(missing)))
+            await create_index(self._connection, steps.table, column.facts, term)
+        await self._assure(steps)
+        async with fixed_names(self._connection):
+            after, _ = await self._steps_of(label)
+        before = report or _report(steps, before=steps.table)
+        return replace(
+            before,
+            columns=tuple(
+                _merged(a, b) for a, b in zip(before.columns, _report(steps).columns, strict=True)
+            ),
+            indexes=(*before.indexes, *_report(steps).indexes) if report else before.indexes,
+            notes=(*before.notes, *_report(steps).notes) if report else before.notes,
+            done=True,
+            derived=derived,
+            table_bytes_after=after.table.table_bytes,
+            index_bytes_after=after.table.index_bytes,
+            derived_seconds=round(time.monotonic() - started, 1),
+        )
+
+    async def _derive(self, steps: TableSteps) -> int:
+        return await derive_terms(
+            self._connection,
+            steps,
+            self._keyset,
+            self._progress,
+            without_triggers=self._may_replicate,
+        )
+
+    async def _assure(self, steps: TableSteps) -> None:
+        if not any(column.assure for column in steps.columns):
+            return
+        self._progress(Progress(steps.table.label, "assure", 0, steps.table.rows_estimate))
+        for left in reversed(range(MOST_ROUNDS)):
+            try:
+                await assure(self._connection, steps, self._lock_seconds)
+            except asyncpg.CheckViolationError:
+                # Written by a proxy that still had the old configuration, before the server knew to refuse it.
+                if not left:
+                    raise CannotSeal(
+                        steps.table.label,
+                        "some rows were written without the declared terms while they were being derived",
+                        "Run apply again.",
+                    ) from None
+                await self._derive(steps)
+            else:
+                return
 
     async def _analyze(self, label: str) -> None:
         """The rewrite dropped the old values' statistics; until there are new ones plans are bad. Autovacuum would do, later."""
@@ -218,27 +312,21 @@ class _Application:
                 await self._connection.execute(f"ANALYZE {qualified(label)}")
 
     async def _change_locked(self, label: str) -> tuple[TableReport, tuple[Obstacle, ...]]:
-        columns = _by_table(self._declared)[label]
-        role = await role_facts(self._connection)
-        before = (await table_facts(self._connection, [c.label for c in columns]))[label]
-        steps, refused = await self._steps(before, columns, role)
+        steps, refused = await self._steps_of(label)
         if refused:
             return _report(steps), refused
-        rows, started = None, time.monotonic()
-        if steps.rewritten:
-            rows = await seal_rows(self._connection, steps, self._keyset, self._progress)
+        started = time.monotonic()
+        rows = await seal_rows(self._connection, steps, self._keyset, self._progress)
         for number, index in enumerate(steps.created):
             self._progress(Progress(label, "index", number, len(steps.created)))
-            await create_index(self._connection, await _free_name(self._connection, index))
-        after = (await table_facts(self._connection, [c.label for c in columns]))[label]
+            await recreate_index(self._connection, await free_name(self._connection, index))
+        after, _ = await self._steps_of(label)
         report = replace(
-            _report(steps),
+            _report(steps, before=steps.table),
             rows=rows,
             done=True,
-            table_bytes_before=before.table_bytes,
-            table_bytes_after=after.table_bytes,
-            index_bytes_before=before.index_bytes,
-            index_bytes_after=after.index_bytes,
+            table_bytes_after=after.table.table_bytes,
+            index_bytes_after=after.table.index_bytes,
             seconds=round(time.monotonic() - started, 1),
         )
         return report, ()
@@ -269,38 +357,15 @@ def _by_table(declared: Mapping[str, SealedColumn]) -> dict[str, list[SealedColu
     return tables
 
 
-async def _terms_differ(
+async def _flags_differ(
     connection: asyncpg.Connection, table: TableFacts, quoted: str, column: SealedColumn
 ) -> bool:
-    """Are there stored values without the term that is declared, or with one that is not? The equality index helps."""
-    term = f"{SCHEMA}.eq({quoted})"
-    wrong = (
-        f"{quoted} IS NOT NULL AND {term} IS NULL"
-        if column.search.equality
-        else f"{term} IS NOT NULL"
-    )
+    """Are there stored values without a term that is declared, or with one that is not?"""
     found: bool = await connection.fetchval(
-        f"SELECT EXISTS (SELECT FROM {table.qualified} WHERE {wrong})"  # noqa: S608
+        f"SELECT EXISTS (SELECT FROM {table.qualified} WHERE"  # noqa: S608
+        f" get_byte(substring({quoted}, 1, 4), 3) <> {flags(column.search)})"
     )
     return found
-
-
-async def _free_name(connection: asyncpg.Connection, index: NewIndex) -> NewIndex:
-    """A new index's name with a number behind it if it is taken; one that replaces another keeps that one's name."""
-    if index.replaces is not None:
-        return index
-    schema_name = column_parts(f"{index.table}.x")[0]
-    for number in range(1, 1000):
-        name = index.name if number == 1 else f"{index.name[:60]}{number}"
-        taken = await connection.fetchval(
-            "SELECT true FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE n.nspname = $1 AND c.relname = $2",
-            schema_name,
-            name,
-        )
-        if not taken:
-            return replace(index, name=name)
-    raise CannotSeal(index.table, f"no name is free like {index.name}", "Rename some indexes.")
 
 
 def _busy(label: str, seconds: float) -> Obstacle:
@@ -320,7 +385,7 @@ def _refused_by_server(label: str, error: asyncpg.PostgresError) -> Obstacle:
     return Obstacle(label, problem, "Nothing of this table was changed.")
 
 
-def _report(steps: TableSteps) -> TableReport:
+def _report(steps: TableSteps, before: TableFacts | None = None) -> TableReport:
     return TableReport(
         table=steps.table.label,
         columns=tuple(
@@ -328,13 +393,24 @@ def _report(steps: TableSteps) -> TableReport:
                 column=c.declared.label,
                 action=c.action.value,
                 type=c.declared.type.name,
-                equality=c.equality,
+                search=c.search,
             )
             for c in steps.columns
         ),
-        indexes=tuple(statement for index in steps.created for statement in index.statements()),
+        indexes=tuple(
+            statement
+            for index in (*steps.created, *steps.indexes)
+            for statement in index.statements()
+        ),
         notes=steps.notes,
+        changes=not steps.nothing,
+        table_bytes_before=before.table_bytes if before else None,
+        index_bytes_before=before.index_bytes if before else None,
     )
+
+
+def _merged(sealed: ColumnReport, settled: ColumnReport) -> ColumnReport:
+    return settled if sealed.action == Action.KEEP.value else sealed
 
 
 def _measurable(steps: TableSteps) -> bool:
@@ -361,7 +437,7 @@ async def _measured(connection: asyncpg.Connection, steps: TableSteps) -> TableR
     sealed = stored = 0
     for c, start in zip(sealing, range(0, len(sums), 3), strict=True):
         cells, plaintext, size = sums[start : start + 3]
-        overhead = _SEALED_OVERHEAD + (_TERM_OVERHEAD if c.equality else 0)
+        overhead = _SEALED_OVERHEAD + (_TERM_OVERHEAD if c.declared.search.equality else 0)
         sealed += plaintext + cells * (overhead + 4)
         stored += size
     fresh = sum(1 for index in steps.created if index.replaces is None)

@@ -23,9 +23,8 @@ from proxy.database.finding import (
     listed,
     warning,
 )
-from proxy.database.obstacles import term_expression
-from proxy.database.steps import serves_equality
 from proxy.database.tables import ColumnFacts, TableFacts
+from proxy.database.terms import TERMS, declared_terms, serves
 
 __all__ = ["Facts", "Finding", "findings"]
 
@@ -253,22 +252,24 @@ def _of_indexes(
         facts = table.column(column.label) if table else None
         if facts is None or facts.sealed is None:
             continue
-        if not column.search.equality:
-            for index in facts.indexes:
-                if index.keys == (term_expression(facts),):
+        wanted = declared_terms(column.search)
+        for term in TERMS:
+            on_term = [i for i in facts.indexes if i.keys == (term.expression(facts.quoted),)]
+            if term not in wanted:
+                for index in on_term:
                     yield info(
                         "SG035",
                         column.label,
-                        f"index {index.name} is on its equality term, though it declares no equality",
-                        "Drop the index.",
+                        f"index {index.name} is on its {term.said} term, though it declares no {term.said}",
+                        f"{APPLY} It drops the index.",
                     )
-        elif not any(serves_equality(facts, i) and i.table == column.table for i in facts.indexes):
-            yield warning(
-                "SG030",
-                column.label,
-                "it declares equality but has no index on sealgate.eq: every comparison reads the whole table",
-                APPLY,
-            )
+            elif not any(serves(facts, i, term) and i.table == column.table for i in on_term):
+                yield warning(
+                    "SG030",
+                    column.label,
+                    f"it declares {term.said} but has no index on {SCHEMA}.{term.function}: every such comparison reads the whole table",
+                    APPLY,
+                )
 
 
 # -- SG09x --------------------------------------------------------------------------------------------------------

@@ -15,7 +15,17 @@ import asyncpg
 
 from proxy.catalog import DOMAIN_PREFIX, SCHEMA, SEALABLE_TYPES, column_parts, label
 from proxy.database import schema
-from proxy.database.tables import ColumnFacts, DependentFacts, IndexFacts, RoleFacts, TableFacts
+from proxy.database.tables import (
+    AssuranceFacts,
+    ColumnFacts,
+    DependentFacts,
+    IndexFacts,
+    Member,
+    RoleFacts,
+    TableFacts,
+    TriggerFacts,
+)
+from proxy.database.terms import ASSURANCE_PREFIX
 
 Row = Mapping[str, Any]
 
@@ -24,7 +34,8 @@ SELECT current_user::text AS name, rolsuper AS superuser,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create_schema,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP') AS may_create_temporary,
        pg_catalog.current_database()::text AS database,
-       pg_catalog.current_setting('server_version_num')::int4 AS server_version
+       pg_catalog.current_setting('server_version_num')::int4 AS server_version,
+       rolsuper AS may_replicate
 FROM pg_catalog.pg_roles WHERE rolname = current_user
 """
 
@@ -77,7 +88,8 @@ SELECT d.label, a.attrelid, a.attname, pg_catalog.quote_ident(a.attname) AS quot
             THEN pg_catalog.substr(t.typname, pg_catalog.length($6) + 1) END AS sealed,
        a.attnotnull, CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(e.adbin, e.adrelid) END AS default,
        a.attidentity::text AS identity, a.attgenerated::text AS generated, a.attinhcount > 0 AS inherited,
-       coalesce(o.collisdeterministic, true) AS deterministic
+       coalesce(o.collisdeterministic, true) AS deterministic,
+       held.names AS held_names, held.definitions AS held_definitions, held.valid AS held_valid
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS d (label, nspname, relname, attname)
 JOIN pg_catalog.pg_namespace n ON n.nspname = d.nspname
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = d.relname
@@ -86,6 +98,13 @@ JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum
 LEFT JOIN pg_catalog.pg_collation o ON o.oid = a.attcollation
+CROSS JOIN LATERAL (
+    SELECT coalesce(pg_catalog.array_agg(k.conname::text ORDER BY k.conname), '{}') AS names,
+           coalesce(pg_catalog.array_agg(pg_catalog.pg_get_constraintdef(k.oid) ORDER BY k.conname), '{}') AS definitions,
+           coalesce(pg_catalog.array_agg(k.convalidated ORDER BY k.conname), '{}') AS valid
+    FROM pg_catalog.pg_constraint k
+    WHERE k.conrelid = a.attrelid AND k.contype = 'c' AND k.conkey = ARRAY[a.attnum] AND pg_catalog.starts_with(k.conname, $7)
+) held
 ORDER BY a.attrelid, a.attnum
 """
 
@@ -178,6 +197,16 @@ SELECT tree.root, 'trigger', g.tgname || ' (' || p.proname || ')'
 FROM tree JOIN pg_catalog.pg_trigger g ON g.tgrelid = tree.oid AND NOT g.tgisinternal AND g.tgparentid = 0
 JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
 UNION
+SELECT tree.root, 'on update' || CASE WHEN g.tgenabled IN ('A', 'R') THEN ' always' ELSE '' END, 'trigger ' || g.tgname
+FROM tree JOIN pg_catalog.pg_trigger g ON g.tgrelid = tree.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D'
+WHERE g.tgtype & 16 <> 0 AND (pg_catalog.cardinality(g.tgattr::int2[]) = 0 OR EXISTS (
+    SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
+    JOIN pg_catalog.pg_namespace n ON n.oid = y.typnamespace AND n.nspname = 'sealgate'
+    WHERE a.attrelid = tree.oid AND a.attnum = ANY (g.tgattr::int2[])))
+UNION
+SELECT tree.root, 'on update' || CASE WHEN w.ev_enabled IN ('A', 'R') THEN ' always' ELSE '' END, 'rule ' || w.rulename
+FROM tree JOIN pg_catalog.pg_rewrite w ON w.ev_class = tree.oid AND w.ev_type = '2' AND w.ev_enabled <> 'D'
+UNION
 SELECT tree.root, 'whole row', n.nspname || '.' || v.relname
 FROM tree JOIN pg_catalog.pg_depend p
   ON p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND p.refobjid = tree.oid AND p.refobjsubid = 0
@@ -186,6 +215,22 @@ JOIN pg_catalog.pg_rewrite w ON w.oid = p.objid
 JOIN pg_catalog.pg_class v ON v.oid = w.ev_class AND v.relkind IN ('v', 'm')
 JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace
 ORDER BY 1, 2, 3
+"""
+
+# The tables of each tree, with what each hangs on; of several parents the first.
+_MEMBERS = """
+SELECT tree.root, n.nspname, c.relname, c.relkind::text AS relkind, pn.nspname AS parent_schema, p.relname AS parent_name
+FROM (SELECT DISTINCT root, oid FROM tree) tree
+JOIN pg_catalog.pg_class c ON c.oid = tree.oid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN LATERAL (
+    SELECT i.inhparent FROM pg_catalog.pg_inherits i
+    WHERE i.inhrelid = c.oid AND tree.oid <> tree.root AND i.inhparent IN (SELECT t.oid FROM tree t WHERE t.root = tree.root)
+    ORDER BY i.inhseqno LIMIT 1
+) up ON true
+LEFT JOIN pg_catalog.pg_class p ON p.oid = up.inhparent
+LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+ORDER BY tree.root, c.oid
 """
 
 
@@ -257,12 +302,15 @@ async def table_facts(
     schemas, tables, names = ([p[i] for p in parts] for i in range(3))
     rows = await connection.fetch(_TREE + _TABLES, schemas, tables)
     column_rows = await connection.fetch(
-        _COLUMNS, labels, schemas, tables, names, SCHEMA, DOMAIN_PREFIX
+        _COLUMNS, labels, schemas, tables, names, SCHEMA, DOMAIN_PREFIX, ASSURANCE_PREFIX
     )
     everything = (schemas, tables, labels, schemas, tables, names)
     index_rows = await connection.fetch(_TREE + _INDEXES, *everything)
     dependent_rows = await connection.fetch(_TREE + _DEPENDENTS, *everything)
     around = await connection.fetch(_TREE + _SURROUNDINGS, schemas, tables)
+    members: dict[int, list[Member]] = defaultdict(list)
+    for row in await connection.fetch(_TREE + _MEMBERS, schemas, tables):
+        members[row["root"]].append(_member(row))
 
     indexes: dict[str, list[IndexFacts]] = defaultdict(list)
     for row in index_rows:
@@ -277,12 +325,32 @@ async def table_facts(
     surroundings: dict[tuple[int, str], list[str]] = defaultdict(list)
     for row in around:
         surroundings[row["root"], row["kind"]].append(row["name"])
-    found = (_table(row, by_table[row["oid"]], surroundings) for row in rows)
+    found = (_table(row, by_table[row["oid"]], surroundings, members[row["oid"]]) for row in rows)
     return {table.label: table for table in found}
 
 
+def _member(row: Row) -> Member:
+    parent = row["parent_name"]
+    above = label(row["parent_schema"], parent) if parent is not None else None
+    return Member(label(row["nspname"], row["relname"]), row["relkind"], above)
+
+
+def _downwards(members: list[Member], root: str) -> tuple[Member, ...]:
+    """Parents before their children."""
+    by_parent: dict[str | None, list[Member]] = defaultdict(list)
+    for member in members:
+        by_parent[member.parent].append(member)
+    ordered = [member for member in members if member.label == root]
+    for member in ordered:  # it grows
+        ordered += by_parent[member.label]
+    return tuple(ordered)
+
+
 def _table(
-    row: Row, columns: list[ColumnFacts], around: Mapping[tuple[int, str], list[str]]
+    row: Row,
+    columns: list[ColumnFacts],
+    around: Mapping[tuple[int, str], list[str]],
+    members: list[Member],
 ) -> TableFacts:
     oid = row["oid"]
     return TableFacts(
@@ -310,6 +378,12 @@ def _table(
         row_type_used_by=tuple(around.get((oid, "row type"), ())),
         whole_row_views=tuple(around.get((oid, "whole row"), ())),
         triggers=tuple(around.get((oid, "trigger"), ())),
+        on_update=tuple(
+            TriggerFacts(name, always=kind == "on update always")
+            for kind in ("on update", "on update always")
+            for name in around.get((oid, kind), ())
+        ),
+        members=_downwards(members, label(row["nspname"], row["relname"])),
         publications=tuple(row["publications"]),
     )
 
@@ -332,6 +406,12 @@ def _column(row: Row, indexes: list[IndexFacts], dependents: list[DependentFacts
         deterministic=row["deterministic"],
         indexes=tuple(indexes),
         dependents=tuple(dependents),
+        assurances=tuple(
+            AssuranceFacts(name, definition.removesuffix(" NOT VALID"), valid)
+            for name, definition, valid in zip(
+                row["held_names"], row["held_definitions"], row["held_valid"], strict=True
+            )
+        ),
     )
 
 

@@ -16,8 +16,8 @@ from proxy.catalog import SCHEMA, SealedColumn, domain_name, label
 from proxy.cells import TypeSpecError, logical_type
 from proxy.database.schema import SCHEMA_VERSION, SchemaFacts, changes, expected_domains
 from proxy.database.tables import ColumnFacts, DependentFacts, IndexFacts, RoleFacts, TableFacts
+from proxy.database.terms import comparing
 
-EQUALITY = "equality"
 INDEXABLE = ("btree", "hash")
 _NULL_DEFAULT = re.compile(r"NULL(::.+)?\Z")
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
@@ -139,6 +139,18 @@ def of_column(column: ColumnFacts, declared: SealedColumn, table: TableFacts) ->
         yield from _of_index(column, declared, index)
 
 
+def of_pass(table: TableFacts, role: RoleFacts) -> Iterator[Obstacle]:
+    """What forbids updating the table's rows where they stand."""
+    acting = [t.name for t in table.on_update if t.always or not role.may_replicate]
+    if acting:
+        yield Obstacle(
+            table.label,
+            f"{', '.join(acting)} would act on every row that gets other terms, as if somebody had changed it",
+            "Run apply with --dsn as a superuser, whose session can keep ordinary triggers out (session_replication_role),"
+            " or with --fire-triggers if they may act.",
+        )
+
+
 def missing_table(declared: SealedColumn) -> Obstacle:
     return Obstacle(
         declared.label,
@@ -205,19 +217,19 @@ def _same_type(spec: str, oid: int, modifier: int) -> bool:
 
 
 def _of_search(column: ColumnFacts, declared: SealedColumn) -> Iterator[Obstacle]:
-    if not declared.search.equality:
+    if not declared.search:
         return
     if not declared.type.has_equality:
         yield Obstacle(
             column.label,
             f"type {declared.type.name} has no equality in PostgreSQL",
-            'Remove "equality" from its search, or make the column jsonb.',
+            "Remove its search, or make the column jsonb.",
         )
     if not column.deterministic:
         yield Obstacle(
             column.label,
             "its collation is not deterministic: strings that differ may be equal to SQL, but have different terms",
-            'Remove "equality" from its search, or give the column a deterministic collation.',
+            "Remove its search, or give the column a deterministic collation.",
         )
 
 
@@ -362,15 +374,21 @@ def _index_problem(
     if not index.on_column:
         # Either its WHERE asks only for NULL, which stays, or an expression computes with the value.
         return ("computes with it", "") if any(_mentions(k, column) for k in index.keys) else None
-    if not declared.search.equality:
+    term = comparing(declared.search)
+    if term is None:
         return (
-            "orders or compares its values, and the column declares no search",
+            "orders or compares its values, and the column declares no search that does",
             ', or declare search = ["equality"]',
+        )
+    if index.unique and declared.search.equality_function is None:
+        return (
+            "is unique, and terms of order by a prefix are not",
+            ', or declare search = ["equality", ...]',
         )
     if len(index.keys) > 1:
         return "has further columns, or includes some", ", and create one without this column"
     if index.method not in INDEXABLE or not index.default_operators:
-        return "is for other operators than equality", ""
+        return "is for other operators than those of a btree", ""
     if not index.valid:
         return "is not valid", ", or finish building it with REINDEX"
     if index.deferrable:
@@ -384,11 +402,6 @@ def _index_problem(
 
 def _mentions(expression: str, column: ColumnFacts) -> bool:
     return column.name.lower() in expression.lower()
-
-
-def term_expression(column: ColumnFacts) -> str:
-    """The key of an equality index as pg_get_indexdef prints it."""
-    return f"{SCHEMA}.eq(({column.quoted})::bytea)"
 
 
 def domain_of(declared: SealedColumn) -> str:

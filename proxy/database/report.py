@@ -13,9 +13,10 @@ from proxy.database.obstacles import Obstacle
 class ColumnReport:
     column: str
     action: str
-    """seal, reseal, keep"""
+    """seal, derive, keep"""
     type: str
-    equality: bool
+    search: str
+    """The kinds of terms its values carry, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,16 @@ class TableReport:
     staging_bytes: int | None = None
     seconds: float | None = None
     """How long the table is locked."""
+    derived: int | None = None
+    """Rows that were given other terms."""
+    derived_seconds: float | None = None
+    """How long terms and indexes took, while everybody worked."""
     indexes: tuple[str, ...] = ()
     """The statements that create them."""
     notes: tuple[str, ...] = ()
+    changes: bool = False
+    """There is something to do, or was."""
     done: bool = False
-
-    @property
-    def changes(self) -> bool:
-        return bool(self.indexes) or any(c.action != "keep" for c in self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +100,13 @@ def _table_lines(table: TableReport, dry_run: bool) -> Iterator[str]:
     if not table.changes:
         yield f"{table.table}: in line"
     for column in table.columns if table.changes else ():
-        equality = " with equality terms" if column.equality else ""
-        said = {
-            "seal": ("would seal", "sealed"),
-            "reseal": ("would seal anew", "sealed anew"),
-            "keep": ("in line", "in line"),
-        }[column.action][0 if dry_run or not table.done else 1]
-        yield f"{column.column}: {said} as {column.type}{equality}"
+        terms = f"{column.search} terms" if column.search else "no terms"
+        done = table.done and not dry_run
+        if column.action == "derive":
+            yield f"{column.column}: {'given' if done else 'would be given'} {terms}"
+            continue
+        said = "in line" if column.action == "keep" else "sealed" if done else "would seal"
+        yield f"{column.column}: {said} as {column.type}{f' with {terms}' if column.search else ''}"
     if table.table_bytes_before is not None and table.table_bytes_after is not None:
         yield (
             f"{table.table}: {_rows(table.rows)}, table {_size(table.table_bytes_before)} ->"
@@ -112,6 +115,8 @@ def _table_lines(table: TableReport, dry_run: bool) -> Iterator[str]:
             + (f", temporary {_size(table.staging_bytes)}" if table.staging_bytes else "")
             + _locked(table, dry_run)
         )
+    if table.derived is not None:
+        yield f"{table.table}: {_rows(table.derived)} given other terms in {_took(table.derived_seconds or 0)}"
     for statement in table.indexes:
         yield f"{table.table}: {statement}"
     for note in table.notes:
@@ -121,9 +126,12 @@ def _table_lines(table: TableReport, dry_run: bool) -> Iterator[str]:
 def _locked(table: TableReport, dry_run: bool) -> str:
     if table.seconds is None:
         return ""
-    minutes, seconds = divmod(round(table.seconds), 60)
-    said = f"{minutes} min {seconds} s" if minutes else f"{max(seconds, 1)} s"
-    return f", locked for about {said}" if dry_run else f", locked for {said}"
+    return f", locked for {'about ' if dry_run else ''}{_took(table.seconds)}"
+
+
+def _took(time: float) -> str:
+    minutes, seconds = divmod(round(time), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{max(seconds, 1)} s"
 
 
 def _rows(rows: int | None) -> str:

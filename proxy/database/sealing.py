@@ -27,16 +27,17 @@ from typing import Any
 import asyncpg
 
 from keystore import ColumnKeys, DataKey, Keyset, TamperedValue, key_id, looks_sealed
+from proxy.catalog import SealedColumn
 from proxy.cells import CellError, LogicalType, Settings
 from proxy.database.obstacles import drops_default
 from proxy.database.steps import (
-    Action,
     ColumnSteps,
     NewIndex,
     TableSteps,
     identifier,
     qualified,
 )
+from proxy.terms import StoredTerms
 
 BATCH_BYTES = 4 << 20
 BATCH_ROWS = 8192
@@ -69,7 +70,7 @@ SEND: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a table is. phase: "seal", "rewrite", "verify", "index"; rows done of total."""
+    """How far a table is. phase: "seal", "rewrite", "verify", "derive", "index", "assure"; rows (of "index": indexes) done of total."""
 
     table: str
     phase: str
@@ -81,7 +82,7 @@ Report = Callable[[Progress], None]
 
 
 class CannotSeal(Exception):
-    """The table's content forbids it; the text says which rule, never a value."""
+    """What the table holds forbids it; the text says which rule, never a value."""
 
     def __init__(self, label: str, problem: str, fix: str) -> None:
         super().__init__(f"{label}: {problem}. {fix}")
@@ -118,6 +119,7 @@ async def seal_rows(
     await connection.execute(f"ANALYZE pg_temp.{STAGING}")
     progress(Progress(steps.table.label, "rewrite", 0, total))
     await _rewrite(connection, steps)
+    await _assure(connection, steps)
     await _drop_staging(connection, len(columns))
     progress(Progress(steps.table.label, "rewrite", total, total))
     after = await _verify(connection, steps, columns, total, progress)
@@ -130,7 +132,7 @@ async def seal_rows(
     return before.rows
 
 
-async def create_index(connection: asyncpg.Connection, index: NewIndex) -> None:
+async def recreate_index(connection: asyncpg.Connection, index: NewIndex) -> None:
     for statement in index.statements():
         try:
             await connection.execute(statement)
@@ -178,7 +180,7 @@ class _Column:
 
     label: str
     read: str
-    """SQL expression that yields bytea: the plain value's binary form, or the sealed value."""
+    """SQL expression that yields the plain value's binary form."""
     plaintext: Callable[[bytes], bytes]
     seal: Callable[[bytes], bytes]
     open: Callable[[bytes], bytes]
@@ -187,20 +189,32 @@ class _Column:
     def of(cls, steps: ColumnSteps, keyset: Keyset) -> _Column:
         label, logical = steps.declared.label, steps.declared.type
         keys = keyset.column(label)
-        quoted = steps.facts.quoted
-        opened = _opener(label, keyset.data_keys)
-        if steps.action is Action.RESEAL:
-            read, plaintext = f"{quoted}::bytea", opened
-        else:
-            read = f"pg_catalog.{SEND[logical.name]}({quoted})"
-            plaintext = _canonical(label, logical)
-        seal = _with_term(keys, logical) if steps.equality else keys.seal
-        return cls(label, read, plaintext, seal, opened)
+        return cls(
+            label=label,
+            read=f"pg_catalog.{SEND[logical.name]}({steps.facts.quoted})",
+            plaintext=_canonical(label, logical),
+            seal=sealer(steps.declared, keys),
+            open=opener(label, keyset.data_keys),
+        )
 
 
-def _with_term(keys: ColumnKeys, logical: LogicalType) -> Callable[[bytes], bytes]:
-    form = logical.equality_form
-    return lambda canonical: keys.seal(canonical, form(canonical))
+def sealer(column: SealedColumn, keys: ColumnKeys) -> Callable[[bytes], bytes]:
+    """From a canonical plaintext to the sealed value with all terms that the column declares."""
+    terms = StoredTerms(column, keys)
+    if terms.equality is None and terms.plain:
+        return keys.seal
+
+    def seal(canonical: bytes) -> bytes:
+        try:
+            return terms.seal(canonical)
+        except CellError as error:
+            raise CannotSeal(
+                column.label,
+                f"it holds a value that cannot have the search terms it needs ({error.message})",
+                "Correct the value, or declare less search.",
+            ) from None
+
+    return seal
 
 
 def _canonical(label: str, logical: LogicalType) -> Callable[[bytes], bytes]:
@@ -219,7 +233,9 @@ def _canonical(label: str, logical: LogicalType) -> Callable[[bytes], bytes]:
     return plaintext
 
 
-def _opener(label: str, data_keys: Mapping[int, DataKey]) -> Callable[[bytes], bytes]:
+def opener(label: str, data_keys: Mapping[int, DataKey]) -> Callable[[bytes], bytes]:
+    """From a stored value of the column to its plaintext; raises CannotSeal for one that is not the column's."""
+
     def opened(value: bytes) -> bytes:
         key = data_keys.get(key_id(value)) if looks_sealed(value) else None
         if key is None or key.column != label:
@@ -329,6 +345,16 @@ async def _rewrite(connection: asyncpg.Connection, steps: TableSteps) -> None:
             changes.append(f"{alter} DROP DEFAULT")
         changes.append(f"{alter} TYPE {column.domain} USING pg_temp.{LOOKUP}_{n}(tableoid, ctid)")
     await connection.execute(f"ALTER TABLE {steps.table.qualified} {', '.join(changes)}")
+
+
+async def _assure(connection: asyncpg.Connection, steps: TableSteps) -> None:
+    """The server's word that all values carry their terms: checked row by row, as nobody else is there."""
+    for column in steps.rewritten:
+        if column.assure is not None:
+            await connection.execute(
+                f"ALTER TABLE {steps.table.qualified} ADD CONSTRAINT {identifier(column.assure.name)}"
+                f" CHECK ({column.assure.expression})"
+            )
 
 
 async def _verify(

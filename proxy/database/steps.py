@@ -1,39 +1,52 @@
 """What bringing one table in line takes: facts and declarations in, steps or obstacles out. Pure.
 
-A column is sealed (it is plain), resealed (it is sealed, but its values lack the equality terms it now declares, or
-carry terms it no longer does) or kept. Sealing recreates each equality-capable index on `sealgate.eq(column)` under its
-own name; a column that declares equality and ends up without such an index gets one.
+A plain column is sealed, under the table's lock, in one rewrite: each index that can say the same of terms as it said of
+values is recreated under its own name on the term that `=` compares. A sealed column whose values do not all carry
+the terms that are declared gets them from a pass over the rows while everybody works (`deriving`). Each declared
+term ends up with an index that serves it, each other loses its own, and the column with the server's word for it (`terms`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from proxy.catalog import SealedColumn, label_parts
+from proxy.catalog import SCHEMA, SealedColumn, label_parts
 from proxy.database import obstacles
-from proxy.database.obstacles import INDEXABLE, Obstacle, term_expression
+from proxy.database.obstacles import Obstacle
 from proxy.database.tables import ColumnFacts, IndexFacts, RoleFacts, TableFacts
+from proxy.database.terms import (
+    TERMS,
+    Assurance,
+    Term,
+    assurance,
+    assured,
+    comparing,
+    declared_terms,
+    said,
+    serves,
+)
 
 NAME_BYTES = 63
 
 
 class Action(Enum):
     SEAL = "seal"
-    RESEAL = "reseal"
+    DERIVE = "derive"
     KEEP = "keep"
 
 
 @dataclass(frozen=True, slots=True)
 class NewIndex:
-    """An index to create on the column's equality term. `replaces` is what was dropped for it."""
+    """An index to create on a term of the column. `replaces` is what was dropped for it."""
 
     name: str
     table: str
     """Label."""
     column: str
     """As quote_ident writes it."""
+    function: str = "eq"
     method: str = "btree"
     unique: bool = False
     nulls_distinct: bool = True
@@ -43,16 +56,18 @@ class NewIndex:
     comment: str | None = None
     replaces: IndexFacts | None = None
 
-    def statements(self) -> Iterable[str]:
+    def statements(self, *, concurrently: bool = False, only: bool = False) -> Iterable[str]:
+        """only: not on the partitions."""
         unique = "UNIQUE " if self.unique else ""
+        how = "CONCURRENTLY " if concurrently else ""
         nulls = "" if self.nulls_distinct else " NULLS NOT DISTINCT"
         options = f" WITH ({', '.join(self.options)})" if self.options else ""
         tablespace = f" TABLESPACE {identifier(self.tablespace)}" if self.tablespace else ""
         where = f" WHERE {self.predicate}" if self.predicate else ""
-        table = qualified(self.table)
+        table = f"{'ONLY ' if only else ''}{qualified(self.table)}"
         yield (
-            f"CREATE {unique}INDEX {identifier(self.name)} ON {table} USING {self.method}"
-            f" (sealgate.eq({self.column})){nulls}{options}{tablespace}{where}"
+            f"CREATE {unique}INDEX {how}{identifier(self.name)} ON {table} USING {self.method}"
+            f" ({SCHEMA}.{self.function}({self.column})){nulls}{options}{tablespace}{where}"
         )
         if self.comment is not None:
             schema = label_parts(self.table)[0]
@@ -67,10 +82,22 @@ class ColumnSteps:
     action: Action
     dropped: tuple[IndexFacts, ...] = ()
     created: tuple[NewIndex, ...] = ()
+    """In place of `dropped`, under the table's lock."""
+    needless: tuple[IndexFacts, ...] = ()
+    """On terms that are not declared."""
+    unserved: tuple[Term, ...] = ()
+    """Terms without an index somewhere in the tree."""
+    assure: Assurance | None = None
+    """Still to be had from the server."""
 
     @property
-    def equality(self) -> bool:
-        return self.declared.search.equality
+    def search(self) -> str:
+        return said(self.declared.search)
+
+    @property
+    def nothing(self) -> bool:
+        left = (self.created, self.needless, self.unserved, self.assure)
+        return self.action is Action.KEEP and not any(left)
 
     @property
     def domain(self) -> str:
@@ -85,12 +112,24 @@ class TableSteps:
 
     @property
     def rewritten(self) -> tuple[ColumnSteps, ...]:
-        """The columns whose values change, all in one rewrite of the table."""
-        return tuple(c for c in self.columns if c.action is not Action.KEEP)
+        """The columns that are plain, all sealed in one rewrite of the table."""
+        return tuple(c for c in self.columns if c.action is Action.SEAL)
+
+    @property
+    def derived(self) -> tuple[ColumnSteps, ...]:
+        """The columns whose values get other terms, in one pass."""
+        return tuple(c for c in self.columns if c.action is Action.DERIVE)
 
     @property
     def nothing(self) -> bool:
-        return not self.rewritten and not any(c.created for c in self.columns)
+        return all(c.nothing for c in self.columns)
+
+    @property
+    def indexes(self) -> tuple[NewIndex, ...]:
+        """Those to be made anew on the whole tree; `indexing` makes them."""
+        return tuple(
+            new_index(self.table.label, c.facts, term) for c in self.columns for term in c.unserved
+        )
 
     @property
     def dropped(self) -> tuple[IndexFacts, ...]:
@@ -106,10 +145,13 @@ def steps_for(
     declared: Iterable[SealedColumn],
     role: RoleFacts,
     other_terms: frozenset[str],
+    *,
+    fire_triggers: bool = False,
 ) -> tuple[TableSteps, tuple[Obstacle, ...]]:
     """What is to be done with `table`, and what stands in its way (then none of it is done).
 
-    other_terms  labels of sealed columns whose stored values lack or carry terms unlike what is declared.
+    other_terms    labels of sealed columns of which some stored value has other terms than are declared
+    fire_triggers  the table's own triggers and rules may act on the rows that a pass updates
     """
     columns: list[ColumnSteps] = []
     found: list[Obstacle] = []
@@ -123,7 +165,9 @@ def steps_for(
     steps = TableSteps(table, tuple(columns), tuple(_notes(table, columns)))
     if not steps.nothing:
         found += obstacles.of_table(table, role)
-    if steps.created and not table.schema_create and not role.superuser:
+    if steps.derived and not fire_triggers:
+        found += obstacles.of_pass(table, role)
+    if (steps.created or steps.indexes) and not table.schema_create and not role.superuser:
         found.append(
             Obstacle(
                 table.label,
@@ -137,27 +181,53 @@ def steps_for(
 def _column_steps(
     table: TableFacts, facts: ColumnFacts, declared: SealedColumn, other_terms: bool
 ) -> ColumnSteps:
-    sealed = Action.RESEAL if other_terms else Action.KEEP
-    action = sealed if facts.sealed else Action.SEAL
-    equality = declared.search.equality
+    wanted = declared_terms(declared.search)
     dropped: tuple[IndexFacts, ...] = ()
-    created: list[NewIndex] = []
-    if action is Action.SEAL:
+    created: tuple[NewIndex, ...] = ()
+    is_assured = assured(declared, facts)
+    if facts.sealed is None:
+        action = Action.SEAL
         dropped = tuple(i for i in facts.indexes if i.on_column and not i.parent)
-        created = [_recreated(facts, index) for index in dropped]
-    if equality:
-        have = {i.table for i in created if i.predicate is None}
-        have |= {i.table for i in facts.indexes if serves_equality(facts, i)}
-        places = [table.label, *(table.children if table.kind == "r" else ())]
-        created += [_new_index(place, facts) for place in places if place not in have]
-    return ColumnSteps(declared, facts, action, dropped, tuple(created))
+        term = comparing(declared.search)
+        if term is not None:
+            created = tuple(_recreated(facts, index, term) for index in dropped)
+    else:
+        other_terms = other_terms or (bool(wanted) and not is_assured)
+        action = Action.DERIVE if other_terms else Action.KEEP
+    return ColumnSteps(
+        declared=declared,
+        facts=facts,
+        action=action,
+        dropped=dropped,
+        created=created,
+        needless=tuple(_needless(facts, wanted)),
+        unserved=tuple(t for t in wanted if not _served(table, facts, t, created)),
+        assure=None if is_assured else assurance(declared, facts.quoted),
+    )
 
 
-def _recreated(column: ColumnFacts, index: IndexFacts) -> NewIndex:
+def _needless(facts: ColumnFacts, wanted: tuple[Term, ...]) -> Iterator[IndexFacts]:
+    keys = {(term.expression(facts.quoted),) for term in TERMS if term not in wanted}
+    return (index for index in facts.indexes if index.keys in keys and not index.parent)
+
+
+def _served(
+    table: TableFacts, facts: ColumnFacts, term: Term, created: tuple[NewIndex, ...]
+) -> bool:
+    """A partitioned table by its own index, which is valid when each partition has its part; else each table by one."""
+    have = {i.table for i in created if i.function == term.function and i.predicate is None}
+    have |= {index.table for index in facts.indexes if serves(facts, index, term)}
+    if table.kind == "p":
+        return table.label in have
+    return have >= {member.label for member in table.members if member.kind == "r"} | {table.label}
+
+
+def _recreated(column: ColumnFacts, index: IndexFacts, term: Term) -> NewIndex:
     return NewIndex(
         name=index.name,
         table=index.table,
         column=column.quoted,
+        function=term.function,
         method=index.method,
         unique=index.unique,
         nulls_distinct=index.nulls_distinct,
@@ -169,19 +239,14 @@ def _recreated(column: ColumnFacts, index: IndexFacts) -> NewIndex:
     )
 
 
-def serves_equality(column: ColumnFacts, index: IndexFacts) -> bool:
-    return (
-        index.keys == (term_expression(column),)
-        and index.method in INDEXABLE
-        and index.valid
-        and index.predicate in (None, f"({column.quoted} IS NOT NULL)")
-    )
-
-
-def _new_index(table: str, column: ColumnFacts) -> NewIndex:
+def new_index(table: str, column: ColumnFacts, term: Term) -> NewIndex:
     name = label_parts(table)[1]
     return NewIndex(
-        name=_fitting(f"{name}_{column.name}", "_eq"), table=table, column=column.quoted
+        name=_fitting(f"{name}_{column.name}", f"_{term.function}"),
+        table=table,
+        column=column.quoted,
+        function=term.function,
+        method=term.method,
     )
 
 
@@ -192,21 +257,23 @@ def _fitting(stem: str, ending: str) -> str:
 
 
 def _notes(table: TableFacts, columns: Iterable[ColumnSteps]) -> Iterable[str]:
-    """What apply keeps but a reader of its report should know."""
-    rewritten = [c for c in columns if c.action is not Action.KEEP]
-    for column in rewritten:
-        for index in column.dropped:
-            if index.constraint:
-                yield (
-                    f"UNIQUE constraint {index.name} of {index.table} becomes a unique index of that name on"
-                    f" sealgate.eq({column.facts.quoted}); ON CONFLICT ON CONSTRAINT {index.name} no longer works"
-                )
+    """What apply keeps, or drops, but a reader of its report should know."""
     for column in columns:
-        if not column.equality:
-            for index in column.facts.indexes:
-                if index.keys == (term_expression(column.facts),):
-                    yield f"index {index.name} serves nothing any more: {column.facts.label} declares no equality; drop it"
-    if not rewritten:
+        for new, old in zip(column.created, column.dropped, strict=False):
+            if old.constraint:
+                yield (
+                    f"UNIQUE constraint {old.name} of {old.table} becomes a unique index of that name on"
+                    f" sealgate.{new.function}({column.facts.quoted}); ON CONFLICT ON CONSTRAINT {old.name} no longer works"
+                )
+        for index in column.needless:
+            unique = ", and with it uniqueness" if index.unique else ""
+            yield f"index {index.name} serves nothing that {column.facts.label} declares: it goes{unique}"
+    if any(c.action is Action.DERIVE for c in columns):
+        yield (
+            f"{table.label}: rows whose terms change are updated a few thousand at a time while everybody works;"
+            " the old versions are dead rows until VACUUM has been there"
+        )
+    if not any(c.action is Action.SEAL for c in columns):
         return
     for trigger in table.triggers:
         yield f"trigger {trigger} on {table.label} sees sealed values in the sealed columns"

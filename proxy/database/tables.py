@@ -56,6 +56,35 @@ class DependentFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AssuranceFacts:
+    """A CHECK of ours, by which the server holds that every value of a column carries its terms; see `terms`."""
+
+    name: str
+    definition: str
+    """As pg_get_constraintdef prints it, without NOT VALID."""
+    valid: bool
+    """It holds for the rows that were there before it, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A table of a tree. kind is pg_class.relkind; parent: the label of the table of the tree it hangs on."""
+
+    label: str
+    kind: str
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerFacts:
+    """What the server does by itself when a row with sealed values is updated: a trigger, or a rule."""
+
+    name: str
+    always: bool
+    """Also where session_replication_role is replica (ENABLE ALWAYS or REPLICA)."""
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnFacts:
     label: str
     name: str
@@ -77,6 +106,7 @@ class ColumnFacts:
     """Its collation calls only identical strings equal."""
     indexes: tuple[IndexFacts, ...] = ()
     dependents: tuple[DependentFacts, ...] = ()
+    assurances: tuple[AssuranceFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +139,9 @@ class TableFacts:
     """Columns elsewhere whose type is the table's row type."""
     whole_row_views: tuple[str, ...] = ()
     triggers: tuple[str, ...] = ()
+    on_update: tuple[TriggerFacts, ...] = ()
+    members: tuple[Member, ...] = ()
+    """The tree, parents before their children, the declared table first."""
     publications: tuple[str, ...] = ()
 
     @property
@@ -130,3 +163,5 @@ class RoleFacts:
     may_create_temporary: bool
     database: str
     server_version: int
+    may_replicate: bool = False
+    """It may set session_replication_role, under which ordinary triggers and rules do not act."""

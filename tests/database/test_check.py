@@ -243,12 +243,17 @@ async def test_terms_unlike_what_is_declared(checked: Checked) -> None:
 
 
 async def test_an_equality_column_without_its_index(checked: Checked) -> None:
-    """SG030; an index that is invalid, partial or on something else does not serve."""
-    await checked.run("DROP INDEX customers_email_key")
+    """SG030; an index that is invalid, partial or on something else does not serve, as EXPLAIN says."""
+    await checked.run("DROP INDEX customers_email_key; SET enable_seqscan = off")
+    query = "EXPLAIN SELECT id FROM customers WHERE sealgate.eq(email) = '\\x00'"
     assert (await checked.only("SG030")).severity == "warning"
-    await checked.run("CREATE INDEX ON customers (sealgate.eq(email)) WHERE id > 5")
-    await checked.only("SG030")
-    await checked.run("CREATE INDEX ON customers (sealgate.eq(email)) WHERE email IS NOT NULL")
+    for predicate in ("id > 5", "email IS NOT NULL"):
+        await checked.run(f"CREATE INDEX ON customers (sealgate.eq(email)) WHERE {predicate}")
+        await checked.only("SG030")
+        plan = await checked.shop.connection.fetch(query)
+        assert "Seq Scan" in str(plan), predicate
+    await checked.run("CREATE INDEX whole ON customers (sealgate.eq(email))")
+    assert "whole" in str(await checked.shop.connection.fetch(query))
     assert await checked.look() == []
 
 

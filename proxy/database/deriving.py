@@ -1,0 +1,250 @@
+"""Gives the rows of a sealed table the terms that are declared now, while everybody works. [io: asyncpg]
+
+Passes over the table, block by block, in short transactions: read a few thousand rows, open their values, compute what terms they
+should carry, and update those that carry others. Nothing is remembered between two batches, so a pass that was killed is simply begun
+again: what it had done is found right. No lock is held that a reader or a writer would wait for, but those of the rows of one batch.
+
+- **A concurrent writer wins.** A row is updated only where each value is still the one that was read (WHERE c = old). A sealed
+  value's nonce makes it unique, so the same bytes are the same value. What the writer left behind is judged by the next pass.
+- **Which rows.** Those whose flags or terms, byte by byte, are not what sealing the plaintext anew gives. That holds for every
+  change of the declaration: a kind more or less, another length of grams, other paths, another search group.
+- **Until there is nothing left.** Updated rows move, also to where a pass has been. A table is done after a pass in
+  which nothing was to be changed: that pass is the verification, since every value was opened and its terms computed.
+
+Rows are found by ctid, table by table of a tree (TID range scans, PostgreSQL 14 and later), so no primary key is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from keystore import Keyset
+from keystore.sealed import terms_end
+from proxy.database.look import fixed_names
+from proxy.database.sealing import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    CannotSeal,
+    Progress,
+    Report,
+    opener,
+    sealer,
+)
+from proxy.database.steps import ColumnSteps, TableSteps, identifier, qualified
+from proxy.database.terms import assurance
+
+MOST_PASSES = 12
+UPDATED_ROWS = 1000
+"""Rows of one transaction: they are locked until it ends."""
+_ATTEMPTS = 5
+_LOCK_SECONDS = 2
+_FIRST_BLOCKS = 16
+_MOST_BLOCKS = 4096
+
+
+async def derive_terms(
+    connection: asyncpg.Connection,
+    steps: TableSteps,
+    keyset: Keyset,
+    progress: Report,
+    *,
+    without_triggers: bool,
+) -> int:
+    """Rows updated. Raises CannotSeal for a stored value that does not open, or where others write as fast as this rewrites.
+
+    without_triggers  keep the table's own triggers and rules out (session_replication_role; needs a superuser)
+    """
+    columns = [_Column.of(column, keyset) for column in steps.derived]
+    updated = 0
+    for _ in range(MOST_PASSES):
+        changed = await _pass(connection, steps, columns, progress, without_triggers)
+        updated += changed
+        if not changed:
+            return updated
+    raise CannotSeal(
+        steps.table.label,
+        f"after {MOST_PASSES} passes there are still rows that were written without the declared terms",
+        "Some proxy still runs with another configuration: reload it (SIGHUP), then run apply again; it goes on from here.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    quoted: str
+    open: Callable[[bytes], bytes]
+    seal: Callable[[bytes], bytes]
+
+    @classmethod
+    def of(cls, steps: ColumnSteps, keyset: Keyset) -> _Column:
+        declared = steps.declared
+        return cls(
+            quoted=steps.facts.quoted,
+            open=opener(declared.label, keyset.data_keys),
+            seal=sealer(declared, keyset.column(declared.label)),
+        )
+
+    def renewed(self, value: bytes | None) -> bytes | None:
+        """The value with the declared terms; the very same object where it has them."""
+        if value is None:
+            return None
+        fresh = self.seal(self.open(value))
+        return value if _terms(value) == _terms(fresh) else fresh
+
+
+def _terms(value: bytes) -> tuple[int, bytes]:
+    """Flags and terms."""
+    return value[3], value[8 : terms_end(value)]
+
+
+async def _pass(
+    connection: asyncpg.Connection,
+    steps: TableSteps,
+    columns: Sequence[_Column],
+    progress: Report,
+    without_triggers: bool,
+) -> int:
+    """Rows that were to be changed: updated, or left to the next pass because somebody else changed them."""
+    label = steps.table.label
+    done = changed = 0
+    total = max(steps.table.rows_estimate, 0)
+    progress(Progress(label, "derive", 0, total))
+    for member in steps.table.members:
+        if member.kind != "r":
+            continue
+        async for rows in _read(connection, member.label, columns):
+            stale = [renewed for row in rows if (renewed := _renewed(row, columns)) is not None]
+            for start in range(0, len(stale), UPDATED_ROWS):
+                batch = stale[start : start + UPDATED_ROWS]
+                await _update(connection, member.label, columns, batch, without_triggers)
+            changed += len(stale)
+            done += len(rows)
+            progress(Progress(label, "derive", done, max(total, done)))
+    return changed
+
+
+def _renewed(row: Sequence[Any], columns: Sequence[_Column]) -> tuple[Any, ...] | None:
+    """ctid, the values as they were, the values as they should be; None where they are."""
+    place, *old = row
+    new = [column.renewed(value) for column, value in zip(columns, old, strict=True)]
+    if all(a is b for a, b in zip(old, new, strict=True)):
+        return None
+    return (place, *old, *new)
+
+
+async def _read(
+    connection: asyncpg.Connection, table: str, columns: Sequence[_Column]
+) -> AsyncIterator[list[Sequence[Any]]]:
+    """The rows of one table that have any value, in batches of bounded bytes; by the size it had at the start."""
+    blocks = await connection.fetchval(
+        "SELECT pg_catalog.pg_relation_size($1::pg_catalog.text::pg_catalog.regclass)"
+        " / pg_catalog.current_setting('block_size')::pg_catalog.int8",
+        qualified(table),
+    )
+    reads = ", ".join(f"{column.quoted}::pg_catalog.bytea" for column in columns)
+    some = " OR ".join(f"{column.quoted} IS NOT NULL" for column in columns)
+    query = (
+        f"SELECT ctid, {reads} FROM ONLY {qualified(table)}"  # noqa: S608
+        f" WHERE ctid >= $1 AND ctid < $2 AND ({some})"
+    )
+    at, step = 0, _FIRST_BLOCKS
+    while at < blocks:
+        async with fixed_names(connection, readonly=True):
+            # Rows that are hidden from us are an error.
+            await connection.execute("SET LOCAL row_security = off")
+            rows = await connection.fetch(query, (at, 0), (at + step, 0))
+        yield rows
+        at += step
+        held = sum(len(value) for row in rows for value in row[1:] if value is not None)
+        if held > BATCH_BYTES or len(rows) > BATCH_ROWS:
+            step = max(step // 2, 1)
+        elif held * 2 < BATCH_BYTES and len(rows) * 2 < BATCH_ROWS:
+            step = min(step * 2, _MOST_BLOCKS)
+
+
+async def _update(
+    connection: asyncpg.Connection,
+    table: str,
+    columns: Sequence[_Column],
+    batch: Sequence[tuple[Any, ...]],
+    without_triggers: bool,
+) -> None:
+    """Those rows whose values are still the old ones. Gives way to others: what it could not have is left to the next pass."""
+    width = len(columns)
+    names = [f"o{n}" for n in range(width)] + [f"n{n}" for n in range(width)]
+    given = ", ".join(f"${n}::pg_catalog.bytea[]" for n in range(2, 2 + 2 * width))
+    sets = ", ".join(f"{column.quoted} = new.n{n}" for n, column in enumerate(columns))
+    still = " AND ".join(
+        f"it.{column.quoted}::pg_catalog.bytea IS NOT DISTINCT FROM new.o{n}"
+        for n, column in enumerate(columns)
+    )
+    statement = (
+        f"UPDATE ONLY {qualified(table)} AS it SET {sets}"  # noqa: S608
+        f" FROM unnest($1::pg_catalog.tid[], {given}) AS new (place, {', '.join(names)})"
+        f" WHERE it.ctid = new.place AND {still}"
+    )
+    values = [list(column) for column in zip(*batch, strict=True)]
+    for _ in range(_ATTEMPTS):
+        try:
+            async with _updating(connection, without_triggers):
+                await connection.execute(statement, *values)
+        except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
+            continue
+        return
+
+
+@asynccontextmanager
+async def _updating(connection: asyncpg.Connection, without_triggers: bool) -> AsyncIterator[None]:
+    async with fixed_names(connection):
+        # Each row by its ctid: a hash join would read the whole table for every batch.
+        await connection.execute(
+            "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off;"
+            f" SET LOCAL row_security = off; SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"
+        )
+        if without_triggers:
+            await connection.execute("SET LOCAL session_replication_role = replica")
+        yield
+
+
+async def assure(connection: asyncpg.Connection, steps: TableSteps, seconds: float) -> None:
+    """Leaves the server's word that every value carries its terms, in place of any for another declaration.
+
+    Raises asyncpg.CheckViolationError where, meanwhile, one was written without; asyncpg.LockNotAvailableError where the
+    table is busy. The first half wants the table to itself for a moment, the second reads it while everybody works.
+    """
+    table = qualified(steps.table.label)
+    added = []
+    async with fixed_names(connection):
+        await connection.execute(f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000))}")
+        for column in steps.columns:
+            if column.assure is None:
+                continue
+            name = identifier(column.assure.name)
+            for old in column.facts.assurances:
+                await connection.execute(
+                    f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {identifier(old.name)}"
+                )
+            await connection.execute(
+                f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({column.assure.expression}) NOT VALID"
+            )
+            added.append(name)
+    for name in added:
+        async with fixed_names(connection):
+            await connection.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
+
+
+async def withdraw(connection: asyncpg.Connection, steps: TableSteps, seconds: float) -> None:
+    """Takes back what the server says of terms that are about to change. Raises asyncpg.LockNotAvailableError."""
+    async with fixed_names(connection):
+        await connection.execute(f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000))}")
+        for column in steps.columns:
+            wanted = assurance(column.declared, column.facts.quoted)
+            for old in column.facts.assurances:
+                if wanted is None or old.name != wanted.name:
+                    await connection.execute(
+                        f"ALTER TABLE {qualified(steps.table.label)} DROP CONSTRAINT IF EXISTS {identifier(old.name)}"
+                    )
