@@ -29,18 +29,18 @@ SELECT i, 'user' || i || '@example.com', '+49 30 ' || 1000000 + i, date '1950-01
 FROM generate_series(1, {rows}) i
 """
 
-# label -> logical type, may it be compared?
-SEALED: Mapping[str, tuple[str, bool]] = {
-    "sealed.people.email": ("text", True),
-    "sealed.people.phone": ("text", False),
-    "sealed.people.born": ("date", False),
-    "sealed.accounts.email": ("text", False),
-    "sealed.sink.email": ("text", False),
-    "sealed.orders.email": ("text", False),
-    "sealed.intake.email": ("text", True),
-    "sealed.intake.phone": ("text", False),
-    "sealed.intake.born": ("date", False),
-    "sealed.big.value": ("text", False),
+# label -> logical type, search
+SEALED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "sealed.people.email": ("text", ("equality",)),
+    "sealed.people.phone": ("text", ()),
+    "sealed.people.born": ("date", ()),
+    "sealed.accounts.email": ("text", ()),
+    "sealed.sink.email": ("text", ()),
+    "sealed.orders.email": ("text", ()),
+    "sealed.intake.email": ("text", ("equality",)),
+    "sealed.intake.phone": ("text", ()),
+    "sealed.intake.born": ("date", ()),
+    "sealed.big.value": ("text", ()),
 }
 EMPTIED = ("sink", "orders", "intake")  # between rounds, so that they do not grow
 

@@ -6,6 +6,7 @@ Durability is off in PostgreSQL (the embedded server's default), so that the dis
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -168,8 +169,8 @@ class Sealgate:
         self.upstream_port = upstream_port
         directory.mkdir()
 
-    def apply(self, columns: Mapping[str, tuple[str, bool]]) -> None:
-        """Makes keys and turns the columns into sealed ones. columns: label -> (type, equality?)."""
+    def apply(self, columns: Mapping[str, tuple[str, tuple[str, ...]]]) -> None:
+        """Makes keys and turns the columns into sealed ones. columns: label -> (type, search)."""
         self._columns = columns
         self.run("init", self.configuration())
         self.run("apply", self.configuration())
@@ -191,9 +192,8 @@ class Sealgate:
             f'[audit]\npath = "audit-{workers}.jsonl"',
             f'[roles.{APPLICATION}]\nclear = ["sealed.*"]\nwrite = ["sealed.*"]',
         ]
-        for label, (kind, equality) in self._columns.items():
-            search = '\nsearch = ["equality"]' if equality else ""
-            lines.append(f'[columns."{label}"]\ntype = "{kind}"{search}')
+        for label, (kind, search) in self._columns.items():
+            lines.append(f'[columns."{label}"]\ntype = "{kind}"\nsearch = {json.dumps(search)}')
         file.write_text("\n".join(lines) + "\n")
         return file
 
