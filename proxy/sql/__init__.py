@@ -11,6 +11,7 @@ Reading order:
     analysis          one query or write: `draft` keeps the accounts, `scope` knows the names
     resolve, sources, ordering, writes          queries, FROM, ORDER BY and the like, INSERT UPDATE DELETE
     expressions, comparisons, assignment        what may be done with a sealed column, and to it
+    patterns          LIKE: by grams, or by order
     lists, subqueries, merge, cases             values beside tables, queries that are compared, MERGE, casts of CASE
     columns, tree, values, refusals             references, nodes, constants, reasons
     rewrite           a plan applied to a message, and positions back

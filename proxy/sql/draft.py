@@ -21,7 +21,7 @@ from proxy.cells.paths import Operand
 from proxy.sql import refusals
 from proxy.sql.lexer import Kind, Token
 from proxy.sql.parse import position
-from proxy.sql.plan import Constant, Form, Seal, Test, Touch, Use
+from proxy.sql.plan import Constant, Form, Pattern, Seal, Test, Touch, Use
 from proxy.sql.scope import Cell, Field, RowSource, SealedRef, Shape
 from proxy.sql.values import TypeName, Value, read_type, word
 
@@ -197,10 +197,12 @@ class Draft:
         use: Use = Use.STORED,
         default: str | None = None,
         at: Operand | None = None,
+        pattern: Pattern | None = None,
     ) -> None:
         """Seal a value in its place, without the casts, signs and brackets it has in the text."""
         token = self.tokens[value.leaf]
-        seal = Seal(ref.label, form, value.cast, use, _CONSTANTS.get(token.kind), default, at=at)
+        constant = _CONSTANTS.get(token.kind)
+        seal = Seal(ref.label, form, value.cast, use, constant, default, None, pattern, at)
         if value.modified:
             self.literal_shaped = True
         if token.kind is Kind.PARAM:
@@ -214,6 +216,13 @@ class Draft:
                     raise refusals.listed_twice(ref.label)
             self.marks[value.leaf] = Mark(seal, value.negative)
         self.replace_around(value, before, after)
+
+    def take(self, value: Value, ref: SealedRef, form: Form) -> None:
+        """A parameter that is read and not sent. The text where it stands is for who calls to take out."""
+        self._seal_parameter(
+            int(self.tokens[value.leaf].value), Seal(ref.label, form, value.cast, Use.COMPARED)
+        )
+        self._sealed_parameters.add(value.leaf)
 
     def replace_around(self, value: Value, before: str, after: str) -> None:
         """Put `before` and `after` around a value's constant in place of what stands there."""

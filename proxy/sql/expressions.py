@@ -17,7 +17,7 @@ from typing import Any, Final
 from sqlglot import exp
 
 from policy import Access
-from proxy.sql import comparisons, paths, ranges, refusals, resolve
+from proxy.sql import comparisons, paths, patterns, ranges, refusals, resolve
 from proxy.sql.columns import column, sealed_column, sealed_row
 from proxy.sql.draft import Draft
 from proxy.sql.parse import position
@@ -206,6 +206,10 @@ def _in(draft: Draft, scope: Scope, node: exp.In) -> bool:
     return paths.in_list(draft, scope, node) or comparisons.in_list(draft, scope, node)
 
 
+def _operator(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+    return patterns.like(draft, scope, node) or paths.operator(draft, scope, node)
+
+
 @cache
 def _handlers() -> dict[type[exp.Expr], Callable[[Draft, Scope, Any], bool]]:
     # Made at the first use: this module and `comparisons` import one another.
@@ -220,7 +224,10 @@ def _handlers() -> dict[type[exp.Expr], Callable[[Draft, Scope, Any], bool]]:
         exp.GTE: ranges.less,
         exp.Between: ranges.between,
         exp.In: _in,
-        exp.Operator: paths.operator,
+        exp.Like: patterns.like,
+        exp.ILike: patterns.like,
+        exp.Escape: patterns.like,
+        exp.Operator: _operator,
         exp.Is: comparisons.is_null,
         exp.Anonymous: function,
         exp.Dot: _dot,

@@ -47,6 +47,7 @@ from proxy.sql.plan import (
     Refusal,
     Run,
     StatementPlan,
+    Test,
     Touch,
 )
 from proxy.sql.prepare import PreparedText, read_prepare
@@ -412,6 +413,7 @@ class Message:
             touches=touches,
             outputs=(None,) if part.wrapper not in _OPENED else analysis.outputs,
             shown=() if part.wrapper not in _OPENED else analysis.shown,
+            filters=() if part.wrapper else _filters(analysis.draft),
             changes_catalog=changes,
         )
 
@@ -531,6 +533,8 @@ def _check_wrapper(part: _Part) -> None:
     analysis = part.analysis
     if analysis is not None and analysis.creates and not part.wrapper:
         _check_copied(part, analysis)
+    if analysis is not None and analysis.draft.tests and part.wrapper not in ("", "EXPLAIN"):
+        raise refusals.unsupported(f"LIKE in {part.wrapper}", "Send the query itself.")
     if analysis is None or part.wrapper in ("COPY", "EXPLAIN", *_OPENED):
         return
     if part.wrapper == "CREATE VIEW":
@@ -567,6 +571,10 @@ def _check_copied(part: _Part, analysis: Analysis) -> None:
     if sealed is not None and temporary:
         raise refusals.temporary_copy(sealed.label)
     part.copied = touches_of_copy(analysis, part.wrapper or "SELECT INTO")
+
+
+def _filters(draft: Draft) -> tuple[tuple[Test, ...], ...]:
+    return tuple(tuple(group) for group in draft.tests.values())
 
 
 _COPYING: Final = ("CREATE TABLE AS", "CREATE MATERIALIZED VIEW")

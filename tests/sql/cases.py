@@ -14,7 +14,8 @@ r"""Cases of the planner as text files: input, and what becomes of it.
 customers.email, `{email(varchar):x}` one with a cast, `{{...}}` an array of terms. `outputs: -` is
 a column that is not sealed, `outputs: ?` a shape that the planner leaves to the server. `prepares:`
 is the name and the declared types that PREPARE gives; what follows it is the statement's. A blank
-line ends a case. `-- path: a, b` (or `unknown`) sets the search_path of the case below it.
+line ends a case. `filters: 1 notes.body 2` tests column 1 of the result by the pattern $2, or (-2) by the literal that is
+token 2; `[notes.body:x]` stands for the terms of that pattern. `-- path: a, b` (or `unknown`) sets the search_path of the case below it.
 """
 
 from __future__ import annotations
@@ -110,4 +111,10 @@ def _told(statement: StatementPlan) -> list[str]:
             for n, s in sorted(statement.parameters.items())
         )
         lines.append("parameters: " + ", ".join(parameters))
+    if statement.filters:
+        groups = (
+            " or ".join(f"{t.output} {shop.short(t.column)} {t.source}" for t in group)
+            for group in statement.filters
+        )
+        lines.append("filters: " + ", ".join(groups))
     return lines

@@ -4,7 +4,7 @@
 `history` and `customer_view` have attributes with sealgate's domains that are not declared.
 `find_customers()`, `email_of()` and `emails()` return sealed values, `either()` in one of its two forms.
 `archive.customers` is a plain table of the same name. `"Odd Table"` needs its quotes.
-`people` and `staff` declare every search; their columns of one name are of one search_group.
+`people` and `staff` declare every search; their columns of one name are of one search_group. `notes` is for LIKE.
 """
 
 from __future__ import annotations
@@ -67,6 +67,14 @@ _SEARCHED = {
         "born date order",
         "name text equality order:C:16",
         "room int8",
+    ),
+    ("public", "notes", "r"): (
+        "id int4",
+        "body text match",
+        "title varchar match:2 equality",
+        "author text match order:C:16",
+        "tag text order:C:16",
+        "plain text",
     ),
 }
 _BYTEA = 17
@@ -173,10 +181,16 @@ def seal(how: Seal, text: str) -> bytes:
 
 
 _VALUE = re.compile(r"'\\x([0-9a-f]*)'::bytea(?!\[)")
+_GRAMS = re.compile(r"'\{([0-9]*)\}'::int4\[\]")
 _TERMS = re.compile(r"""'\{"\\\\x([0-9a-f]*)"\}'::bytea\[\]""")
 
 
 def readable(rendered: str) -> str:
-    """A rendered text with `{email:x}` for a sealed literal and `{{email:x}}` for terms."""
+    """A rendered text with `{email:x}` for a sealed literal, `{{email:x}}` for terms, `[email:x]` for a pattern's."""
+    rendered = _GRAMS.sub(lambda m: f"[{_text(int(m[1]))}]", rendered)
     rendered = _TERMS.sub(lambda m: "{{" + bytes.fromhex(m[1]).decode() + "}}", rendered)
     return _VALUE.sub(lambda m: "{" + bytes.fromhex(m[1]).decode() + "}", rendered)
+
+
+def _text(number: int) -> str:
+    return number.to_bytes((number.bit_length() + 7) // 8, "big").decode()
