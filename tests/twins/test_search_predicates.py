@@ -212,6 +212,9 @@ class Predicates:
         column, name = self.column(ORDERED)
         parts = [column, self.beside(name), self.value(name)]
         if self.one(0, 0, 0, 1):
+            # Two values without a type, side by side, would be texts to the server.
+            value = Sql("%s", (self.random.choice(POOLS[TYPES[name]]),))
+            parts = [column, self.cast(value, TYPES[name]), self.beside(name)]
             self.random.shuffle(parts)
         how = self.one(" BETWEEN ", " NOT BETWEEN ", " BETWEEN SYMMETRIC ")
         return parts[0] + how + parts[1] + " AND " + parts[2]
