@@ -26,7 +26,7 @@ from proxy.cells.settings import Convert
 MOST_NUMERIC_DIGITS: Final = 40
 """Base-10000 digits of a numeric that can be stored in a column with an order: 157 to 160 decimal ones."""
 
-_INTEGERS: Final = frozenset({"int2", "int4", "int8", "date", "timestamp", "timestamptz"})
+_INTEGERS: Final = {"int2": 2, "int4": 4, "int8": 8, "date": 4, "timestamp": 8, "timestamptz": 8}
 _FLOATS: Final = {"float4": 4, "float8": 8}
 _TEXTS: Final = frozenset({"text", "varchar"})
 
@@ -34,7 +34,8 @@ _TEXTS: Final = frozenset({"text", "varchar"})
 def order_form(logical: LogicalType, prefix: int) -> Convert:
     """From a value that is stored to its form; `prefix`: bytes of a text, 0 for all other types.
 
-    Calling it raises CellError (0A000) for a numeric of too many digits. Raises it itself for a type without an order.
+    Calling it raises CellError: 0A000 for a numeric of too many digits, and for what is no canonical value as LogicalType
+    does. Raises it itself (0A000) for a type without an order.
     """
     return _storable_numeric if logical.name == "numeric" else _form(logical.name, prefix)
 
@@ -51,9 +52,9 @@ def operand_form(logical: LogicalType, prefix: int) -> Convert:
 @lru_cache(maxsize=256)
 def _form(name: str, prefix: int) -> Convert:
     if name in _INTEGERS:
-        return _integer
+        return _integer(name, _INTEGERS[name])
     if name in _FLOATS:
-        return _floating(_FLOATS[name])
+        return _floating(name, _FLOATS[name])
     if name == "numeric":
         return _numeric
     if name in _TEXTS and prefix > 0:
@@ -61,19 +62,26 @@ def _form(name: str, prefix: int) -> Convert:
     raise CellError("0A000", f"values of type {name} have no order here")
 
 
-def _integer(canonical: bytes) -> bytes:
-    return _TURNED[canonical[0]] + canonical[1:]
+def _integer(name: str, size: int) -> Convert:
+    def form(canonical: bytes) -> bytes:
+        if len(canonical) != size:
+            raise corrupt(name)
+        return _TURNED[canonical[0]] + canonical[1:]
+
+    return form
 
 
 _TURNED: Final = [bytes((byte ^ 0x80,)) for byte in range(256)]
 
 
-def _floating(size: int) -> Convert:
+def _floating(name: str, size: int) -> Convert:
     sign = 1 << 8 * size - 1
     infinity = 0x7F800000 if size == 4 else 0x7FF0000000000000
     nan = b"\xff" * size
 
     def form(canonical: bytes) -> bytes:
+        if len(canonical) != size:
+            raise corrupt(name)
         bits = int.from_bytes(canonical, "big")
         magnitude = bits & sign - 1
         if magnitude > infinity:
@@ -143,6 +151,8 @@ def _numeric(canonical: bytes) -> bytes:
     if len(canonical) < 8:
         raise corrupt("numeric")
     count, weight, sign = _HEADER.unpack_from(canonical)
+    if len(canonical) != 8 + 2 * count:
+        raise corrupt("numeric")
     if sign > numeric.NEGATIVE:
         return _SPECIAL[sign]
     if not count:

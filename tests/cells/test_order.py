@@ -190,3 +190,12 @@ def test_an_operand_longer_than_the_prefix_is_refused() -> None:
         read(b"123456789")
     assert caught.value.sqlstate == "0A000"
     assert "123456789" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [n for n in ordered.NAMES if n not in ("text", "varchar")])
+@pytest.mark.parametrize("value", [b"", b"\x00", b"\x00" * 7, b"\xff" * 9, b"\x00\x02" + bytes(8)])
+def test_what_is_no_value_has_no_form(name: str, value: bytes) -> None:
+    """An operand, which is sealed without a plaintext, may have been put into a row by somebody."""
+    for read in (order_form(TYPES[name], 0), operand_form(TYPES[name], 0)):
+        with pytest.raises(CellError):
+            read(value)
