@@ -32,6 +32,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="DSN",
         help="connect with this login, which owns the tables (default: [control] dsn)",
     )
+    parser.add_argument(
+        "--fire-triggers",
+        action="store_true",
+        help="let a table's own UPDATE triggers act where its rows get other terms",
+    )
     parser.add_argument("--json", action="store_true", help="the report as JSON")
 
 
@@ -54,14 +59,15 @@ def _keys(configuration: Configuration, *, dry_run: bool) -> tuple[Keyset, list[
     """The keys, and the columns that were (in a dry run: would be) given some."""
     place = configuration.keystore
     root_key = keystore.load_root_key(place.root_key)
-    keyset = keystore.load(place.path, root_key)
+    groups = configuration.search_groups
+    keyset = keystore.load(place.path, root_key, groups)
     missing = keyset.missing(configuration.columns)
     if not missing:
         return keyset, []
     if dry_run:  # nothing is sealed: keys that live in this process will do
-        return keystore.generate(configuration.columns), list(missing)
-    added = keystore.add_columns(place.path, root_key, configuration.columns)
-    return keystore.load(place.path, root_key), list(added)
+        return keystore.generate(configuration.columns, groups), list(missing)
+    added = keystore.add_columns(place.path, root_key, configuration.columns, groups)
+    return keystore.load(place.path, root_key, groups), list(added)
 
 
 async def _apply(
@@ -74,6 +80,7 @@ async def _apply(
             keyset,
             dry_run=options.dry_run,
             progress=_Teller(),
+            fire_triggers=options.fire_triggers,
         )
 
 
@@ -98,5 +105,7 @@ _PHASES = {
     "seal": "sealing rows",
     "rewrite": "rewriting the table",
     "verify": "reading back",
+    "derive": "deriving terms",
     "index": "creating indexes",
+    "assure": "making sure that no row lacks terms",
 }

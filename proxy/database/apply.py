@@ -21,7 +21,7 @@ import asyncpg
 from keystore import Keyset
 from proxy.catalog import SCHEMA, Declaration, SealedColumn, sealed_columns
 from proxy.database import obstacles, schema
-from proxy.database.deriving import assure, derive_terms, withdraw
+from proxy.database.deriving import assure, derive_terms, forbid, withdraw
 from proxy.database.indexing import create_index, drop_index, free_name
 from proxy.database.look import fixed_names, role_facts, schema_facts, table_facts
 from proxy.database.obstacles import Obstacle
@@ -289,9 +289,10 @@ class _Application:
         if not any(column.assure for column in steps.columns):
             return
         self._progress(Progress(steps.table.label, "assure", 0, steps.table.rows_estimate))
+        await forbid(self._connection, steps, self._lock_seconds)
         for left in reversed(range(MOST_ROUNDS)):
             try:
-                await assure(self._connection, steps, self._lock_seconds)
+                await assure(self._connection, steps)
             except asyncpg.CheckViolationError:
                 # Written by a proxy that still had the old configuration, before the server knew to refuse it.
                 if not left:
@@ -382,7 +383,9 @@ def _refused_by_server(label: str, error: asyncpg.PostgresError) -> Obstacle:
     problem = f"the server refused{said} (SQLSTATE {error.sqlstate})"
     if error.sqlstate in ("22021", "22P05"):
         return Obstacle(label, problem, "Some text in it cannot be had in UTF-8: correct it first.")
-    return Obstacle(label, problem, "Nothing of this table was changed.")
+    return Obstacle(
+        label, problem, "What is not done is as it was: put that right, and run apply again."
+    )
 
 
 def _report(steps: TableSteps, before: TableFacts | None = None) -> TableReport:

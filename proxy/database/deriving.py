@@ -120,7 +120,8 @@ async def _pass(
             stale = [renewed for row in rows if (renewed := _renewed(row, columns)) is not None]
             for start in range(0, len(stale), UPDATED_ROWS):
                 batch = stale[start : start + UPDATED_ROWS]
-                await _update(connection, member.label, columns, batch, without_triggers)
+                missed = await _update(connection, member.label, columns, batch, without_triggers)
+                await _follow(connection, member.label, columns, missed, without_triggers)
             changed += len(stale)
             done += len(rows)
             progress(Progress(label, "derive", done, max(total, done)))
@@ -136,6 +137,24 @@ def _renewed(row: Sequence[Any], columns: Sequence[_Column]) -> tuple[Any, ...] 
     return (place, *old, *new)
 
 
+async def _follow(
+    connection: asyncpg.Connection,
+    table: str,
+    columns: Sequence[_Column],
+    missed: set[int],
+    without_triggers: bool,
+) -> None:
+    """Once more the blocks in which rows were changed by somebody else: most stay in their block (HOT), and a pass is long."""
+    for _ in range(_ATTEMPTS):
+        again: set[int] = set()
+        for block in missed:
+            rows = await _blocks(connection, table, columns, block, block + 1)
+            stale = [renewed for row in rows if (renewed := _renewed(row, columns)) is not None]
+            if stale:
+                again |= await _update(connection, table, columns, stale, without_triggers)
+        missed = again
+
+
 async def _read(
     connection: asyncpg.Connection, table: str, columns: Sequence[_Column]
 ) -> AsyncIterator[list[Sequence[Any]]]:
@@ -145,18 +164,9 @@ async def _read(
         " / pg_catalog.current_setting('block_size')::pg_catalog.int8",
         qualified(table),
     )
-    reads = ", ".join(f"{column.quoted}::pg_catalog.bytea" for column in columns)
-    some = " OR ".join(f"{column.quoted} IS NOT NULL" for column in columns)
-    query = (
-        f"SELECT ctid, {reads} FROM ONLY {qualified(table)}"  # noqa: S608
-        f" WHERE ctid >= $1 AND ctid < $2 AND ({some})"
-    )
     at, step = 0, _FIRST_BLOCKS
     while at < blocks:
-        async with fixed_names(connection, readonly=True):
-            # Rows that are hidden from us are an error.
-            await connection.execute("SET LOCAL row_security = off")
-            rows = await connection.fetch(query, (at, 0), (at + step, 0))
+        rows = await _blocks(connection, table, columns, at, at + step)
         yield rows
         at += step
         held = sum(len(value) for row in rows for value in row[1:] if value is not None)
@@ -166,14 +176,32 @@ async def _read(
             step = min(step * 2, _MOST_BLOCKS)
 
 
+async def _blocks(
+    connection: asyncpg.Connection, table: str, columns: Sequence[_Column], start: int, end: int
+) -> list[Sequence[Any]]:
+    """ctid and values of the rows in these blocks that have any."""
+    reads = ", ".join(f"{column.quoted}::pg_catalog.bytea" for column in columns)
+    some = " OR ".join(f"{column.quoted} IS NOT NULL" for column in columns)
+    async with fixed_names(connection, readonly=True):
+        # Rows that are hidden from us are an error.
+        await connection.execute("SET LOCAL row_security = off")
+        rows: list[Sequence[Any]] = await connection.fetch(
+            f"SELECT ctid, {reads} FROM ONLY {qualified(table)}"  # noqa: S608
+            f" WHERE ctid >= $1 AND ctid < $2 AND ({some})",
+            (start, 0),
+            (end, 0),
+        )
+    return rows
+
+
 async def _update(
     connection: asyncpg.Connection,
     table: str,
     columns: Sequence[_Column],
     batch: Sequence[tuple[Any, ...]],
     without_triggers: bool,
-) -> None:
-    """Those rows whose values are still the old ones. Gives way to others: what it could not have is left to the next pass."""
+) -> set[int]:
+    """Those rows whose values are still the old ones. The blocks of the others, which somebody else changed, or holds."""
     width = len(columns)
     names = [f"o{n}" for n in range(width)] + [f"n{n}" for n in range(width)]
     given = ", ".join(f"${n}::pg_catalog.bytea[]" for n in range(2, 2 + 2 * width))
@@ -185,16 +213,16 @@ async def _update(
     statement = (
         f"UPDATE ONLY {qualified(table)} AS it SET {sets}"  # noqa: S608
         f" FROM unnest($1::pg_catalog.tid[], {given}) AS new (place, {', '.join(names)})"
-        f" WHERE it.ctid = new.place AND {still}"
+        f" WHERE it.ctid = new.place AND {still} RETURNING new.place"
     )
     values = [list(column) for column in zip(*batch, strict=True)]
-    for _ in range(_ATTEMPTS):
-        try:
-            async with _updating(connection, without_triggers):
-                await connection.execute(statement, *values)
-        except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
-            continue
-        return
+    updated: set[tuple[int, int]] = set()
+    try:
+        async with _updating(connection, without_triggers):
+            updated = {row[0] for row in await connection.fetch(statement, *values)}
+    except (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError):
+        updated = set()
+    return {place[0] for place in values[0] if place not in updated}
 
 
 @asynccontextmanager
@@ -210,31 +238,39 @@ async def _updating(connection: asyncpg.Connection, without_triggers: bool) -> A
         yield
 
 
-async def assure(connection: asyncpg.Connection, steps: TableSteps, seconds: float) -> None:
-    """Leaves the server's word that every value carries its terms, in place of any for another declaration.
+async def forbid(connection: asyncpg.Connection, steps: TableSteps, seconds: float) -> None:
+    """From now on the server refuses values without the declared terms, in place of any word for another declaration.
 
-    Raises asyncpg.CheckViolationError where, meanwhile, one was written without; asyncpg.LockNotAvailableError where the
-    table is busy. The first half wants the table to itself for a moment, the second reads it while everybody works.
+    Wants the table to itself for a moment. Raises asyncpg.LockNotAvailableError where it is busy.
     """
     table = qualified(steps.table.label)
-    added = []
     async with fixed_names(connection):
         await connection.execute(f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000))}")
         for column in steps.columns:
-            if column.assure is None:
+            wanted = column.assure
+            if wanted is None or wanted.stated(column.facts):
                 continue
-            name = identifier(column.assure.name)
             for old in column.facts.assurances:
                 await connection.execute(
                     f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {identifier(old.name)}"
                 )
             await connection.execute(
-                f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({column.assure.expression}) NOT VALID"
+                f"ALTER TABLE {table} ADD CONSTRAINT {identifier(wanted.name)}"
+                f" CHECK ({wanted.expression}) NOT VALID"
             )
-            added.append(name)
-    for name in added:
-        async with fixed_names(connection):
-            await connection.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
+
+
+async def assure(connection: asyncpg.Connection, steps: TableSteps) -> None:
+    """Has the server see for itself that what it now refuses was not written before, while everybody works.
+
+    Raises asyncpg.CheckViolationError where it was.
+    """
+    for column in steps.columns:
+        if column.assure is not None:
+            async with fixed_names(connection):
+                await connection.execute(
+                    f"ALTER TABLE {qualified(steps.table.label)} VALIDATE CONSTRAINT {identifier(column.assure.name)}"
+                )
 
 
 async def withdraw(connection: asyncpg.Connection, steps: TableSteps, seconds: float) -> None:

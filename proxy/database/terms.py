@@ -101,6 +101,10 @@ class Assurance:
     printed: str
     """As pg_get_constraintdef prints it."""
 
+    def stated(self, facts: ColumnFacts) -> bool:
+        """The server has it, and no other, whether or not it has been validated."""
+        return [(a.name, a.definition) for a in facts.assurances] == [(self.name, self.printed)]
+
 
 def assurance(column: SealedColumn, quoted: str) -> Assurance | None:
     """None for a column that declares no search."""
@@ -119,9 +123,7 @@ def assured(column: SealedColumn, facts: ColumnFacts) -> bool:
     wanted = assurance(column, facts.quoted)
     if wanted is None:
         return not facts.assurances
-    return [(a.name, a.definition, a.valid) for a in facts.assurances] == [
-        (wanted.name, wanted.printed, True)
-    ]
+    return wanted.stated(facts) and all(a.valid for a in facts.assurances)
 
 
 def digest(column: SealedColumn) -> str:
