@@ -305,6 +305,7 @@ RANGES: Final = [
     ("fee > $1 AND fee <= $2", (Decimal(-100), Decimal("-95.005")), lambda row: Decimal(-100) < row[2] <= Decimal("-95.005")),
     ("place <= $1", ("place 0009",), lambda row: row[3] <= "place 0009"),
     ("place > $1", ("place 097",), lambda row: row[3] > "place 097"),
+    ("place LIKE $1", ("place 000%",), lambda row: row[3].startswith("place 000")),
 ]  # fmt: skip
 
 

@@ -130,6 +130,18 @@ def test_prefixes_of_texts(prefix: bytes, text: bytes) -> None:
         assert (start <= KEY.term(value) < past_prefix(start)) == begins
 
 
+def test_a_prefix_has_room_for_every_term_that_goes_on() -> None:
+    """Behind some prefixes the next byte of a term is 255, where its bit is 1: one byte FF would not be past it."""
+    full = 0
+    for number in range(2000):
+        prefix = b"%06d" % number
+        term = KEY.term((prefix + "é".encode()).ljust(16, b"\0"))
+        start = truncated(term, len(prefix))
+        full += term >= start + b"\xff"
+        assert start < term < past_prefix(start)
+    assert full > 1
+
+
 def test_another_key_gives_another_term() -> None:
     """Two columns' terms of one form have no more in common than chance gives."""
     form = bytes(range(30))
