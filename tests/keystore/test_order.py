@@ -164,4 +164,4 @@ def test_an_order_key_shows_nothing_and_is_not_copied() -> None:
     with pytest.raises(TypeError):
         pickle.dumps(KEY)
     with pytest.raises(AttributeError):
-        KEY.column = "public.t.c"  # type: ignore[attr-defined]
+        KEY.column = "public.t.c"
