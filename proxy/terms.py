@@ -72,6 +72,7 @@ class ComparedTerms:
     """The terms of values of type `source` that are compared with a column. Raises CellError where there is no such comparison."""
 
     __slots__ = (
+        "_by_order",
         "_casefold",
         "_equality",
         "_exact",
@@ -99,7 +100,8 @@ class ComparedTerms:
         self._equality = by == "eq"
         self._exact = Use.FOLDED_EXACT in use
         self._casefold = by == "eq_casefold" or bool(use & (Use.FOLDED | Use.FOLDED_EXACT))
-        self._order = by == "ord" or Use.ORDERED in use
+        self._by_order = by == "ord"
+        self._order = self._by_order or Use.ORDERED in use
         self._prefixed = Use.PREFIXED in use
         self._prefix = search.order.prefix if search.order is not None else 0
         if self._exact and Use.FOLDED in use:
@@ -149,6 +151,9 @@ class ComparedTerms:
         return self._keys.casefold_term(_NO_TEXT if self._exact and form != text else form)
 
     def _order_term(self, canonical: bytes) -> bytes:
+        if self._by_order:
+            # IN takes some values to the column's type first: what then parts from `=` is refused.
+            self._equality_form(canonical)
         found = operand(self._source, self._target, self._prefix, canonical, self._settings)
         return edged(self._keys.order_term(found.form), found.edge)
 
