@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from proxy import coercion
-from proxy.at_path import compared_type
+from proxy.at_path import check_key, compared_type
 from proxy.cells import (
     CellError,
     LogicalType,
@@ -53,7 +53,8 @@ def given_type(snapshot: Snapshot, seal: Seal, declared: int) -> LogicalType:
     Raises CellError or ValueRefused where the server, or Sealgate, takes no parameter of the declared type.
     """
     given = _sent_type(snapshot, seal, declared)
-    _check_types(seal, given, compared_type(seal.at, column_type(snapshot, seal.column)))
+    check_key(seal, given)
+    _check_types(seal, given, compared_type(seal, column_type(snapshot, seal.column)))
     return given
 
 
@@ -84,7 +85,7 @@ def untyped(snapshot: Snapshot, seal: Seal) -> LogicalType:
         return replace(cast, modifier=-1)
     if seal.default is not None:
         return TYPES[seal.default]
-    column = compared_type(seal.at, column_type(snapshot, seal.column))
+    column = compared_type(seal, column_type(snapshot, seal.column))
     if not seal.use & ~COMPARISONS and column.name == "varchar":
         return TYPES["text"]  # The server has no operator of varchar's own: it compares as text.
     return replace(column, modifier=-1)

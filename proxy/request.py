@@ -22,7 +22,13 @@ from proxy.inquiry import Inquiry
 from proxy.refusal import refuse_extended, refuse_sql
 from proxy.refused import refused_events
 from proxy.seal import Sealers, StatementSealer, ValueRefused, check_parameters
-from proxy.shape import BYTEA_ARRAY_OID, BYTEA_OID, INT4_ARRAY_OID
+from proxy.shape import (
+    BYTEA_ARRAY_OID,
+    BYTEA_OID,
+    INT4_ARRAY_OID,
+    TEXT_ARRAY_OID,
+    TEXT_OID,
+)
 from proxy.snapshot import Authority
 from proxy.sql.lexer import Stripped
 from proxy.sql.plan import Action, Changes, Form, Refusal, StatementPlan
@@ -632,7 +638,12 @@ _SEVERAL_COMMANDS: Final = Refusal(
     "Send one statement per Parse.",
 )
 
-_SENT: Final = {Form.VALUE: BYTEA_OID, Form.GRAMS: INT4_ARRAY_OID}
+_SENT: Final = {
+    Form.VALUE: BYTEA_OID,
+    Form.GRAMS: INT4_ARRAY_OID,
+    Form.KEY: TEXT_OID,
+    Form.KEYS: TEXT_ARRAY_OID,
+}
 """Types of parameters that are sent in place of the client's."""
 _MOST_PARAMETERS: Final = 65_535
 """What Bind can count."""

@@ -14,7 +14,9 @@ from typing import Final, final
 from keystore import KeystoreError
 from policy import Access
 from proxy import coercion
+from proxy.at_path import read_keys, without_keys
 from proxy.cells import CellError, LogicalType, Settings, convert
+from proxy.cells.paths import Keys
 from proxy.given import (
     UNKNOWN_OID,
     ValueRefused,
@@ -94,6 +96,8 @@ class StatementSealer:
 
     __slots__ = (
         "_alike",
+        "_by_keys",
+        "_keys",
         "_parameters",
         "_plan",
         "_settings",
@@ -116,10 +120,17 @@ class StatementSealer:
         self._utf8 = replace(settings, encoding="UTF8")
         """Literals are in UTF-8 by now, whatever the client's encoding is."""
         self._written = {touch.column for touch in plan.touches if touch.access is Access.WRITE}
-        self._parameters = [
+        parameters = [
             _Parameter(number - 1, seal, declared[number - 1] if number <= len(declared) else 0)
             for number, seal in plan.parameters.items()
         ]
+        self._keys = [p for p in parameters if p.seal.form in (Form.KEY, Form.KEYS)]
+        """Not sealed: keys of the paths that others are compared at, of which there are none without."""
+        self._by_keys = [p for p in parameters if p.seal.at is not None and not p.seal.at.known]
+        self._parameters = parameters
+        if self._keys:
+            others = {*self._keys, *self._by_keys}
+            self._parameters = [p for p in parameters if p not in others]
         self._sites: dict[int, tuple[Seal, _Site]] = {}
         """By identity, which costs nothing to look up: the seal stays alive with it."""
         self._alike: dict[Seal, _Site] = {}
@@ -131,8 +142,10 @@ class StatementSealer:
 
         Raises ValueRefused.
         """
-        column = ""
+        column = self._keys[0].seal.column if self._keys else ""
         try:
+            if self._keys:
+                self._at_keys(values, formats)
             for parameter in self._parameters:
                 i = parameter.index
                 if i >= len(values):
@@ -149,6 +162,30 @@ class StatementSealer:
             refusal = _no_key(column)
         # Outside the handlers: an exception that holds a value must not become this one's context.
         raise ValueRefused(refusal)
+
+    def _at_keys(self, values: list[bytes | None], formats: list[int]) -> None:
+        """`data ->> $1 = $2`: the keys are read and taken out, and what is compared is sealed for these paths."""
+        found: dict[int, Keys | None] = {}
+        for parameter in self._keys:
+            i = parameter.index
+            wire = values[i] if i < len(values) else None
+            if wire is not None:
+                given = given_type(self._snapshot, parameter.seal, parameter.declared)
+                found[i + 1] = read_keys(parameter.seal, given, formats[i], wire, self._settings)
+                values[i] = without_keys(parameter.seal)
+                formats[i] = 1
+        for parameter in self._by_keys:
+            i, at = parameter.index, parameter.seal.at
+            wire = values[i] if i < len(values) else None
+            operand = at.with_keys(found) if at is not None else None
+            if wire is None:
+                continue
+            values[i] = None
+            if operand is not None:
+                seal = replace(parameter.seal, at=operand)
+                given = given_type(self._snapshot, seal, parameter.declared)
+                values[i] = self._placed(seal, given, formats[i], self._settings).seal(wire, {})
+            formats[i] = 1
 
     def _place(self, parameter: _Parameter, format_code: int) -> Place:
         place = parameter.places.get(format_code)

@@ -25,6 +25,8 @@ BYTEA_OID: Final = 17
 BYTEA_ARRAY_OID: Final = 1001
 INT4_OID: Final = 23
 INT4_ARRAY_OID: Final = 1007
+TEXT_OID: Final = 25
+TEXT_ARRAY_OID: Final = 1009
 
 
 @dataclass(frozen=True, slots=True)

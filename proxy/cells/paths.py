@@ -15,7 +15,7 @@ in src/backend/utils/adt/jsonb_util.c). What cannot be told so is refused, value
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -26,6 +26,15 @@ from proxy.cells.jsonb import Node, document, equality_form, normalise, render
 
 Keys: TypeAlias = tuple[str, ...]
 """Of a path, outermost first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A place in a path whose key, or keys, a parameter gives."""
+
+    number: int
+    of_object: bool = False
+    """`->` and `->>` take it for an object's key for certain; `#>` and a subscript where it is no number."""
 
 
 class Reading(Enum):
@@ -41,8 +50,26 @@ class Reading(Enum):
 class Operand:
     """What a value is compared with: not a column, but what a path leads to in one."""
 
-    keys: Keys
+    keys: tuple[str | Given, ...]
     reading: Reading
+
+    @property
+    def known(self) -> bool:
+        """All keys stand in the text."""
+        return not any(isinstance(key, Given) for key in self.keys)
+
+    def with_keys(self, given: Mapping[int, Keys | None]) -> Operand | None:
+        """With what the parameters give; None where that is NULL, and so what the path leads to. Raises CellError."""
+        keys: list[str] = []
+        for key in self.keys:
+            if isinstance(key, str):
+                keys.append(key)
+                continue
+            found = given.get(key.number)
+            if found is None:
+                return None
+            keys += found if key.of_object else of_objects(found)
+        return Operand(tuple(keys), self.reading)
 
 
 def path_forms(canonical: bytes, paths: Sequence[Keys]) -> list[bytes]:
@@ -63,18 +90,21 @@ def path_forms(canonical: bytes, paths: Sequence[Keys]) -> list[bytes]:
 def operand_forms(operand: Operand, canonical: bytes, paths: Sequence[Keys]) -> list[bytes]:
     """The forms that a document has all of, if and only if the comparison with this value is true.
 
-    `canonical`: UTF-8 for TEXT, else a jsonb. Raises CellError 0A000 where no forms tell it.
+    `canonical`: UTF-8 for TEXT, else a jsonb. Raises CellError 0A000 where no forms tell it, or the path is not declared.
     """
+    keys = tuple(key for key in operand.keys if isinstance(key, str))
+    if operand.reading is Reading.CONTAINED:
+        return _contained(keys, document(canonical), frozenset(paths))
+    if not operand.known or keys not in paths:
+        raise undeclared_path()
     if operand.reading is Reading.TEXT:
         if _is_container(canonical):
             raise _unsupported("the text of an object or array")
-        return [_form(b"t", operand.keys, canonical)]
-    if operand.reading is Reading.CONTAINED:
-        return _contained(operand.keys, document(canonical), frozenset(paths))
+        return [_form(b"t", keys, canonical)]
     found = document(canonical)
     if isinstance(found, (list, dict)):
         raise _unsupported("an object or array")
-    return [_form(b"v", operand.keys, _comparable(found))]
+    return [_form(b"v", keys, _comparable(found))]
 
 
 def _at(node: Node, keys: Keys) -> Node:
@@ -113,9 +143,7 @@ def _contained(keys: Keys, template: Node, declared: frozenset[Keys]) -> list[by
         if isinstance(node, dict) and len(path) < longest:
             pending += [((*path, key), member) for key, member in node.items()]
         elif isinstance(node, dict) or path not in declared:
-            raise CellError(
-                "0A000", "containment is compared at declared paths, and one in this value is none"
-            )
+            raise undeclared_path()
         else:
             forms.append(_form(b"v", path, _comparable(node)))
     return forms
@@ -129,6 +157,23 @@ def _form(kind: bytes, keys: Keys, body: bytes) -> bytes:
         parts.append(spelled)
     parts.append(body)
     return b"".join(parts)
+
+
+def of_objects(keys: Sequence[str]) -> Keys:
+    """The keys of `#>` and of subscripts. Raises CellError 0A000 for one that would be the place of an array's element
+    (jsonb_get_element in jsonfuncs.c), and for none: the document itself."""
+    if not keys or any(key.strip().lstrip("+-").isdigit() for key in keys):
+        raise CellError(
+            "0A000",
+            "elements of arrays have no terms, and what looks like a place in one is no path",
+        )
+    return tuple(keys)
+
+
+def undeclared_path() -> CellError:
+    return CellError(
+        "0A000", 'a path that is compared is none of those that the column declares, "path:key.key"'
+    )
 
 
 def _unsupported(what: str) -> CellError:

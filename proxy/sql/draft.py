@@ -219,9 +219,8 @@ class Draft:
 
     def take(self, value: Value, ref: SealedRef, form: Form) -> None:
         """A parameter that is read and not sent. The text where it stands is for who calls to take out."""
-        self._seal_parameter(
-            int(self.tokens[value.leaf].value), Seal(ref.label, form, value.cast, Use.COMPARED)
-        )
+        seal = Seal(ref.label, form, value.cast, Use.COMPARED, default="text")
+        self._seal_parameter(int(self.tokens[value.leaf].value), seal)
         self._sealed_parameters.add(value.leaf)
 
     def replace_around(self, value: Value, before: str, after: str) -> None:

@@ -228,6 +228,7 @@ def _handlers() -> dict[type[exp.Expr], Callable[[Draft, Scope, Any], bool]]:
         exp.ILike: patterns.like,
         exp.Escape: patterns.like,
         exp.Operator: _operator,
+        exp.Bracket: paths.element,
         exp.Is: comparisons.is_null,
         exp.Anonymous: function,
         exp.Dot: _dot,

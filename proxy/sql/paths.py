@@ -6,6 +6,8 @@
     data->'age' = '5'                 sealgate.paths(data) @> '{..}'          the jsonb value there, not its text
     data @> '{"address": {..}}'       sealgate.paths(data) @> '{..}'          a term for each of its scalars
 
+A parameter may be a key, as object mappers write them (`data ->> $1 = $2`): which path it is is known when it is bound.
+
 The terms say where a comparison is true (`proxy.cells.paths`). Where it is not they say false, and PostgreSQL false or NULL:
 the same in a condition, and under AND and OR in one; nowhere else, so that everything else is refused (`_require_condition`).
 
@@ -23,14 +25,14 @@ from sqlglot import exp
 
 from policy import Access
 from proxy.cells import CellError, Settings, array_items, by_oid
-from proxy.cells.paths import Keys, Operand, Reading
+from proxy.cells.paths import Given, Keys, Operand, Reading, of_objects
 from proxy.sql import common, refusals
 from proxy.sql.columns import Span, cast_around, column_span, sealed_column
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Kind, UnreadableSql, literal_value
 from proxy.sql.plan import Form, Use
 from proxy.sql.scope import Scope, SealedRef
-from proxy.sql.tree import text_at
+from proxy.sql.tree import only, text_at
 from proxy.sql.values import Value, chain, locate, one_cast, word
 
 TERMS: Final = "sealgate.paths("
@@ -46,7 +48,7 @@ class Place:
     """The column by itself, with its brackets."""
     span: Span
     """With the path, and the brackets and casts around it."""
-    keys: Keys = ()
+    keys: tuple[str | Given, ...] = ()
     reading: Reading = Reading.CONTAINED
     """CONTAINED: it is the column itself."""
 
@@ -111,6 +113,14 @@ def operator(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
         contained = replace(place, reading=Reading.CONTAINED)
         _one(draft, contained, other, sign, sign)
         return True
+    place = _path(draft, scope, node)
+    if place is not None:
+        raise _elsewhere(place.ref.label)
+    return False
+
+
+def element(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+    """`data['city']` that is not compared; False: it is of nothing that is sealed."""
     place = _path(draft, scope, node)
     if place is not None:
         raise _elsewhere(place.ref.label)
@@ -233,6 +243,8 @@ def _value(draft: Draft, place: Place, node: exp.Expr) -> Value:
 
 
 def _seal(draft: Draft, place: Place, value: Value, form: Form = Form.PATHS) -> None:
+    if not place.operand.known and draft.tokens[value.leaf].kind is not Kind.PARAM:
+        raise _no_literal_key(place.ref.label)  # It is sealed before the key is known.
     if word(draft.tokens, value.leaf) == "null":
         draft.replace_around(value, "", _ARRAY)
     else:
@@ -253,7 +265,9 @@ def _require_declared(draft: Draft, place: Place) -> None:
     column = place.ref.column
     if column is None:
         raise refusals.undeclared(place.ref.label)
-    if place.keys not in column.path_keys:
+    if not column.search.paths:
+        raise _undeclared(place.ref.label)
+    if place.operand.known and place.keys not in column.path_keys:
         raise _undeclared(place.ref.label)
     draft.touch(place.ref, Access.COMPARE)
 
@@ -293,7 +307,7 @@ def _path(draft: Draft, scope: Scope, node: exp.Expr) -> Place | None:
     while type(inner) in _LAYERS:
         layers.append(inner)
         inner = inner.this
-    while layers and type(layers[-1]) is not exp.Operator:
+    while layers and type(layers[-1]) not in _STEPPING:
         inner = layers.pop()  # Brackets and casts of the column itself.
     place = _column(draft, scope, inner) if layers and _names_column(inner) else None
     for layer in reversed(layers):
@@ -301,6 +315,8 @@ def _path(draft: Draft, scope: Scope, node: exp.Expr) -> Place | None:
             return None
         if type(layer) is exp.Operator:
             place = _step(draft, place, layer)
+        elif type(layer) is exp.Bracket:
+            place = _subscript(draft, place, layer)
         elif type(layer) is exp.Paren:
             place = _in_brackets(draft, place)
         else:
@@ -308,7 +324,8 @@ def _path(draft: Draft, scope: Scope, node: exp.Expr) -> Place | None:
     return place
 
 
-_LAYERS: Final = (exp.Paren, exp.Cast, exp.Operator)
+_STEPPING: Final = (exp.Operator, exp.Bracket)
+_LAYERS: Final = (exp.Paren, exp.Cast, *_STEPPING)
 
 
 def _names_column(node: exp.Expr) -> bool:
@@ -334,23 +351,60 @@ def _step(draft: Draft, place: Place, node: exp.Expr) -> Place | None:
         raise _elsewhere(place.ref.label)
     nested = text_at(draft, place.span.end).startswith("#")
     found = chain(node.expression)
+    keys: tuple[str | Given, ...]
     if found is None and nested:
         keys, end = _listed_keys(draft, place, node.expression)
     else:
-        value = locate(draft.tokens, found) if found is not None else None
-        if value is None or value.start != place.span.end + 1:
-            raise _no_literal_key(place.ref.label)
-        keys = _literal_keys(draft, place, value, nested=nested)
+        value = _key(draft, place, node.expression)
         end = value.end
+        if draft.tokens[value.leaf].kind is Kind.PARAM:
+            keys = (_given(draft, place, value, nested=nested),)
+        elif nested:
+            keys = _literal_keys(draft, place, value)
+        else:
+            keys = (_literal(draft, place, value),)
     span = Span(place.span.start, end)
     return replace(place, span=span, keys=place.keys + keys, reading=reading)
 
 
-def _literal_keys(draft: Draft, place: Place, value: Value, *, nested: bool) -> Keys:
-    """The key in a quoted literal, or the keys in that of an array."""
+def _subscript(draft: Draft, place: Place, node: exp.Expr) -> Place:
+    """`data['city']`, which `#>` means as well."""
+    only(node, "this", "expressions")
+    if place.reading is Reading.TEXT or len(node.expressions) != 1:
+        raise _elsewhere(place.ref.label)
+    value = _key(draft, place, node.expressions[0])
+    if text_at(draft, place.span.end) != "[" or text_at(draft, value.end) != "]":
+        raise refusals.not_understood("a subscript")
+    key: str | Given
+    if draft.tokens[value.leaf].kind is Kind.PARAM:
+        key = replace(_given(draft, place, value, nested=False), of_object=False)
+    else:
+        (key,) = _of_objects(place, [_literal(draft, place, value)])
+    span = Span(place.span.start, value.end + 1)
+    return replace(place, span=span, keys=(*place.keys, key), reading=Reading.VALUE)
+
+
+def _key(draft: Draft, place: Place, node: exp.Expr) -> Value:
+    """The value behind an operator, or in brackets."""
+    found = chain(node)
+    value = locate(draft.tokens, found) if found is not None else None
+    if value is None or value.start != place.span.end + 1:
+        raise _no_literal_key(place.ref.label)
+    return value
+
+
+def _given(draft: Draft, place: Place, value: Value, *, nested: bool) -> Given:
+    """A parameter that is a key, or an array of them."""
+    array = "[]" if nested else ""
+    if value.cast not in (None, f"text{array}", f"varchar{array}"):
+        raise _no_literal_key(place.ref.label)
+    draft.take(value, place.ref, Form.KEYS if nested else Form.KEY)
+    return Given(int(draft.tokens[value.leaf].value), of_object=not nested)
+
+
+def _literal_keys(draft: Draft, place: Place, value: Value) -> Keys:
+    """The keys in the literal of an array."""
     text = _literal(draft, place, value)
-    if not nested:
-        return (text,)
     keys: list[str] = []
     of_text = by_oid(_TEXT_OID)
     if of_text is None or value.cast not in (None, "text[]", "varchar[]"):
@@ -389,10 +443,11 @@ def _listed_keys(draft: Draft, place: Place, node: exp.Expr) -> tuple[Keys, int]
 
 
 def _of_objects(place: Place, keys: Sequence[str]) -> Keys:
-    """As they are, unless `#>` would take one for the place of an array's element (jsonb_get_element in jsonfuncs.c)."""
-    if not keys or any(key.strip().lstrip("+-").isdigit() for key in keys):
-        raise _elements(place.ref.label)
-    return tuple(keys)
+    """As they are, unless `#>` would take one for the place of an array's element."""
+    try:
+        return of_objects(keys)
+    except CellError:
+        raise _elements(place.ref.label) from None
 
 
 def _literal(draft: Draft, place: Place, value: Value) -> str:
@@ -456,8 +511,9 @@ def _only_equality(label: str) -> refusals.Refused:
 
 def _no_literal_key(label: str) -> refusals.Refused:
     return _refused(
-        f"a path in sealed column {label} is not given by quoted keys",
-        "Write the keys as literals: data->'address'->>'city', data#>>'{address,city}'.",
+        f"a path in sealed column {label} is not given by its keys",
+        "Write the keys as literals: data->'address'->>'city', data#>>'{address,city}'; "
+        "or as parameters, and what is compared as parameters too.",
     )
 
 

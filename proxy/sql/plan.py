@@ -56,16 +56,24 @@ class Form(Enum):
     """The terms of the grams that a pattern of LIKE requires, an int4[]: see `Seal.pattern`."""
     PATHS = "paths"
     """The terms that a jsonb has of its paths where the comparison with one value is true, a bytea[]: see `Seal.at`."""
+    KEY = "key"
+    """A key of a path in a jsonb: it is read, and an empty text sent."""
+    KEYS = "keys"
+    """An array of these, a text[]."""
 
     @property
     def sql_type(self) -> str:
         """Of what the server receives."""
-        if self is Form.GRAMS:
-            return "int4[]"
-        return "bytea" if self is Form.VALUE else "bytea[]"
+        return _SQL_TYPES.get(self, "bytea[]")
 
 
-ARRAYS: Final = frozenset({Form.TERMS, Form.VALUES})
+_SQL_TYPES: Final = {
+    Form.VALUE: "bytea",
+    Form.GRAMS: "int4[]",
+    Form.KEY: "text",
+    Form.KEYS: "text[]",
+}
+ARRAYS: Final = frozenset({Form.TERMS, Form.VALUES, Form.KEYS})
 """The client gives an array."""
 
 

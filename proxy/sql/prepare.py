@@ -32,7 +32,16 @@ class PreparedText:
     def retype(self, draft: Draft) -> bool:
         """Edit the list for the draft's sealed parameters. True: a literal in it decided. Raises Refused."""
         types = self.types
-        wanted = {n: _SENT.get(seal.form, "bytea[]") for n, seal in draft.parameters.items()}
+        keyed = next(
+            (s for s in draft.parameters.values() if s.form in (Form.KEY, Form.KEYS)), None
+        )
+        if keyed is not None:
+            raise refusals.Refused(
+                refusals.FEATURE_NOT_SUPPORTED,
+                f"PREPARE of a statement whose parameters are keys in sealed column {keyed.column} is not supported",
+                "Write the keys as literals, or let the driver prepare the statement.",
+            )
+        wanted = {n: seal.form.sql_type for n, seal in draft.parameters.items()}
         for number, sent in wanted.items():
             if number > len(types):
                 continue
@@ -86,7 +95,6 @@ class PreparedText:
 
 MOST_PARAMETERS = 65_535
 """What the protocol can count."""
-_SENT = {Form.VALUE: "bytea", Form.GRAMS: "int4[]"}
 
 
 def read_prepare(tokens: Sequence[Token]) -> PreparedText | None:

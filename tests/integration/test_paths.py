@@ -48,8 +48,9 @@ DOCUMENTED = (
     "can be compared with = alone",
     "its search does not have it",
     "cannot be made at the paths of a sealed column",
-    "containment is compared at declared paths",
+    "none of those that the column declares",
     "an element of an array",
+    "elements of arrays have no terms",
     "something else as well",
 )
 ROWS = 200
@@ -96,11 +97,12 @@ class Predicates:
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
-        self.values: list[Any] = []
+        self.values: dict[str, Any] = {}
 
     def value(self, given: Any) -> str:
-        self.values.append(given)
-        return "%s"
+        name = f"v{len(self.values)}"
+        self.values[name] = given
+        return f"%({name})s"
 
     def condition(self, depth: int = 2) -> str:
         rng = self.rng
@@ -137,11 +139,24 @@ class Predicates:
 
     def _path(self, keys: tuple[str, ...], *, as_text: bool) -> str:
         arrow = "->>" if as_text else "->"
+        if self.rng.random() < 0.2:
+            return self._given_path(keys, arrow)
+        if not as_text and self.rng.random() < 0.2 and not any(key.isdigit() for key in keys):
+            return "d.data" + "".join(f"['{key}']" for key in keys)
         if self.rng.random() < 0.3 and not any(key.isdigit() for key in keys):
             items = ",".join('"' + key.replace('"', '\\"') + '"' for key in keys)
             return f"d.data #{arrow[1:]} '{{{items}}}'"
         last = keys[-1].replace("'", "''")
         return f"{self._nested(keys[:-1])} {arrow} '{last}'"
+
+    def _given_path(self, keys: tuple[str, ...], arrow: str) -> str:
+        """By parameters."""
+        if self.rng.random() < 0.3:
+            return f"d.data #{arrow[1:]} {self.value(list(keys))}::text[]"
+        *outer, last = (self.value(key) + "::text" for key in keys)
+        if self.rng.random() < 0.3 and arrow == "->":
+            return "d.data" + "".join(f"[{key}]" for key in (*outer, last))
+        return " -> ".join(("d.data", *outer)) + f" {arrow} {last}"
 
     def _nested(self, keys: tuple[str, ...]) -> str:
         return "d.data" + "".join(f" -> '{key}'" for key in keys)
@@ -173,7 +188,9 @@ def statement(rng: random.Random, condition: str) -> str:
     )
 
 
-def played(connection: psycopg.Connection[Any], sql: str, values: list[Any], binary: bool) -> Any:
+def played(
+    connection: psycopg.Connection[Any], sql: str, values: dict[str, Any], binary: bool
+) -> Any:
     """Tag and rows; or the error. Nothing stays."""
     connection.execute("BEGIN")
     try:
@@ -240,6 +257,64 @@ def test_parameters_keep_their_types(shop: Shop) -> None:
             described = pgconn.describe_prepared(b"types")
             told.append([described.param_type(n) for n in range(4)])
     assert told[0] == told[1] == [25, 3802, 1009, 3802]
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_keys_that_are_parameters(shop: Shop, filled: None, binary: bool) -> None:
+    """What object mappers send: the key is a value like any other, and no plan is good for one key alone."""
+    sql = {
+        "text": "SELECT id FROM docs WHERE (data ->> %s::text) = %s::varchar ORDER BY id",
+        "untyped": "SELECT id FROM docs WHERE (data ->> %s) = %s ORDER BY id",
+        "list": "SELECT id FROM docs WHERE (data #>> %s) = ANY(%s) ORDER BY id",
+        "subscript": "SELECT id FROM docs WHERE data[%s::text] = CAST(%s::jsonb AS jsonb) ORDER BY id",
+        "in": "SELECT id FROM docs WHERE (data -> %s ->> %s) IN (%s, 'x') OR id = %s ORDER BY id",
+    }
+    rounds: list[tuple[str, tuple[Any, ...]]] = [
+        *(("text", (key, value)) for key in ("a", "b", None) for value in ("x", "5", None)),
+        *(("untyped", (key, "5")) for key in ("a", "é", "c.d", "0")),
+        *(("list", (keys, ["x", "5", None])) for keys in (["a"], ["a", "b"])),
+        *(("subscript", ("a", Jsonb(value))) for value in ("x", 5, None)),
+    ]
+    with shop.connect() as sealed, shop.direct() as plain:
+        plain.execute("SET search_path = plain")
+        found = 0
+        for name, values in rounds:
+            ours, theirs = (
+                connection.cursor(binary=binary).execute(sql[name].encode(), values).fetchall()
+                for connection in (sealed, plain)
+            )
+            assert ours == theirs, (name, values)
+            found += len(ours)
+        assert found > 10
+        for name, values in (
+            ("text", ("zzz", "x")),
+            ("list", (["a", "0"], ["x"])),
+            ("list", (["a", None], ["x"])),
+            ("untyped", (0, "x")),
+            ("in", ("a", "b", "x", 1)),
+        ):
+            with pytest.raises(psycopg.errors.FeatureNotSupported):
+                sealed.cursor(binary=binary).execute(sql[name].encode(), values)
+
+
+def test_keys_in_other_places(shop: Shop, filled: None) -> None:
+    """A parameter that is a key may be tested for NULL, and its type is told; of one that is bound to NULL nothing is found."""
+    sql = "SELECT id FROM {}docs WHERE data->>$1 = $2 AND data#>$3 = $4 AND $1 IS NOT NULL"
+    with shop.connect() as sealed, shop.direct() as plain:
+        told = []
+        for connection, schema in ((sealed, ""), (plain, "plain.")):
+            pgconn = connection.pgconn
+            result = pgconn.prepare(b"keyed", sql.format(schema).encode())
+            assert result.status == psycopg.pq.ExecStatus.COMMAND_OK, result.error_message
+            described = pgconn.describe_prepared(b"keyed")
+            told.append([described.param_type(n) for n in range(4)])
+            rows = [
+                pgconn.exec_prepared(b"keyed", values).ntuples
+                for values in ([b"a", b"x", b"{a}", b'"x"'], [None, b"x", b"{a}", b'"x"'])
+            ]
+            assert rows[0] > 0
+            assert rows[1] == 0
+        assert told[0] == told[1] == [25, 25, 1009, 3802]
 
 
 @pytest.mark.parametrize("login", ["support_login", "analyst"])

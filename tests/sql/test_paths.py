@@ -13,7 +13,7 @@ import pytest
 from policy import Access, Search
 from proxy.catalog import Attribute, Catalog, Relation, SealedColumn
 from proxy.cells import logical_type
-from proxy.cells.paths import Operand, Reading
+from proxy.cells.paths import Given, Operand, Reading
 from proxy.sql.plan import Action, Form, Seal, StatementPlan
 from proxy.sql.planner import Planner
 from proxy.sql.rewrite import render
@@ -55,7 +55,7 @@ CATALOG = Catalog(
 
 def seal(how: Seal, text: str) -> bytes:
     """The operand and the text, in place of what is sealed."""
-    at = f"{how.at.reading.value}{'.'.join(how.at.keys)}:" if how.at is not None else ""
+    at = f"{how.at.reading.value}{'.'.join(map(str, how.at.keys))}:" if how.at is not None else ""
     item = f"{at}{f'({how.cast})' if how.cast else ''}{text}".encode()
     if how.form is Form.VALUE:
         return item
@@ -100,6 +100,14 @@ COMPARED = [
     ("data->>'city' = 'x'::varchar", "sealgate.paths(data) @> {->>city:(varchar)x}"),
     ("data->'city' = '\"x\"'", 'sealgate.paths(data) @> {->city:"x"}'),
     ("(data->'city')::jsonb = '5'::jsonb", "sealgate.paths(data) @> {->city:(jsonb)5}"),
+    ("data['city'] = '5'", "sealgate.paths(data) @> {->city:5}"),
+    ("(data['address'::text])->>'city'::text = $1", "sealgate.paths(data) @> $1"),
+    ("data['address']['city'] = '5'", "sealgate.paths(data) @> {->address.city:5}"),
+    ("data->>$1 = $2", "sealgate.paths(data) @> $2"),
+    ("(d.data ->> $1::TEXT) = $2::VARCHAR", "sealgate.paths(d.data) @> $2"),
+    ("data->$1->>$2 IN ($3, $4)", "sealgate.paths(data) && ($3 || $4)"),
+    ("data #>> $1 = ANY($2)", "sealgate.paths(data) && ($2)"),
+    ("$2 = data[$1::TEXT]", "$2 <@ sealgate.paths(data)"),
     ("data @> '{\"city\": 1}'", 'sealgate.paths(data) @> {@>:{"city": 1}}'),
     ("d.data @> $1::jsonb", "sealgate.paths(d.data) @> $1"),
     ("$1 <@ data", "$1 <@ sealgate.paths(data)"),
@@ -196,6 +204,21 @@ def test_what_a_parameter_is_compared_with() -> None:
     }
 
 
+def test_a_key_that_is_a_parameter() -> None:
+    """It is a text, and of a list of them an array; what is compared there waits for it."""
+    statement, _ = planned(
+        "SELECT id FROM docs WHERE data->>$1 = $2 AND data#>>$3 = $4 AND data[$1]['b'] = $5"
+    )
+    found = {n: (s.form, s.at and s.at.keys) for n, s in statement.parameters.items()}
+    assert found == {
+        1: (Form.KEY, None),
+        2: (Form.PATHS, (Given(1, of_object=True),)),
+        3: (Form.KEYS, None),
+        4: (Form.PATHS, (Given(3),)),
+        5: (Form.PATHS, (Given(1), "b")),
+    }
+
+
 def test_a_thousand_items_are_no_deep_tree() -> None:
     """They are concatenated in groups: PostgreSQL's stack is not a matter of how long a list is."""
     items = ", ".join(f"'c{n}'" for n in range(1000))
@@ -239,10 +262,20 @@ REFUSED = [
     ("SELECT id FROM docs WHERE other->>'city' = 'x'", NO_PATH),
     ("SELECT id FROM docs WHERE other @> '{}'", NO_PATH),
     ("SELECT id FROM docs WHERE (data->>'city')::int = 5", "under a cast"),
-    ("SELECT id FROM docs WHERE data->>$1 = 'x'", "not given by quoted keys"),
-    ("SELECT id FROM docs WHERE data->>email = 'x'", "not given by quoted keys"),
-    ("SELECT id FROM docs WHERE data#>>'{city,NULL}' = 'x'", "not given by quoted keys"),
-    ("SELECT id FROM docs WHERE data#>>'{city' = 'x'", "not given by quoted keys"),
+    ("SELECT id FROM docs WHERE data->>$1 = 'x'", "not given by its keys"),
+    ("SELECT id FROM docs WHERE data->>$1::int = $2", "not given by its keys"),
+    ("SELECT id FROM docs WHERE data->>$1 = $1", "something else as well"),
+    ("SELECT id FROM docs WHERE data->>$1 = $2 AND id = $1", "something else as well"),
+    ("SELECT id FROM docs WHERE other->>$1 = $2", NO_PATH),
+    ("SELECT id FROM docs WHERE data['city'][0] = '1'", "an element of an array"),
+    ("SELECT id FROM docs WHERE data['0'] = '1'", "an element of an array"),
+    ("SELECT id FROM docs WHERE data['city':'x'] = '1'", "not given by its keys"),
+    ("SELECT data['city'] FROM docs", ELSEWHERE),
+    ("UPDATE docs SET data['city'] = '1'", "in parts"),
+    ("PREPARE p AS SELECT id FROM docs WHERE data->>$1 = $2", "PREPARE of a statement"),
+    ("SELECT id FROM docs WHERE data->>email = 'x'", "not given by its keys"),
+    ("SELECT id FROM docs WHERE data#>>'{city,NULL}' = 'x'", "not given by its keys"),
+    ("SELECT id FROM docs WHERE data#>>'{city' = 'x'", "not given by its keys"),
     ("SELECT id FROM docs WHERE data->0->>'city' = 'x'", "an element of an array"),
     ("SELECT id FROM docs WHERE data#>>'{city,0}' = 'x'", "an element of an array"),
     ("SELECT id FROM docs WHERE data#>>'{city, -1}' = 'x'", "an element of an array"),
