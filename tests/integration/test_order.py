@@ -10,6 +10,7 @@ import os
 import random
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -275,27 +276,34 @@ def test_columns_with_keys_of_their_own_are_not_compared(twins: Twins) -> None:
     assert twins.run(Statement("SELECT id FROM {t} WHERE c_int4 < c_int8"))[1].sqlstate == "0A000"
 
 
-VISITS: Final = [
-    (
-        n,
-        date(2020, 1, 1) + timedelta(days=n % 1500),
-        Decimal(n * 37 % 90001) / 100 - 100,
-        f"place {n % 977:04d}",
-        n % 10,
-    )
-    for n in range(1, 4001)
-]
+Visit = tuple[int, date, Decimal, str, int]
 
 
-@pytest.fixture(scope="module")
-def visits(order_shop: Shop) -> Shop:
-    """4,000 rows through the proxy, and what the server makes of them."""
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """Rows that went in through the proxy."""
+
+    shop: Shop
+    rows: list[Visit]
+
+
+def visit(number: int) -> Visit:
+    day = date(2020, 1, 1) + timedelta(days=number % 1500)
+    fee = Decimal(number * 37 % 90001) / 100 - 100
+    return number, day, fee, f"place {number % 977:04d}", number % 10
+
+
+@pytest.fixture(scope="module", params=[4_000, pytest.param(100_000, marks=pytest.mark.long)])
+def visits(order_shop: Shop, request: pytest.FixtureRequest) -> Visits:
+    """As many rows as the parameter says, and what the server makes of them."""
+    rows = [visit(number) for number in range(1, request.param + 1)]
     with order_shop.connect() as connection:
+        connection.execute("TRUNCATE visits")
         with connection.cursor().copy("COPY visits FROM STDIN") as copy:
-            for row in VISITS:
+            for row in rows:
                 copy.write_row(row)
         connection.execute("ANALYZE visits")
-    return order_shop
+    return Visits(order_shop, rows)
 
 
 RANGES: Final = [
@@ -311,15 +319,15 @@ RANGES: Final = [
 
 @pytest.mark.parametrize(("condition", "given", "holds"), RANGES, ids=[one[0] for one in RANGES])
 def test_drivers(
-    visits: Shop, condition: str, given: tuple[Any, ...], holds: Callable[[Any], bool]
+    visits: Visits, condition: str, given: tuple[Any, ...], holds: Callable[[Any], bool]
 ) -> None:
     """Python's own values through psycopg, in text and binary, interpolated and prepared, and through asyncpg."""
-    expected = [row[0] for row in VISITS if holds(row)]
-    assert 0 < len(expected) < 400
+    expected = [row[0] for row in visits.rows if holds(row)]
+    assert 0 < len(expected) < len(visits.rows) / 10
     sql = f"SELECT id FROM visits WHERE {condition} ORDER BY id"
     named = re.sub(r"\$([0-9])", r"%(p\1)s", sql)
     values = {f"p{number}": value for number, value in enumerate(given, 1)}
-    with visits.connect() as connection:
+    with visits.shop.connect() as connection:
         for binary in (False, True):
             for prepare in (False, True):
                 found = connection.execute(named, values, prepare=prepare, binary=binary)
@@ -328,7 +336,7 @@ def test_drivers(
         assert [row[0] for row in client.execute(named, values)] == expected
 
     async def fetch() -> list[int]:
-        connection = await asyncpg.connect(visits.dsn())
+        connection = await asyncpg.connect(visits.shop.dsn())
         try:
             statement = await connection.prepare(sql)
             rows = await statement.fetch(*given)
@@ -342,7 +350,7 @@ def test_drivers(
 
 @pytest.mark.parametrize(("condition", "given", "holds"), RANGES, ids=[one[0] for one in RANGES])
 def test_the_index_serves(
-    visits: Shop, condition: str, given: tuple[Any, ...], holds: Callable[[Any], bool]
+    visits: Visits, condition: str, given: tuple[Any, ...], holds: Callable[[Any], bool]
 ) -> None:
     """EXPLAIN shows the index on the order term: by literals, by bound parameters, in a generic plan."""
     served = re.compile(
@@ -351,7 +359,7 @@ def test_the_index_serves(
     sql = f"SELECT id FROM visits WHERE {condition}"
     named = re.sub(r"\$([0-9])", r"%(p\1)s", sql)
     values = {f"p{number}": value for number, value in enumerate(given, 1)}
-    with visits.connect() as connection:
+    with visits.shop.connect() as connection:
         for cursor in (psycopg.ClientCursor(connection), connection.cursor()):
             plan = "\n".join(row[0] for row in cursor.execute(f"EXPLAIN {named}", values))
             assert served.search(plan), plan
@@ -361,26 +369,26 @@ def test_the_index_serves(
 
 
 @pytest.mark.parametrize("login", ["support_login", "analyst"])
-def test_who_may_not_compare_does_not_bisect(visits: Shop, login: str) -> None:
+def test_who_may_not_compare_does_not_bisect(visits: Visits, login: str) -> None:
     """A masked role, and one without a grant, learn nothing by ranges: refused, and logged as such."""
-    before = len(visits.events())
+    before = len(visits.shop.events())
     conditions = ("fee < 100", "100 >= fee", "fee BETWEEN 1 AND 2", "(fee, id) > (1, 1)", "fee = 1")
-    with visits.connect(login) as connection:
+    with visits.shop.connect(login) as connection:
         for condition in conditions:
             with pytest.raises(psycopg.errors.InsufficientPrivilege, match=r"public\.visits\.fee"):
                 connection.execute(f"SELECT id FROM visits WHERE {condition}")
     refused = [
         event
-        for event in visits.events()[before:]
+        for event in visits.shop.events()[before:]
         if event.get("status_code") == "42501" and event.get("status_id") == 2
     ]
     assert len(refused) == len(conditions)
 
 
-def test_a_column_without_an_order_names_what_is_missing(visits: Shop) -> None:
+def test_a_column_without_an_order_names_what_is_missing(visits: Visits) -> None:
     """Declared for equality alone: the hint says which entry to add."""
     with (
-        visits.connect() as connection,
+        visits.shop.connect() as connection,
         pytest.raises(psycopg.errors.FeatureNotSupported) as caught,
     ):
         connection.execute("SELECT id FROM visits WHERE n < 5")
@@ -388,17 +396,17 @@ def test_a_column_without_an_order_names_what_is_missing(visits: Shop) -> None:
     assert '"order"' in (caught.value.diag.message_hint or "")
 
 
-def test_logs_and_the_server_see_no_operand(visits: Shop) -> None:
+def test_logs_and_the_server_see_no_operand(visits: Visits) -> None:
     """Neither the server nor the access log is sent the literal or the parameter of a range."""
-    with visits.connect() as connection:
+    with visits.shop.connect() as connection:
         connection.execute("SELECT id FROM visits WHERE fee < 123.4567 AND place > 'qxzzy'")
         connection.execute(
             "SELECT id FROM visits WHERE fee < %s AND place > %s", (Decimal("123.4567"), "qxzzy")
         )
     for seen in (
-        visits.audit_path.read_text(),
-        visits.output_path.read_text(),
-        visits.database.postgres.log_text(),
+        visits.shop.audit_path.read_text(),
+        visits.shop.output_path.read_text(),
+        visits.shop.database.postgres.log_text(),
     ):
         assert "123.4567" not in seen
         assert "qxzzy" not in seen
