@@ -84,7 +84,7 @@ def sealable(
     elif cast is not None and shown_as(target, cast) is None:
         raise refusals.odd_cast(target.label)
     elif is_coalesce(draft, node_in):
-        expressions.function(draft, scope, node_in)
+        expressions.function_name(draft, node_in)
         common.check_nodes(draft, target, _leaves(draft, node_in))
         for argument in node_in.expressions:
             sealable(draft, scope, argument, target, direct=False, use=use)
@@ -194,6 +194,9 @@ def _nullif(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
 
 def carried(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
     """The sealed column whose values a result column hands through, or None after a `expressions.walk`."""
+    ref = sealed_column(draft, scope, node)
+    if ref is not None:
+        return ref
     ref = _carrier(draft, scope, node)
     inner = unbracketed(node)
     if ref is None:
@@ -225,15 +228,13 @@ _IN_WINDOW: Final = frozenset({"first_value", "lag", "last_value", "lead", "nth_
 def _windowed(draft: Draft, scope: Scope, node: exp.Window, ref: SealedRef) -> SealedRef:
     """`lag(email, 1, 'none') OVER (...)`"""
     call = node.this
-    expressions.function(draft, scope, call)
+    expressions.function_name(draft, call)
     _, *others = call.expressions
     expressions.walk_all(draft, scope, others[:1], f"as an argument of {call.name}()")
     for default in others[1:]:
         sealable(draft, scope, default, ref, direct=False, use=BESIDE)
         draft.touch(ref, Access.COMPARE)
-    if isinstance(node.args.get("alias"), exp.Identifier):
-        draft.name(node.args["alias"])
-    expressions.window_definition(draft, scope, node)
+    expressions.over(draft, scope, node)
     return without_modifier(ref)
 
 
@@ -288,8 +289,9 @@ def _is_text(draft: Draft, node: exp.Expr) -> bool | None:
 
 
 def _carrier(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
-    if isinstance(bare(node), exp.Column):
-        return sealed_column(draft, scope, node)
+    ref = sealed_column(draft, scope, node)
+    if ref is not None:
+        return ref
     node = unbracketed(node)
     if isinstance(node, exp.Subquery):
         return resolve.use_cells(draft, resolve.query(draft, scope, node)).sealed

@@ -8,7 +8,7 @@ from typing import Final
 from sqlglot import exp
 
 from proxy.cells import TypeSpecError, logical_type, sql_name
-from proxy.sql import refusals
+from proxy.sql import extremes, refusals
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Kind
 from proxy.sql.parse import position
@@ -95,15 +95,21 @@ def _part(draft: Draft, node: exp.Expr, key: str) -> str | None:
 
 
 def sealed_column(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
-    """The sealed column that an operand is, brackets aside.
+    """The sealed column that an operand is, or whose min() or max() it is, brackets aside.
 
     Casts that leave its values what they are (`email::text`, as object mappers write them) are taken
     out of the text: what the server has there is no text. The type they give shows in the result.
     """
     inner = bare(node)
-    if not isinstance(inner, exp.Column) or isinstance(inner.this, exp.Star):
+    if isinstance(inner, extremes.CALLS):
+        ref = extremes.carried(draft, scope, inner)
+    elif not isinstance(inner, exp.Column) or isinstance(inner.this, exp.Star):
         return None
-    ref = field_of(draft, scope, inner).sealed
+    else:
+        field = field_of(draft, scope, inner)
+        ref = field.sealed
+        if ref is not None and field.grouped is not None:
+            ref = with_modifier(ref)
     if ref is None or inner is unbracketed(node):
         return ref
     span = Span(*column_tokens(draft, inner))
@@ -256,7 +262,9 @@ def spelled(draft: Draft, scope: Scope, node: exp.Column) -> str:
 
 
 def column_tokens(draft: Draft, node: exp.Expr) -> tuple[int, int]:
-    """Tokens [start, end) of a column reference."""
+    """Tokens [start, end) of a column reference, or of a call."""
+    if isinstance(node, extremes.CALLS):
+        return extremes.span(draft, node)
     parts = [node.args.get(key) for key in ("catalog", "db", "table", "this")]
     places = [position(part) for part in parts if part is not None]
     first, last = places[0], places[-1]
@@ -266,7 +274,7 @@ def column_tokens(draft: Draft, node: exp.Expr) -> tuple[int, int]:
 
 
 def column_span(draft: Draft, node: exp.Expr) -> tuple[int, int]:
-    """Tokens [start, end) of a column reference with its brackets and casts."""
+    """Tokens [start, end) of a column reference or call with its brackets and casts."""
     span = Span(*column_tokens(draft, bare(node)))
     for layer in reversed(_layers(node)):
         if isinstance(layer, exp.Cast):

@@ -2,7 +2,7 @@
 
 `walk` goes through any expression whose own result is not sealed. A sealed column in it is refused,
 with the way it is used, unless its immediate use is one that the server can do on sealed values:
-comparisons and tests for NULL (`comparisons`), count(column).
+comparisons and tests for NULL (`comparisons`), count(column), sorting and grouping (`ordering`, `grouping`).
 
 The modules of this analysis refer to one another as SQL's grammar does: expressions hold queries
 (`resolve`), queries hold expressions, both hold values for columns (`assignment`).
@@ -17,7 +17,17 @@ from typing import Any, Final
 from sqlglot import exp
 
 from policy import Access
-from proxy.sql import comparisons, paths, patterns, ranges, refusals, resolve
+from proxy.sql import (
+    aggregates,
+    comparisons,
+    grouping,
+    ordering,
+    paths,
+    patterns,
+    ranges,
+    refusals,
+    resolve,
+)
 from proxy.sql.columns import column, sealed_column, sealed_row
 from proxy.sql.draft import Draft
 from proxy.sql.parse import position
@@ -99,22 +109,37 @@ def _special(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
     return handler is not None and handler(draft, scope, node)
 
 
-def function(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+def function(draft: Draft, scope: Scope, node: exp.Anonymous) -> bool:
+    """A call; False: its arguments are not looked at yet."""
     name = function_name(draft, node)
     if name is None:
         return False
     if name == "nullif":
         walk_all(draft, scope, node.expressions, "in NULLIF")
         return True
-    if name == "count" and len(node.expressions) == 1:
-        if sealed_row(draft, scope, node.expressions[0]) is not None:
-            return True  # A row as such is never NULL, whatever is in it.
-        ref = sealed_column(draft, scope, node.expressions[0])
-        # count(DISTINCT ROW?) and the like are no bare columns in the tree.
+    if name == "grouping":
+        grouping.grouping(draft, scope.rows, node)
+        return True
+    if name in aggregates.NAMES:
+        aggregate(draft, scope.rows, node)
+        return True
+    return False
+
+
+def aggregate(draft: Draft, scope: Scope, node: exp.Anonymous) -> None:
+    """The arguments of an aggregate, or of what has the name of one. `scope`: what they are about, rows or groups."""
+    if node.name == "count" and len(node.expressions) == 1:
+        argument = node.expressions[0]
+        if sealed_row(draft, scope, argument) is not None:
+            return  # A row as such is never NULL, whatever is in it.
+        ref = sealed_column(draft, scope, argument)
         if ref is not None:
             draft.touch(ref, Access.PRESENCE)
-            return True
-    return False
+            return
+        if isinstance(argument, exp.Distinct) and len(argument.expressions) == 1:
+            ordering.told_apart(draft, scope, argument.expressions[0], "in DISTINCT")
+            return
+    walk_all(draft, scope, node.expressions, f"as an argument of {node.name}()")
 
 
 def function_name(draft: Draft, node: exp.Expr) -> str | None:
@@ -158,38 +183,70 @@ def _exists(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
 
 
 def _window(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
-    for name in (node.args.get("alias"), node.this):
-        if isinstance(name, exp.Identifier):
-            draft.name(name)
-    if isinstance(node.this, exp.Expr) and not isinstance(node.this, exp.Identifier):
-        walk(draft, scope, node.this)
-    return window_definition(draft, scope, node)
+    """`f(...) OVER ...`, or `name AS (...)` of the WINDOW clause. Of a window function the arguments are of groups."""
+    call = node.this
+    if isinstance(call, exp.Identifier):
+        draft.name(call)
+    else:
+        if isinstance(call, exp.Filter):
+            walk(draft, scope, call.expression, "as a condition")
+            call = call.this
+        if isinstance(call, exp.Anonymous) and function_name(draft, call) in aggregates.NAMES:
+            aggregate(draft, scope, call)
+        else:
+            walk(draft, scope, call)
+    over(draft, scope, node)
+    return True
 
 
-def window_definition(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+def over(draft: Draft, scope: Scope, node: exp.Expr) -> None:
     """What stands behind OVER."""
+    if isinstance(node.args.get("alias"), exp.Identifier):
+        draft.name(node.args["alias"])
+    for part in node.args.get("partition_by") or ():
+        ordering.told_apart(draft, scope, part, "in a window definition")
+    order, frame = node.args.get("order"), node.args.get("spec")
+    if order is not None:
+        ordering.sorted_by(draft, scope, order.expressions, frame)
+    if frame is not None:
+        walk(draft, scope, frame, "in a window definition")
     for key, argument in node.args.items():
-        if key not in ("this", "alias"):
-            parts = argument if isinstance(argument, list) else [argument]
-            walk_all(
-                draft,
-                scope,
-                [part for part in parts if isinstance(part, exp.Expr)],
-                "in a window definition",
-            )
+        if key not in _WINDOW and argument:
+            raise refusals.not_understood("a window definition")
+
+
+_WINDOW: Final = frozenset({"this", "alias", "partition_by", "order", "spec", "over"})
+
+
+def _filter(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+    """`f(...) FILTER (WHERE ...)`: an aggregate, whatever its name."""
+    if isinstance(node.this, exp.Anonymous):
+        function_name(draft, node.this)
+        aggregate(draft, scope.rows, node.this)
+    else:
+        walk(draft, scope, node.this)
+    walk(draft, scope.rows, node.expression, "as a condition")
+    return True
+
+
+def _within_group(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+    """`percentile_disc(0.5) WITHIN GROUP (ORDER BY ...)`: values of the column itself are wanted, not terms."""
+    walk(draft, scope, node.this)
+    for item in node.expression.expressions:
+        walk(draft, scope.rows, item, "in WITHIN GROUP")
     return True
 
 
 def _order(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
     """ORDER BY inside an aggregate's brackets hangs on its last argument."""
     if isinstance(node.this, exp.Expr):
-        walk(draft, scope, node.this, "as an argument of an aggregate")
-    walk_all(draft, scope, node.expressions, "in ORDER BY")
+        walk(draft, scope.rows, node.this, "as an argument of an aggregate")
+    ordering.sorted_by(draft, scope.rows, node.expressions)
     return True
 
 
 def _distinct(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
-    walk_all(draft, scope, node.expressions, "in DISTINCT")
+    walk_all(draft, scope.rows, node.expressions, "in DISTINCT")
     return True
 
 
@@ -235,6 +292,8 @@ def _handlers() -> dict[type[exp.Expr], Callable[[Draft, Scope, Any], bool]]:
         exp.Case: _case,
         exp.Exists: _exists,
         exp.Window: _window,
+        exp.Filter: _filter,
+        exp.WithinGroup: _within_group,
         exp.Order: _order,
         exp.Distinct: _distinct,
         exp.Kwarg: _named_argument,

@@ -21,7 +21,7 @@ from proxy.sql import capability, refusals
 from proxy.sql.columns import type_of
 from proxy.sql.draft import Draft
 from proxy.sql.parse import position
-from proxy.sql.scope import Field, RowSource, Scope, Shape
+from proxy.sql.scope import Field, RowSource, Scope
 from proxy.sql.tree import text_at
 from proxy.sql.values import word
 
@@ -165,28 +165,3 @@ def check_unmerged(columns: Iterable[Field]) -> None:
     """An alias of a join names its columns, and there must be one of each name."""
     if any(column.qualified is not None for column in columns):
         raise refusals.not_understood("an alias of JOIN USING on a sealed column")
-
-
-def star(draft: Draft, scope: Scope, node: exp.Expr) -> Shape:
-    """What `*` stands for; written out where columns of USING are no longer one."""
-    if not any(column.qualified is not None for column in scope.visible):
-        return Shape(tuple(scope.visible), scope.open)
-    if scope.open:
-        raise refusals.not_understood("* of JOIN USING on a sealed column")
-    names = [_spelled(scope, column) for column in scope.visible]
-    place = _place(node)
-    token = draft.tokens[place]
-    draft.edit(token.start, token.end, ", ".join(names))
-    return Shape(tuple(replace(column, qualified=None) for column in scope.visible))
-
-
-def _spelled(scope: Scope, column: Field) -> str:
-    if column.qualified is not None:
-        return column.qualified
-    named = [source.name for source in scope.sources]
-    alone = sum(other.name == column.name for other in scope.visible) == 1
-    if column.name is not None and column.of is not None and named.count(column.of) == 1:
-        return _qualified(column)
-    if column.name is None or not alone:
-        raise refusals.not_understood("* of JOIN USING on a sealed column")
-    return _quoted(column.name)

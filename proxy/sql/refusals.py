@@ -319,3 +319,28 @@ def which_schema(name: str) -> Refused:
         f'there are several relations named "{name}" and one has sealed columns',
         "Qualify the name with its schema.",
     )
+
+
+def by_reference(label: str, how: str) -> Refused:
+    return Refused(
+        FEATURE_NOT_SUPPORTED,
+        f"column {label} is sealed and cannot be used {how} through a result column that is an expression of it",
+        "Put the query into FROM, SELECT ... FROM (SELECT ...) AS s, and use the column of s.",
+    )
+
+
+def united_order(label: str) -> Refused:
+    return Refused(
+        FEATURE_NOT_SUPPORTED,
+        f"column {label} is sealed and cannot be used in ORDER BY behind UNION ALL",
+        "Put the UNION ALL into FROM: SELECT * FROM (... UNION ALL ...) AS u ORDER BY ...",
+    )
+
+
+def not_listed() -> Refused:
+    """As the server says it."""
+    return Refused(
+        "42P10",
+        "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+        "Order by the name or the number of a result column.",
+    )

@@ -23,10 +23,11 @@ from proxy.sql import (
     common,
     expressions,
     functions,
+    grouping,
     lists,
-    merging,
     ordering,
     refusals,
+    selection,
     sources,
     writes,
 )
@@ -34,6 +35,7 @@ from proxy.sql.columns import bare, field_of, listed, type_of, with_modifier, wi
 from proxy.sql.draft import Draft
 from proxy.sql.parse import position
 from proxy.sql.scope import PLAIN, Cell, Field, Scope, SealedRef, Shape, Targets
+from proxy.sql.selection import Item, Result
 from proxy.sql.tree import only, unbracketed
 from proxy.sql.values import chain
 
@@ -131,15 +133,20 @@ def _select(
     scope = with_queries(draft, parent, node)
     sources.from_clause(draft, scope, node)
     _condition(draft, scope, node, "where")
+    groups = grouping.read(draft, scope, node)
+    scope = groups.scope
     result = _projections(draft, scope, node.expressions, targets)
-    ordering.group(draft, scope, node.args.get("group"), result)
+    grouping.settle(draft, groups, result)
     _condition(draft, scope, node, "having")
     expressions.walk_all(draft, scope, node.args.get("windows") or (), "in a window definition")
-    ordering.distinct(draft, scope, node.args.get("distinct"), result)
-    for order in (node.args.get("order"), *orders):
-        ordering.order(draft, scope, order, result)
+    sorts = [
+        item
+        for order in (node.args.get("order"), *orders)
+        for item in ordering.order(draft, scope, order, result)
+    ]
+    ordering.distinct(draft, scope, node.args.get("distinct"), result, sorts)
     _limits(draft, scope, node)
-    return Shape(tuple(result.fields), result.open)
+    return result.shape
 
 
 def _condition(draft: Draft, scope: Scope, node: exp.Expr, key: str) -> None:
@@ -160,31 +167,32 @@ def _limits(draft: Draft, scope: Scope, node: exp.Expr) -> None:
 
 def returned(draft: Draft, scope: Scope, nodes: Sequence[exp.Expr]) -> Shape:
     """The shape of a RETURNING list."""
-    result = _projections(draft, scope, nodes)
-    return Shape(tuple(result.fields), result.open)
+    return _projections(draft, scope, nodes).shape
 
 
 def _projections(
     draft: Draft, scope: Scope, nodes: Sequence[exp.Expr], targets: Targets | None = None
-) -> ordering.Result:
-    result = ordering.Result()
+) -> Result:
+    result = Result()
     for node in nodes:
-        if len(result.fields) > MOST_COLUMNS:
+        place = len(result.items)
+        if place > MOST_COLUMNS:
             raise refusals.too_many_columns()
         starred = _star(draft, scope, node)
         if starred is None:
-            result.fields.append(_projection(draft, scope, node, result, targets))
+            inner = node.this if isinstance(node, exp.Alias) else node
+            result.items.append(Item(_projection(draft, scope, node, result, targets), inner))
             continue
         if targets is not None:
-            place = len(result.fields)
             if (result.open or starred.open) and any(targets.refs[place:]):
                 raise refusals.not_understood("* in a query that fills sealed columns")
-            _store(draft, starred, targets.behind(place))
-        else:
-            result.fields.extend(starred.fields)
-            result.open |= starred.open
-            continue
-        result.fields.extend(Field(f.name, f.sealed) for f in starred.fields)
+            _store(draft, starred.shape, targets.behind(place))
+            # What is listed is stored now, and used by nobody else.
+            starred.items = [
+                replace(item, field=replace(item.field, cells=(), domain=False))
+                for item in starred.items
+            ]
+        result.items.extend(starred.items)
         result.open |= starred.open
     return result
 
@@ -200,33 +208,27 @@ def _store(draft: Draft, starred: Shape, targets: Targets) -> None:
             assignment.flow(draft, (column,), (target,), targets.use)
 
 
-def _star(draft: Draft, scope: Scope, node: exp.Expr) -> Shape | None:
+def _star(draft: Draft, scope: Scope, node: exp.Expr) -> Result | None:
     """The columns that `*` or `t.*` stands for."""
-    if isinstance(node, exp.Star):
-        only(node)
-        return merging.star(draft, scope, node)
-    if isinstance(node, exp.Column) and isinstance(node.this, exp.Star):
-        only(node.this)
-        only(node, "this", "table", "db")
-        schema = node.args.get("db")
-        named = draft.name(schema) if schema is not None else None
-        return scope.source(named, draft.name(node.args["table"])).shape
     if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Star):
         expressions.walk(draft, scope, node)
-        return Shape(open=True)
-    return None
+        return Result(open=True)
+    starred = selection.star(draft, scope, node)
+    if starred is not None:
+        selection.write_out(draft, node, starred)
+    return starred
 
 
 def _projection(
-    draft: Draft, scope: Scope, node: exp.Expr, result: ordering.Result, targets: Targets | None
+    draft: Draft, scope: Scope, node: exp.Expr, result: Result, targets: Targets | None
 ) -> Field:
     expression = node
     if isinstance(node, exp.Alias):
         expression = node.this
         name: str | None = draft.name(node.args["alias"])
     else:
-        name = _figured_name(node)
-    place = len(result.fields)
+        name = selection.figured_name(node)
+    place = len(result.items)
     target = _target(targets, place)
     if targets is not None and target is not None:
         if result.open:
@@ -243,6 +245,8 @@ def _projection(
             return Field(name, cells=cells)
     ref = assignment.carried(draft, scope, expression)
     ref = ref or functions.scalar_ref(draft, expression)
+    if expression is node:
+        selection.keep_name(draft, scope, node)
     if targets is not None:
         assignment.flow(draft, (Field(name, ref),), (None,), targets.use)
     return Field(name, ref, domain=ref is not None and _keeps_domain(draft, scope, expression))
@@ -275,25 +279,6 @@ def use_cells(draft: Draft, shape: Shape) -> Shape:
     for field in shape.fields:
         draft.use_cells(field.cells)
     return shape
-
-
-def _figured_name(node: exp.Expr) -> str | None:
-    """The name PostgreSQL gives a column without AS (FigureColname), where that is simple."""
-    node = unbracketed(node)
-    if isinstance(node, exp.Cast):
-        return _figured_name(node.this)
-    if isinstance(node, exp.Case):
-        default = node.args.get("default")
-        found = _figured_name(default) if default is not None else None
-        return found or "case"
-    if isinstance(node, exp.Column):
-        return node.name
-    if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Select):
-        first = node.this.expressions[0] if node.this.expressions else node.this
-        return first.alias if isinstance(first, exp.Alias) else _figured_name(first)
-    if isinstance(node, exp.Anonymous) and node.name not in ("operator", ""):
-        return node.name
-    return None
 
 
 def _set_operation(

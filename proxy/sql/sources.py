@@ -116,6 +116,8 @@ def _item(draft: Draft, scope: Scope, node: exp.Expr) -> Joined:
 
 def _alone(source: RowSource) -> Joined:
     columns = [replace(f, of=source.name, qualified=None) for f in source.shape.fields]
+    # One object for one column, whether it is reached by the source's name or without.
+    source = replace(source, shape=Shape(tuple(columns), source.shape.open))
     return Joined([source], columns, source.shape.open)
 
 

@@ -46,7 +46,11 @@ def test_refusals_are_kept_as_well(planner: Planner) -> None:
     ("one", "other"),
     [
         ("SELECT id, email FROM customers ORDER BY 1", "SELECT id, email FROM customers ORDER BY 2"),
-        ("SELECT id, email FROM customers GROUP BY 1", "SELECT id, email FROM customers GROUP BY 2"),
+        ("SELECT id, ssn FROM customers GROUP BY 1", "SELECT id, ssn FROM customers GROUP BY 2"),
+        (
+            "SELECT DISTINCT email, id + 1 FROM customers ORDER BY id + 1",
+            "SELECT DISTINCT email, id + 1 FROM customers ORDER BY id + 2",
+        ),
         ("DO $$ SELECT 1 $$", "DO $$ SELECT 1 FROM customers $$"),
         ("SELECT NULLIF(age, 1) FROM customers", "SELECT NULLIF(age, 1.5) FROM customers"),
         (
@@ -62,6 +66,17 @@ def test_a_literal_that_decides_is_part_of_the_key(planner: Planner, one: str, o
         actions = {sql: _plan(planner, sql).statements[0].action for sql in (first, second, first)}
         assert actions[one] is not Action.REFUSE
         assert actions[other] is Action.REFUSE
+
+
+def test_the_number_of_a_grouped_column_is_part_of_the_key(planner: Planner) -> None:
+    """GROUP BY 1 and GROUP BY 2 reach the server as different texts, in either order."""
+    texts = {
+        1: "SELECT id, email FROM customers GROUP BY 1",
+        2: 'SELECT id, sealgate.any_value(email) AS "email" FROM customers GROUP BY sealgate.eq(email)',
+    }
+    for number in (1, 2, 1):
+        sql = f"SELECT id, email FROM customers GROUP BY {number}"
+        assert _text(planner, sql) == texts[number]
 
 
 def test_a_type_modifier_is_part_of_the_key(planner: Planner) -> None:

@@ -1,7 +1,7 @@
 """Rewritten statements on a real PostgreSQL 18, beside the originals on the same tables unsealed.
 
 Two schemas hold the shop: one as an application sees it, one as it is stored, with domains and
-`sealgate.eq` as `interface.md` has them. What the fixtures say is run on both: the same statements
+the functions of schema `sealgate` as apply makes them. What the fixtures say is run on both: the same statements
 are accepted, the same rows come back once the sealed ones are read.
 """
 
@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from psycopg import pq
 
+from proxy.database.functions import FUNCTIONS
 from proxy.sql.plan import Action, Form, Plan, Seal
 from proxy.sql.planner import Planner
 from proxy.sql.rewrite import original_position, render
@@ -26,12 +27,7 @@ from tests.sql.cases import Case, cases
 _HEADER = bytes.fromhex("5ea10101") + b"\0\0\0\1"
 _BYTEA, _BYTEA_ARRAY = 17, 1001
 
-_SEALGATE = r"""
-CREATE SCHEMA sealgate;
-CREATE FUNCTION sealgate.eq(value bytea) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE
-  RETURN CASE WHEN substring(value, 1, 4) = '\x5ea10101'::bytea THEN substring(value, 9, 16) END;
-CREATE FUNCTION sealgate.version() RETURNS integer LANGUAGE sql IMMUTABLE RETURN 1;
-"""
+_SEALGATE = "CREATE SCHEMA sealgate;" + "".join(f"CREATE {one.create};" for one in FUNCTIONS)
 _DOMAIN = r"""
 CREATE DOMAIN sealgate.sealed_{0} AS bytea
   CHECK (octet_length(VALUE) >= 36 AND substring(VALUE, 1, 3) = '\x5ea101'::bytea);
