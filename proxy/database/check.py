@@ -22,10 +22,21 @@ from proxy.catalog import (
     label,
     sealed_columns,
 )
-from proxy.database.finding import Access, Elsewhere, Facts, Finding, Stored
+from proxy.database.finding import (
+    Access,
+    Elsewhere,
+    Facts,
+    Finding,
+    Learned,
+    OrderBits,
+    Stored,
+)
 from proxy.database.findings import findings
+from proxy.database.leakage import Spread, bare_bits, settled_bits
 from proxy.database.look import fixed_names, role_facts, schema_facts, table_facts
+from proxy.database.schema import SchemaFacts
 from proxy.database.tables import TableFacts
+from proxy.database.terms import ORDER, TERMS, Term
 
 SAMPLE_ROWS = 100_000
 OPENED_ROWS = 2000
@@ -166,9 +177,10 @@ async def _facts(
         table = tables.get(column.table)
         facts = table.column(column.label) if table else None
         if table is not None and facts is not None and facts.sealed is not None:
-            readable = table.selectable and schema.has_terms
             stored[column.label] = (
-                await _stored(connection, table, facts.quoted, keyset) if readable else None
+                await _stored(connection, table, facts.quoted, keyset, schema)
+                if table.selectable
+                else None
             )
     return Facts(
         role=await role_facts(connection),
@@ -220,33 +232,71 @@ def _holders(
 
 
 async def _stored(
-    connection: asyncpg.Connection, table: TableFacts, column: str, keyset: Keyset | None
+    connection: asyncpg.Connection,
+    table: TableFacts,
+    column: str,
+    keyset: Keyset | None,
+    schema: SchemaFacts,
 ) -> Stored:
     sampled = table.rows_estimate > SAMPLE_ROWS
     percent = 100 * SAMPLE_ROWS / max(table.rows_estimate, 1)
-    source = f"{table.qualified} TABLESAMPLE SYSTEM ({percent:.6f})" if sampled else table.qualified
-    row = await connection.fetchrow(
-        "SELECT coalesce(sum(n), 0)::int8 AS cells,"  # noqa: S608
-        " coalesce(sum(n) FILTER (WHERE term IS NOT NULL), 0)::int8 AS terms,"
-        " count(*) FILTER (WHERE term IS NOT NULL) AS distinct_terms,"
-        " coalesce(max(n) FILTER (WHERE term IS NOT NULL), 0) AS most_frequent"
-        f" FROM (SELECT sealgate.eq({column}) AS term, count(*) AS n FROM {source}"
-        f" WHERE {column} IS NOT NULL GROUP BY 1) AS terms"
+    source = (
+        f"{table.qualified} TABLESAMPLE SYSTEM ({percent:.6f}) REPEATABLE (1)"
+        if sampled
+        else table.qualified
+    )
+    flags = await connection.fetch(
+        f"SELECT get_byte(substring({column}, 1, 4), 3) AS flags, count(*) AS n FROM {source}"  # noqa: S608
+        f" WHERE {column} IS NOT NULL GROUP BY 1"
     )
     keys = await connection.fetch(
         f"SELECT substring({column}::bytea, 5, 4) AS id, count(*) AS n FROM {source}"  # noqa: S608
         f" WHERE {column} IS NOT NULL GROUP BY 1 LIMIT 1000"
     )
     opened, tampered = await _opened(connection, source, column, keyset)
+    counted = {row["flags"]: row["n"] for row in flags}
+    learned = {
+        term.function: await _learned(connection, source, column, term)
+        for term in TERMS
+        if any(flags & term.flag for flags in counted) and schema.has_function(term.function)
+    }
     return Stored(
-        cells=row["cells"],
+        cells=sum(counted.values()),
         sampled=sampled,
-        terms=row["terms"],
-        distinct_terms=row["distinct_terms"],
-        most_frequent=row["most_frequent"],
+        flags=counted,
+        learned=learned,
         keys={int.from_bytes(k["id"], "big"): k["n"] for k in keys},
         opened=opened,
         tampered=tampered,
+    )
+
+
+async def _learned(connection: asyncpg.Connection, source: str, column: str, term: Term) -> Learned:
+    """How often terms occur: counted in the server, which gives away no term, but for those of order."""
+    call = f"{SCHEMA}.{term.function}({column})"
+    each = f"unnest({call})" if term.method == "gin" else call
+    rows = await connection.fetch(
+        "SELECT n AS size, count(*) AS terms FROM (SELECT count(*) AS n FROM"  # noqa: S608
+        f" (SELECT {each} AS term FROM {source} WHERE {call} IS NOT NULL) AS terms GROUP BY term) AS sizes GROUP BY 1"
+    )
+    values = await connection.fetchval(
+        f"SELECT count(*) FROM {source} WHERE {call} IS NOT NULL"  # noqa: S608
+    )
+    order = await _order_bits(connection, source, call) if term is ORDER else None
+    return Learned(Spread({row["size"]: row["terms"] for row in rows}), values, order)
+
+
+async def _order_bits(connection: asyncpg.Connection, source: str, call: str) -> OrderBits:
+    rows = await connection.fetch(
+        f"SELECT DISTINCT {call} AS term FROM (SELECT * FROM {source} LIMIT {SAMPLE_ROWS}) AS sampled"  # noqa: S608
+        f" WHERE {call} IS NOT NULL ORDER BY 1"
+    )
+    terms = [row["term"] for row in rows]
+    return OrderBits(
+        compared=len(terms),
+        settled=settled_bits(terms),
+        bare=bare_bits(terms),
+        length=sum(map(len, terms)) / len(terms) if terms else 0.0,
     )
 
 

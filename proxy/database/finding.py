@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from proxy.database import schema
+from proxy.database.leakage import Spread
 from proxy.database.tables import RoleFacts, TableFacts
 
 NAMES_SHOWN = 5
@@ -26,6 +27,8 @@ class Finding:
     subject: str
     message: str
     fix: str
+    measured: Mapping[str, float] | None = None
+    """The numbers that it speaks of; see `searching`."""
 
     def __str__(self) -> str:
         return f"{self.code} {self.severity} {self.subject}: {self.message}. {self.fix}"
@@ -51,19 +54,47 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderBits:
+    """What order terms tell beside the order, of those that were compared with one another."""
+
+    compared: int
+    """Distinct terms."""
+    settled: float
+    """Bits of a value that the others settle, on average."""
+    bare: float
+    """Share of bits that stand outright in the term."""
+    length: float
+    """Bits of a form, on average."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What one kind of term tells. Of match and path terms `spread` is over all that stand in the arrays."""
+
+    spread: Spread
+    values: int
+    """Stored values that carry it."""
+    order: OrderBits | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
-    """What a sealed column holds: counted, over a sample where the table is large. No values."""
+    """What a sealed column holds: counted, over a sample where the table is large. No values, no terms."""
 
     cells: int
     sampled: bool
-    terms: int
-    distinct_terms: int
-    most_frequent: int
-    """How often the most frequent term occurs."""
+    flags: Mapping[int, int]
+    """Per flags byte, how many cells."""
+    learned: Mapping[str, Learned]
+    """Per term function of schema sealgate; none where nothing carries it."""
     keys: Mapping[int, int] = field(default_factory=dict)
     """Per key id, how many cells."""
     opened: int = 0
     tampered: int = 0
+
+    def carrying(self, flag: int) -> int:
+        """Cells with this kind of term."""
+        return sum(count for flags, count in self.flags.items() if flags & flag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +124,19 @@ class Facts:
     """Per declared column, the functions whose source names it."""
 
 
-def error(code: str, subject: str, message: str, fix: str) -> Finding:
-    return Finding(code, Severity.ERROR.value, subject, message, fix)
+Numbers = Mapping[str, float] | None
 
 
-def warning(code: str, subject: str, message: str, fix: str) -> Finding:
-    return Finding(code, Severity.WARNING.value, subject, message, fix)
+def error(code: str, subject: str, message: str, fix: str, measured: Numbers = None) -> Finding:
+    return Finding(code, Severity.ERROR.value, subject, message, fix, measured)
 
 
-def info(code: str, subject: str, message: str, fix: str) -> Finding:
-    return Finding(code, Severity.INFO.value, subject, message, fix)
+def warning(code: str, subject: str, message: str, fix: str, measured: Numbers = None) -> Finding:
+    return Finding(code, Severity.WARNING.value, subject, message, fix, measured)
+
+
+def info(code: str, subject: str, message: str, fix: str, measured: Numbers = None) -> Finding:
+    return Finding(code, Severity.INFO.value, subject, message, fix, measured)
 
 
 def listed(names: Sequence[str]) -> str:

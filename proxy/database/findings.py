@@ -23,16 +23,10 @@ from proxy.database.finding import (
     listed,
     warning,
 )
+from proxy.database.searching import APPLY, searching
 from proxy.database.tables import ColumnFacts, TableFacts
-from proxy.database.terms import TERMS, declared_terms, serves
 
 __all__ = ["Facts", "Finding", "findings"]
-
-APPLY = "Run `sealgate apply`."
-ENOUGH_TERMS = 50
-FEW_DISTINCT = 256
-REPEATED = 4
-LARGE_SHARE = 0.2
 
 
 def findings(
@@ -48,9 +42,8 @@ def findings(
         *_of_columns(facts.tables, declared),
         *_of_undeclared(facts.undeclared),
         *_of_keys(missing_keys),
-        *_of_stored(facts.stored, declared, keys),
-        *_of_entropy(facts.stored, declared),
-        *_of_indexes(facts.tables, declared),
+        *_of_stored(facts.stored, keys),
+        *searching(facts.tables, facts.stored, declared),
         *exposure(facts, policy),
         *_of_unread(facts),
     ]
@@ -151,9 +144,7 @@ def _of_keys(missing: Iterable[str]) -> Iterator[Finding]:
 
 
 def _of_stored(
-    stored: Mapping[str, Stored | None],
-    declared: Mapping[str, SealedColumn],
-    keys: Mapping[int, str] | None,
+    stored: Mapping[str, Stored | None], keys: Mapping[int, str] | None
 ) -> Iterator[Finding]:
     for name, facts in stored.items():
         if facts is None:
@@ -182,94 +173,6 @@ def _of_stored(
                 f"{facts.tampered} of {_values(facts.opened)} that were opened as a sample do not authenticate",
                 "Somebody or something changed them; restore them from a backup.",
             )
-        lacking = facts.cells - facts.terms
-        if declared[name].search.equality and lacking:
-            yield error(
-                "SG031",
-                name,
-                f"{_values(lacking)}{among} carry no equality term: comparisons miss them",
-                f"{APPLY} It seals them anew, with terms.",
-            )
-        if not declared[name].search.equality and facts.terms:
-            yield warning(
-                "SG032",
-                name,
-                f"{_values(facts.terms)}{among} carry equality terms, though it declares no equality",
-                f"{APPLY} It seals them anew, without terms.",
-            )
-
-
-# -- SG03x: search ------------------------------------------------------------------------------------------------
-
-
-def _of_entropy(
-    stored: Mapping[str, Stored | None], declared: Mapping[str, SealedColumn]
-) -> Iterator[Finding]:
-    fix = 'Remove "equality" from its search unless it is worth that.'
-    for column in declared.values():
-        if not column.search.equality:
-            continue
-        facts = stored.get(column.label)
-        counted = _counted(facts) if facts is not None else ""
-        if column.type.name == "bool":
-            yield warning(
-                "SG033",
-                column.label,
-                f"a boolean has two values: its terms say which rows are alike, so all but say which is which{counted}",
-                fix,
-            )
-        elif facts is not None and _tells_much(facts):
-            yield warning(
-                "SG033",
-                column.label,
-                f"its terms leak: whoever reads the table sees how often each value occurs, and these repeat{counted}",
-                fix,
-            )
-
-
-def _tells_much(facts: Stored) -> bool:
-    if facts.terms < ENOUGH_TERMS:
-        return False
-    few = facts.distinct_terms < FEW_DISTINCT and facts.terms >= REPEATED * facts.distinct_terms
-    return few or facts.most_frequent / facts.terms >= LARGE_SHARE
-
-
-def _counted(facts: Stored) -> str:
-    if not facts.terms:
-        return ""
-    share = 100 * facts.most_frequent / facts.terms
-    return (
-        f" ({facts.distinct_terms:,} distinct among {facts.terms:,}{' sampled' if facts.sampled else ''},"
-        f" the most frequent {share:.2g} %)"
-    )
-
-
-def _of_indexes(
-    tables: Mapping[str, TableFacts], declared: Mapping[str, SealedColumn]
-) -> Iterator[Finding]:
-    for column in declared.values():
-        table = tables.get(column.table)
-        facts = table.column(column.label) if table else None
-        if facts is None or facts.sealed is None:
-            continue
-        wanted = declared_terms(column.search)
-        for term in TERMS:
-            on_term = [i for i in facts.indexes if i.keys == (term.expression(facts.quoted),)]
-            if term not in wanted:
-                for index in on_term:
-                    yield info(
-                        "SG035",
-                        column.label,
-                        f"index {index.name} is on its {term.said} term, though it declares no {term.said}",
-                        f"{APPLY} It drops the index.",
-                    )
-            elif not any(serves(facts, i, term) and i.table == column.table for i in on_term):
-                yield warning(
-                    "SG030",
-                    column.label,
-                    f"it declares {term.said} but has no index on {SCHEMA}.{term.function}: every such comparison reads the whole table",
-                    APPLY,
-                )
 
 
 # -- SG09x --------------------------------------------------------------------------------------------------------

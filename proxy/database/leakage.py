@@ -122,7 +122,7 @@ def bare_bits(terms: Iterable[bytes]) -> float:
 
 
 def _common(one: bytes, other: bytes) -> int:
-    return next(
-        (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
-        min(len(one), len(other)),
-    )
+    """Bytes that both begin with."""
+    length = min(len(one), len(other))
+    differing = int.from_bytes(one[:length], "big") ^ int.from_bytes(other[:length], "big")
+    return length - (differing.bit_length() + 7) // 8

@@ -79,10 +79,9 @@ class SchemaFacts:
     domains: Mapping[str, DomainFacts] | None = None
     functions: Mapping[str, FunctionFacts] | None = None
 
-    @property
-    def has_terms(self) -> bool:
-        """sealgate.eq can be called by the current role."""
-        return "eq(bytea)" in (self.functions or {}) and (self.usable or self.owned)
+    def has_function(self, name: str) -> bool:
+        """A function of one sealed value by this name can be called by the current role."""
+        return f"{name}(bytea)" in (self.functions or {}) and (self.usable or self.owned)
 
     @property
     def version(self) -> int | None:
