@@ -2,7 +2,8 @@
 
 Reading order:
 
-    lexer, literals   PostgreSQL's scanner; text without its literals
+    lexer, literals   PostgreSQL's scanner
+    stripped          text without its literals, and the short way to it
     parse, hardening  sqlglot's parser on our tokens, freed of what misreads PostgreSQL
     crosscheck        libpg_query must see the same (`reading`, `postgres_reading`, `sqlglot_reading`)
     plan              the result, as data
