@@ -168,9 +168,14 @@ def cast_around(draft: Draft, inner: Span) -> tuple[Span, TypeName]:
 def function_span(draft: Draft, node: exp.Expr, argument: Span) -> Span:
     """Tokens of a call with one argument, with the brackets around it."""
     span = _around(draft, argument)
-    span = Span(span.start - 1, span.end)
-    for _ in range(len(_layers(node))):
+    return with_brackets(draft, node, Span(span.start - 1, span.end))
+
+
+def with_brackets(draft: Draft, node: exp.Expr, span: Span) -> Span:
+    """`span` is what stands inside the brackets of `node`."""
+    while type(node) is exp.Paren:
         span = _around(draft, span)
+        node = node.this
     return span
 
 

@@ -17,6 +17,7 @@ from proxy.sql import (
     assignment,
     capability,
     common,
+    computed,
     expressions,
     folding,
     lists,
@@ -34,7 +35,6 @@ from proxy.sql.columns import (
     sealed_row,
     spelled,
 )
-from proxy.sql.commands import closing
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Kind
 from proxy.sql.plan import Form, Use
@@ -112,7 +112,7 @@ def operand(draft: Draft, scope: Scope, node: exp.Expr, pick: Pick) -> tuple[Sea
         ref = folding.column(draft, scope, node)
         if ref is not None:
             return ref, capability.folded(draft, ref)
-    ref = sealed_column(draft, scope, node) or _in_coalesce(draft, scope, node)
+    ref = sealed_column(draft, scope, node) or computed.column(draft, scope, node)
     return (ref, pick(draft, ref)) if ref is not None else None
 
 
@@ -190,41 +190,24 @@ def term(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr, by: By) -> 
             raise refusals.odd_cast(ref.label)
         _seal_term(draft, ref, value, by)
         return value.start, value.end
-    span = lists.seal_values_column(draft, scope, node, ref, use=by.use)
-    if span is not None:
+    listed_at = lists.seal_values_column(draft, scope, node, ref, use=by.use)
+    if listed_at is not None:
         as_term(draft, node, by)
-        return span
-    if assignment.is_coalesce(draft, node):
-        return _coalesced(draft, scope, ref, node, by)
+        return listed_at
+    span = computed.span(draft, node)
+    if span is not None:
+        # A value that may be compared with another value must be itself: not only unlike every value of the column.
+        assignment.sealable(draft, scope, node, ref, direct=False, use=Use.STORED | by.use)
+        first, last = draft.tokens[span.start], draft.tokens[span.end - 1]
+        draft.edit(first.start, first.start, by.opening)
+        draft.edit(last.end, last.end, ")")
+        return span.start, span.end
     other = sealed_column(draft, scope, node)
     if other is None:
         raise refusals.not_comparable(ref.label)
     capability.require_comparable(draft, ref, other)
     as_term(draft, node, by)
     return column_span(draft, node)
-
-
-def _in_coalesce(draft: Draft, scope: Scope, node: exp.Expr) -> SealedRef | None:
-    """The sealed column that is an argument of COALESCE."""
-    if not assignment.is_coalesce(draft, node):
-        return None
-    found = (sealed_column(draft, scope, argument) for argument in node.expressions)
-    return next((ref for ref in found if ref is not None), None)
-
-
-def _coalesced(
-    draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr, by: By
-) -> tuple[int, int]:
-    """`COALESCE(email, '') = ...`: the term of whatever value it gives."""
-    start = place_of(node)
-    end = closing(draft.tokens, start + 1) + 1
-    if text_at(draft, start + 1) != "(":
-        raise refusals.not_understood("COALESCE")
-    # A value that may be compared with another value must be itself: not only unlike every value of the column.
-    assignment.sealable(draft, scope, node, ref, direct=False, use=Use.STORED | by.use)
-    draft.edit(draft.tokens[start].start, draft.tokens[start].start, by.opening)
-    draft.edit(draft.tokens[end - 1].end, draft.tokens[end - 1].end, ")")
-    return start, end
 
 
 def _seal_term(draft: Draft, ref: SealedRef, value: Value, by: By) -> None:

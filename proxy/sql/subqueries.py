@@ -15,7 +15,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from proxy.sql import comparisons, expressions, refusals, resolve
+from proxy.sql import comparisons, computed, expressions, refusals, resolve
 from proxy.sql.capability import By, Pick
 from proxy.sql.columns import sealed_column
 from proxy.sql.draft import Draft
@@ -43,7 +43,10 @@ def compared(
     """`operand operator (query)`; False if nothing in it is sealed. `operators`: what may stand
     before the bracket; none: the query is the left side, and stands for itself."""
     fields = row(operand) or [operand]
-    refs = [sealed_column(draft, scope, field) for field in fields]
+    refs = [
+        sealed_column(draft, scope, field) or computed.column(draft, scope, field)
+        for field in fields
+    ]
     if not any(refs):
         refs = [field.sealed for field in resolve.query(draft, scope, query).fields]
     label = next((ref.label for ref in refs if ref is not None), None)
@@ -76,7 +79,7 @@ def compared(
 def _as_terms(
     draft: Draft, query: exp.Expr, terms: list[By | None], operators: frozenset[str]
 ) -> None:
-    opening, closing = _brackets(draft, query, operators)
+    opening, closing = brackets(draft, query, operators)
     names = [f"c{n + 1}" for n in range(len(terms))]
     columns = [
         f"r.{name}" if by is None else f"{by.opening}r.{name})"
@@ -87,7 +90,7 @@ def _as_terms(
     draft.edit(end, end, f") AS r({', '.join(names)})")
 
 
-def _brackets(draft: Draft, query: exp.Expr, operators: frozenset[str]) -> tuple[int, int]:
+def brackets(draft: Draft, query: exp.Expr, operators: frozenset[str]) -> tuple[int, int]:
     """The tokens of the brackets around a subquery."""
     places = [place for node in query.walk() if (place := position(node)) is not None]
     if not places:
