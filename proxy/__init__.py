@@ -10,6 +10,7 @@ Reading order
     errors                what of a server's error the client gets
     edited                where an error in the edited text stands in the client's own
     seal, rows            values sealed on the way in, rows unsealed on the way out
+    pattern, matching     a pattern of LIKE as terms; what the server finds by them, tested row by row
     given, place          of which type the client gives a value, and what becomes of it at its place; made once per statement
     terms                 which search terms a value is sealed with: stored, or compared
     coercion              what a value of another type is where a sealed column stands
@@ -20,6 +21,7 @@ Reading order
     naming, cursors       what the names of prepared statements and cursors stand for
     holding, inquiry      what waits until the server has said more, and how it is asked
     refusal, refused, tampering                       what becomes of what is not allowed, or not true
+    assurance             whether the server vouches for the search terms
     catalog, picture      the database's tables, columns, views, functions as one picture, and the SQL that reads it
     introspect            [io] takes it
     connection, listener, upstream, tls, control      [io] the thin shell: sockets, TLS, asyncio

@@ -7,6 +7,8 @@ A longer result is released in parts; each part has its event, with the same exe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from policy import Access
@@ -14,6 +16,7 @@ from proxy.audit.event import Entry, Origin, Part, Protocol, Template
 from proxy.audit.values import CELL_IDS_INLINE
 from proxy.edited import Edited
 from proxy.outline import Outline
+from proxy.pattern import Matchers
 from proxy.snapshot import Authority
 from proxy.sql.lexer import Stripped
 from proxy.sql.plan import Run, StatementPlan
@@ -29,6 +32,8 @@ _NOW: Final = Run.NOW
 _LATER: Final = Run.LATER
 _COMPARE: Final = Access.COMPARE
 _PRESENCE: Final = Access.PRESENCE
+
+_NO_MATCHERS: Final[Mapping[int, Matchers]] = MappingProxyType({})
 
 if TYPE_CHECKING:
     from proxy.statements import Change
@@ -199,6 +204,7 @@ class SimpleQuery:
         "changes",
         "edited",
         "execution",
+        "matchers",
         "plans",
         "refused",
         "sealed",
@@ -213,6 +219,7 @@ class SimpleQuery:
         sealed: tuple[dict[str, int], ...] = (),
         edited: Edited | None = None,
         changes: tuple[tuple[Change[Any], ...], ...] = (),
+        matchers: Mapping[int, Matchers] = _NO_MATCHERS,
     ) -> None:
         self.plans = plans
         self.stripped = stripped
@@ -224,6 +231,8 @@ class SimpleQuery:
         """What was sent, if it is not what the client wrote."""
         self.changes = changes
         """Names that each statement gives."""
+        self.matchers = matchers
+        """By ordinal, for statements whose rows are tested (`proxy.matching`)."""
         self.execution: Execution | None = None
         """The run of the current statement, once there is something to say about it."""
         self._next = 0
@@ -245,6 +254,10 @@ class SimpleQuery:
     @property
     def current_refused(self) -> bool:
         return self._next in self.refused
+
+    @property
+    def current_matchers(self) -> Matchers | None:
+        return self.matchers.get(self._next)
 
     def completed(self) -> None:
         """The server has finished the current statement."""

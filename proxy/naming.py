@@ -133,6 +133,8 @@ def resolved(
         return statement, None
     if found.plan is None:
         return statement, found
+    if found.plan.filters:
+        raise ValueRefused(_TESTED)
     target = Executed(found.plan, found.stripped.text, found.declared, _parameters(found))
     try:
         plan = executed(statement, named, target)
@@ -340,6 +342,11 @@ def _unknown(name: str) -> Refusal:
 
 
 _DATES: Final = frozenset({"date", "timestamp", "timestamptz"})
+_TESTED: Final = Refusal(
+    "0A000",
+    "EXECUTE of a statement with LIKE on a sealed column is not supported",
+    "Bind and execute it by the protocol, or send the query itself.",
+)
 _BEHIND_SETTINGS: Final = Refusal(
     "0A000",
     "a statement on sealed columns behind a change of DateStyle, TimeZone or client_encoding in the same message"

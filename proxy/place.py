@@ -19,6 +19,7 @@ from proxy.at_path import PathTerms
 from proxy.cells import CellError, LogicalType, Settings, array_items, convert
 from proxy.cells.settings import Convert, identity
 from proxy.given import cast_type, column_type
+from proxy.pattern import Matcher, PatternTerms
 from proxy.shape import BYTEA_OID
 from proxy.snapshot import Snapshot
 from proxy.sql.plan import COMPARISONS, Form, Seal, Use
@@ -50,6 +51,7 @@ class Place:
         "_given",
         "_itself",
         "_keys",
+        "_pattern",
         "_settings",
         "_shape",
         "_shown",
@@ -94,6 +96,11 @@ class Place:
         self._at = (
             PathTerms(declared, self._keys, seal.at, cast or given, self._utf8)
             if seal.at is not None
+            else None
+        )
+        self._pattern = (
+            PatternTerms(declared, self._keys, seal.pattern, cast or given)
+            if seal.pattern is not None
             else None
         )
         self._shown = Use.SHOWN in seal.use
@@ -145,11 +152,22 @@ class Place:
             return self._keys.seal(b"", self._form(canonical))
         return self._value(canonical, sealed)
 
+    def matcher(self, wire: bytes) -> Matcher | None:
+        """What the pattern in a wire form, not NULL, tests; None: it is no pattern. Raises CellError."""
+        pattern = self._pattern
+        return pattern.matcher(self._read(wire)) if pattern is not None else None
+
+    def _read(self, wire: bytes) -> bytes:
+        """Of a form whose values are not sealed themselves: the canonical form, behind the cast."""
+        return self._taken(self._given.decoder(self._format, self._settings)(wire))
+
     def _array(self, wire: bytes, sealed: dict[str, int]) -> bytes:
+        pattern = self._pattern
+        if pattern is not None:
+            return pattern.array(self._read(wire))
         at = self._at
         if at is not None and self._shape is Form.PATHS:
-            decode = self._given.decoder(self._format, self._settings)
-            return bytea_array(at.terms(self._taken(decode(wire))))
+            return bytea_array(at.terms(self._read(wire)))
         items = array_items(self._format, wire, self._given, self._settings)
         compared = self._compared if self._shape is Form.TERMS else None
         found: list[bytes | None] = []

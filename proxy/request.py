@@ -19,6 +19,7 @@ from proxy.execution import Execution, SimpleQuery
 from proxy.holding import Held, settled
 from proxy.inflight import Kind, Owed
 from proxy.inquiry import Inquiry
+from proxy.pattern import Matchers
 from proxy.refusal import refuse_extended, refuse_sql
 from proxy.refused import refused_events
 from proxy.seal import Sealers, StatementSealer, ValueRefused, check_parameters
@@ -315,12 +316,17 @@ class Request:
         state.sent(plans)
         changes = self._unnamed_dropped()
         parts: list[Part] = []
+        matchers: dict[int, Matchers] = {}
         for step in steps:
             try:
                 if step.refused is not None:
                     raise step.refused
                 self._check(step.plan, authority, text, step.runs)
-                parts.append(Part(step.plan, self._rendered(step.plan, stripped, step.sealed)))
+                sent = self._rendered(step.plan, stripped, step.sealed)
+                if step.plan.filters:
+                    sealer = self._sealer(step.plan, ())
+                    matchers[len(parts)] = sealer.matchers(stripped.literals, (), ())
+                parts.append(Part(step.plan, sent))
             except ValueRefused as refusal:
                 parts.append(Part(step.plan, refuse_sql(refusal.refusal) + ";", refused=True))
                 attempted = naming.opened(state, step.plan, None) or step.plan
@@ -334,6 +340,7 @@ class Request:
             tuple([step.sealed for step in steps]),
             None if untouched else Edited(tuple(parts), stripped.literals),
             tuple([step.changes for step in steps]),
+            matchers,
         )
         state.inflight.push(Owed(Kind.QUERY, query=query, changes=changes))
         if untouched:
@@ -357,7 +364,10 @@ class Request:
         asked = statement
         if runs is not None and runs.plan is not None and statement.action is Action.APPLY:
             asked = runs.plan  # As at Bind; a plan made for one EXECUTE is not asked about again.
-        refusal = authority.refusal(naming.opened(self._state, statement, None) or asked)
+        opened = naming.opened(self._state, statement, None)
+        refusal = authority.refusal(opened or asked)
+        if opened is not None and opened.filters:
+            refusal = _FETCHED_BY_SQL
         if refusal is None and statement.action is not Action.FORWARD:
             refusal = text.refusal
         if refusal is not None:
@@ -451,19 +461,29 @@ class Request:
             settled(state, Changes.SETTINGS)
             result_formats = bind_result_formats(body, behind_names, strict=True)
             sealed = dict(prepared.sealed) if prepared.sealed else {}
+            matchers: Matchers | None = None
             try:
                 # Asked again: the policy may have been reloaded since Parse.
                 refusal = self._run_refused(prepared, None)
                 if refusal is not None:
                     raise ValueRefused(refusal)
+                if prepared.plan.filters:
+                    matchers = self._matchers(body, prepared, prepared.plan)
                 if prepared.plan.parameters:
                     instead = self._sealed_bind(body, prepared, prepared.plan, sealed)
             except ValueRefused as refused:
                 return self._refuse(prepared, refused.refusal)
             portal = Portal(prepared, portal_name, result_formats, sealed)
+            portal.matchers = matchers
         change = state.portals.set(portal_name, portal)
         state.inflight.push(Owed(Kind.BIND, portal=portal, changes=(change,)))
         return instead
+
+    def _matchers(self, body: bytes, prepared: Prepared, plan: StatementPlan) -> Matchers:
+        bind = read_bind(body)
+        formats = [bind.format_of(i) for i in range(len(bind.values))]
+        sealer = self._sealer(plan, prepared.declared)
+        return sealer.matchers(prepared.stripped.literals, bind.values, formats)
 
     def _sealed_bind(
         self, body: bytes, prepared: Prepared, plan: StatementPlan, sealed: dict[str, int]
@@ -499,7 +519,7 @@ class Request:
 
     def execute(self, body: bytes) -> bytes | None:
         state = self._state
-        name, _ = read_execute(body)
+        name, limit = read_execute(body)
         # A portal without Bind may be a cursor: SQL's DECLARE shares this namespace.
         known_as = state.name(name)
         portal = state.portals.get(known_as)
@@ -510,6 +530,12 @@ class Request:
         if refusal is not None:
             attempted = naming.opened(state, prepared.plan if prepared else None, portal)
             return self._refuse(prepared or _NOT_PREPARED, refusal, attempted=attempted)
+        if portal.matchers is not None:
+            if portal.limit >= 0:
+                return self._refuse(prepared or _NOT_PREPARED, _EXECUTED_AGAIN)
+            portal.limit = max(limit, 0)
+            # The server is asked for all rows: it does not know which of them count.
+            body = name + bytes(5)
         before = b""
         unit = state.inflight.unit
         known = portal.shape_known(unit) or (prepared is not None and prepared.shape_known(unit))
@@ -527,6 +553,8 @@ class Request:
             if prepared.plan.changes:
                 state.sent((prepared.plan,))
         state.inflight.push(Owed(Kind.EXECUTE, portal=portal, changes=changes))
+        if portal.matchers is not None:
+            return before + message(EXECUTE, body)
         return before + message(EXECUTE, body) if before else None
 
     def _run_refused(self, prepared: Prepared | None, portal: Portal | None) -> Refusal | None:
@@ -536,6 +564,8 @@ class Request:
         state = self._state
         plan = prepared.plan if prepared is not None else None
         asked = naming.opened(state, plan, portal)
+        if asked is not None and asked.filters:
+            return _FETCHED_BY_SQL
         if prepared is not None:
             another = naming.runs_another(state, prepared)
             if another is None and plan is not None and not _planned_at_bind(plan.command):
@@ -638,6 +668,16 @@ _SEVERAL_COMMANDS: Final = Refusal(
     "Send one statement per Parse.",
 )
 
+_EXECUTED_AGAIN: Final = Refusal(
+    "0A000",
+    "a portal with LIKE on a sealed column can be executed once",
+    "Fetch all of its rows at once, or as many as are wanted.",
+)
+_FETCHED_BY_SQL: Final = Refusal(
+    "0A000",
+    "FETCH and MOVE are not supported on a portal with LIKE on a sealed column",
+    "Execute it by the protocol: Sealgate leaves out what does not match.",
+)
 _SENT: Final = {
     Form.VALUE: BYTEA_OID,
     Form.GRAMS: INT4_ARRAY_OID,

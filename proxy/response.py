@@ -18,12 +18,13 @@ from proxy.errors import presented
 from proxy.execution import HELD_BYTES, Execution, SimpleQuery, recorded
 from proxy.inflight import Kind, Owed
 from proxy.inquiry import Inquiry
+from proxy.matching import Matching
 from proxy.naming import closed, opened
 from proxy.outgoing import Outgoing
 from proxy.rows import BadCell, Programs, RowProgram, UnshowableCell, Withheld
 from proxy.seal import ValueRefused, parameter_type
 from proxy.shape import NO_ROWS, Shape
-from proxy.sql.plan import Changes, StatementPlan
+from proxy.sql.plan import Changes, StatementPlan, Test
 from proxy.state import FAILED, IDLE, State
 from proxy.statements import Portal
 from proxy.tampering import tampered_event
@@ -48,6 +49,7 @@ from proxy.wire.messages import (
     READY_FOR_QUERY,
     ROW_DESCRIPTION,
     error_response,
+    message,
     one_cstring,
     read_fields,
     read_parameter_description,
@@ -56,6 +58,7 @@ from proxy.wire.messages import (
     write_parameter_description,
 )
 
+_SUSPENDED: Final = message(PORTAL_SUSPENDED, b"")
 _AWAITED: Final = RefreshCatalog(awaited=True)
 _IN_FAILED: Final = b"25P02"
 CONNECTION_FAILURE: Final = "08006"
@@ -79,6 +82,7 @@ class Response:
         "_effects",
         "_failed",
         "_inquiry",
+        "_matching",
         "_opened",
         "_out",
         "_passing",
@@ -101,6 +105,8 @@ class Response:
         """`_program` and `_running` are those of the result whose rows are arriving."""
         self._program: RowProgram | None = None
         self._running: Execution | None = None
+        self._matching: Matching | None = None
+        """The rows are tested, and it uses `_program`."""
         self._programs = Programs()
         self._suspended: dict[Portal, Execution] = {}
         """Portals that have more rows, as far as the client wants them."""
@@ -357,13 +363,37 @@ class Response:
         plan: StatementPlan | None,
     ) -> None:
         """Rows are held if they can carry sealed values, or answer a comparison with some."""
-        self._opened, self._program = True, None
+        self._opened, self._program, self._matching = True, None, None
         if not shape.sealed and (plan is None or not plan.touches or not recorded(plan)):
             return
         authority = self._state.current_authority()
         self._running = self._execution_of(head)
         self._running.authority = authority
         self._program = self._programs.get(shape, formats, authority, self._state.settings)
+        if plan is not None and plan.filters:
+            self._matching = self._tested(head, shape, formats, plan.filters, self._program)
+
+    def _tested(
+        self,
+        head: Owed,
+        shape: Shape,
+        formats: tuple[int, ...],
+        filters: tuple[tuple[Test, ...], ...],
+        program: RowProgram,
+    ) -> Matching:
+        portal = head.portal
+        query = head.query
+        matchers = None
+        if query is not None:
+            matchers = query.current_matchers
+        elif portal is not None:
+            matchers = portal.matchers
+        if matchers is None:
+            # FETCH of a portal that was bound in the same pipeline, or something else that should have been refused.
+            raise BadMessage("rows that have to be tested, and by what is not known")
+        limit = portal.limit if portal is not None else 0
+        authority = self._state.current_authority()
+        return Matching(program, shape, formats, filters, matchers, authority, max(limit, 0))
 
     def answer(self, data: bytes, position: int, end: int) -> bytes:
         """A row of what we have asked ourselves."""
@@ -377,9 +407,15 @@ class Response:
         assert running is not None  # noqa: S101 - set with the program
         room = HELD_BYTES - running.held_size
         try:
-            position, added, rows = program.unseal_rows(
-                data, position, len(data), running.tally, running.held, room, self._buffer.limit
-            )
+            matching = self._matching
+            if matching is not None:
+                position, added, rows = matching.unseal_rows(
+                    data, position, len(data), running.tally, running.held, room, self._buffer.limit
+                )
+            else:
+                position, added, rows = program.unseal_rows(
+                    data, position, len(data), running.tally, running.held, room, self._buffer.limit
+                )
         except (BadCell, Withheld, UnshowableCell) as bad:
             raise alone(self._row_refused(running, bad)) from None
         running.held_size += added
@@ -438,9 +474,14 @@ class Response:
         tag = one_cstring(data[position + HEADER_SIZE : end])
         plan = head.plan
         text = _text(head) if plan is not None and plan.named is not None else ""
+        instead: bytes | None = None
+        matching, self._matching = self._matching, None
+        if matching is not None:
+            tag = b"SELECT %d" % matching.shown
+            instead = _SUSPENDED if matching.more else message(COMMAND_COMPLETE, tag + b"\0")
         self._completed(head, tag)
         self._end_suspended(every=closed(self._state, plan, text, tag))
-        return None
+        return instead
 
     def _answered(self, inquiry: Inquiry) -> None:
         self._inquiry = None
@@ -536,7 +577,7 @@ class Response:
             self._finish(head, self._plan(head), sqlstate=sqlstate)
             if head.portal is not None:
                 self._suspended.pop(head.portal, None)
-        self._opened, self._running = False, None
+        self._opened, self._running, self._matching = False, None, None
         edited = head.edited if head is not None and not head.hidden else None
         if self._state.unasked and fields.get("C") == _IN_FAILED:
             instead = write_fields(ERROR_RESPONSE, {**fields, "H": self._state.unasked})
@@ -579,7 +620,7 @@ class Response:
         state = self._state
         answered = state.inflight.ready()
         state.as_reported()
-        self._opened, self._running = False, None
+        self._opened, self._running, self._matching = False, None, None
         if end == position + HEADER_SIZE + 1:
             state.transaction_status = data[end - 1]
         if state.transaction_status == IDLE:

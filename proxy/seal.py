@@ -26,10 +26,21 @@ from proxy.given import (
     given_type,
     untyped,
 )
+from proxy.pattern import Matcher, Matchers
 from proxy.place import Place, bytea_array
 from proxy.shape import BYTEA_OID
 from proxy.snapshot import Snapshot
-from proxy.sql.plan import ARRAYS, COMPARISONS, Argument, Form, Refusal, Seal, StatementPlan
+from proxy.sql.lexer import literal_value
+from proxy.sql.plan import (
+    ARRAYS,
+    COMPARISONS,
+    Argument,
+    Form,
+    LiteralSite,
+    Refusal,
+    Seal,
+    StatementPlan,
+)
 
 __all__ = [
     "Literals",
@@ -187,6 +198,34 @@ class StatementSealer:
                 values[i] = self._placed(seal, given, formats[i], self._settings).seal(wire, {})
             formats[i] = 1
 
+    def matchers(
+        self, literals: Sequence[str], values: Sequence[bytes | None], formats: Sequence[int]
+    ) -> Matchers:
+        """Of all patterns in the statement, to test what the server finds by them. `literals`: the message's; `values`: of
+        the parameters, before they are sealed. Raises ValueRefused.
+        """
+        found: dict[int, Matcher | None] = {}
+        column = ""
+        try:
+            for piece in self._plan.pieces:
+                if isinstance(piece, LiteralSite) and piece.seal and piece.seal.pattern:
+                    column = piece.seal.column
+                    place = self._literal_place(self.site(piece.seal), None)
+                    text = literal_value(literals[piece.ordinal])
+                    found[-piece.seal.pattern.place] = place.matcher(text.encode())
+            for parameter in self._parameters:
+                i = parameter.index
+                if i < len(values) and parameter.seal.pattern is not None:
+                    column, value = parameter.seal.column, values[i]
+                    place = self._place(parameter, formats[i])
+                    found[i + 1] = place.matcher(value) if value is not None else None
+            return found
+        except CellError as error:
+            refusal = _wrong(error, column)
+        except KeystoreError:
+            refusal = _no_key(column)
+        raise ValueRefused(refusal)
+
     def _place(self, parameter: _Parameter, format_code: int) -> Place:
         place = parameter.places.get(format_code)
         if place is None:
@@ -223,12 +262,15 @@ class StatementSealer:
         if seal.argument is not None:
             return self._argument(seal, seal.argument, text, sealed)
         natural = coercion.natural(seal.constant, text) if seal.constant is not None else None
+        return self._literal_place(site, natural).seal(text.encode(), sealed)
+
+    def _literal_place(self, site: _Site, natural: LogicalType | None) -> Place:
         oid = natural.oid if natural is not None else 0
         place = site.places.get(oid)
         if place is None:
-            given = given_by_literal(self._snapshot, seal, natural)
-            place = site.places[oid] = self._placed(seal, given, 0, self._utf8)
-        return place.seal(text.encode(), sealed)
+            given = given_by_literal(self._snapshot, site.seal, natural)
+            place = site.places[oid] = self._placed(site.seal, given, 0, self._utf8)
+        return place
 
     def _argument(self, seal: Seal, argument: Argument, text: str, sealed: dict[str, int]) -> bytes:
         """EXECUTE's argument becomes what Bind's value would be: EvaluateParams in src/backend/commands/prepare.c."""
@@ -308,9 +350,13 @@ class _Site:
         """By the OID of the type that the constant has by itself; 0: it is quoted."""
 
 
+_SERVER_ONLY: Final = "Give a value of the column's own type; docs/search.md and docs/types.md say what is compared how."
+
+
 def _wrong(error: CellError, column: str) -> Refusal:
     """What is wrong with a value refuses the statement, with the column named."""
-    return Refusal(error.sqlstate, f"{error.message} (sealed column {column})", "")
+    hint = _SERVER_ONLY if error.sqlstate == "0A000" else ""
+    return Refusal(error.sqlstate, f"{error.message} (sealed column {column})", hint)
 
 
 def _no_key(column: str) -> Refusal:

@@ -17,6 +17,7 @@ from typing import Final, Generic, TypeVar
 
 from proxy.edited import Edited
 from proxy.execution import Execution
+from proxy.pattern import Matchers
 from proxy.shape import Shape
 from proxy.snapshot import Snapshot
 from proxy.sql.lexer import Stripped
@@ -86,6 +87,8 @@ class Portal:
     __slots__ = (
         "described_in",
         "execution",
+        "limit",
+        "matchers",
         "name",
         "prepared",
         "result_formats",
@@ -109,6 +112,10 @@ class Portal:
         self.shape: Shape | None = None
         """With the portal's own formats, from Describe Portal."""
         self.execution: Execution | None = None
+        self.matchers: Matchers | None = None
+        """Of a statement whose rows are tested (`proxy.matching`)."""
+        self.limit = -1
+        """Rows that its one Execute asked for, if they are tested; 0: all, -1: there was none yet."""
 
     def shape_known(self, unit: int) -> bool:
         """`shape` is there before rows that are asked for in `unit`."""

@@ -55,22 +55,20 @@ def like(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
         raise _not_declared(column.ref)
     end = column.span.end
     operator = text_at(draft, end).lower()
+    if isinstance(node.parent, exp.Operator):
+        # `name ~~ '%' || 'x'` is (name ~~ '%') || 'x': an error of the server's, which would log the rest of the pattern.
+        raise refusals.unsupported(
+            "an operator beside ~~", "Write LIKE, or put the pattern in brackets."
+        )
     if found.negated or operator == "not":
         raise refusals.unsupported("NOT LIKE", _NOT_LIKE_HINT)
     if operator not in _OPERATORS:
         raise refusals.not_understood("LIKE")
     pattern = _read(draft, column.ref, found, end + 1)
     insensitive = _OPERATORS[operator]
-    if _by_order(draft, column, pattern, insensitive=insensitive):
-        ranges.prefix(draft, scope, found.operand, pattern.value)
-        return True
-    if column.ref.column is None or not column.ref.column.search.match:
-        raise _not_declared(column.ref)
-    try:
-        conjunct, output = _shown(draft, scope, node, column)
-    except Refused:
-        if not _may_be_prefix(column, pattern, insensitive=insensitive):
-            raise
+    conjunct = _conjunct(node)
+    output = _tested(draft, scope, conjunct, column, pattern, insensitive=insensitive)
+    if output is None:
         ranges.prefix(draft, scope, found.operand, pattern.value)
         return True
     draft.touch(column.ref, Access.COMPARE)
@@ -308,21 +306,19 @@ def _wildcards(draft: Draft, value: Value, function: str) -> str | None:
 # Prefixes, by order.
 
 
-def _by_order(draft: Draft, column: _Column, pattern: _Pattern, *, insensitive: bool) -> bool:
-    """The pattern is a literal that the column's order answers without a test."""
-    if not _may_be_prefix(column, pattern, insensitive=insensitive):
-        return False
-    token = draft.tokens[pattern.value.leaf]
+def _by_order(draft: Draft, column: _Column, pattern: _Pattern) -> bool:
+    """The pattern is such a literal for certain, or the order is all that the column has."""
     assert column.ref.column is not None  # noqa: S101 - `_declared`
     search = column.ref.column.search
-    if token.kind is Kind.PARAM:
+    token = draft.tokens[pattern.value.leaf]
+    if token.kind is Kind.PARAM or not search.match:
         return not search.match
     draft.literal_shaped = True
     text = token.value
     needle = text.removesuffix("%")
     limit = search.order.prefix if search.order is not None else 0
     plain = needle != text and not _WILD & set(needle) and "\\" not in needle
-    return not search.match or (plain and 0 < len(needle.encode()) <= limit)
+    return plain and 0 < len(needle.encode()) <= limit
 
 
 def _may_be_prefix(column: _Column, pattern: _Pattern, *, insensitive: bool) -> bool:
@@ -340,29 +336,61 @@ def _may_be_prefix(column: _Column, pattern: _Pattern, *, insensitive: bool) -> 
 # Where a test on the result is right.
 
 
-def _shown(draft: Draft, scope: Scope, node: exp.Expr, column: _Column) -> tuple[exp.Expr, int]:
-    """The condition that the predicate is, or is one alternative of, and the result column that shows the value.
+def _tested(
+    draft: Draft,
+    scope: Scope,
+    conjunct: exp.Expr,
+    column: _Column,
+    pattern: _Pattern,
+    *,
+    insensitive: bool,
+) -> int | None:
+    """The result column that shows the value to be tested; None: its order answers, and nothing is to be tested.
 
+    `conjunct`: the condition that the predicate is, or is in beside OR. All of its alternatives are tested, or none.
     Raises Refused where dropping rows of the result would not do.
     """
-    conjunct, select = _conjunct(draft, scope, node)
-    _check_select(draft, select)
-    return conjunct, _output(draft, scope, select, column)
+    prefix = _may_be_prefix(column, pattern, insensitive=insensitive)
+    alternatives = _alternatives(conjunct)
+    if len(alternatives) > 1:
+        if all(_testable(draft, scope, part) for part in alternatives):
+            return _shown(draft, scope, conjunct, column)
+        if prefix:
+            return None
+        raise refusals.unsupported("LIKE beside OR with another condition", _OR_HINT)
+    if prefix and _by_order(draft, column, pattern):
+        return None
+    declared = column.ref.column
+    if declared is None or not declared.search.match:
+        raise _not_declared(column.ref)
+    try:
+        return _shown(draft, scope, conjunct, column)
+    except Refused:
+        if not prefix:
+            raise
+        return None
 
 
-def _conjunct(draft: Draft, scope: Scope, node: exp.Expr) -> tuple[exp.Expr, exp.Select]:
-    conjunct = child = node
-    parent = child.parent
+def _conjunct(node: exp.Expr) -> exp.Expr:
+    """The outermost OR that the predicate is in, with nothing but AND and brackets between; else itself."""
+    found, parent = node, node.parent
     while isinstance(parent, (exp.And, exp.Or, exp.Paren)):
         if isinstance(parent, exp.Or):
-            conjunct = parent
-        child, parent = parent, parent.parent
+            found = parent
+        parent = parent.parent
+    return found
+
+
+def _shown(draft: Draft, scope: Scope, conjunct: exp.Expr, column: _Column) -> int:
+    """The result column that shows the value. Raises Refused where dropping rows of the result would not do."""
+    parent = conjunct.parent
+    while isinstance(parent, (exp.And, exp.Paren)):
+        parent = parent.parent
     select = parent.parent if isinstance(parent, exp.Where) else None
     if not isinstance(select, exp.Select) or select.parent is not None:
         raise _refused("LIKE outside the WHERE of a plain SELECT")
-    if any(not _testable(draft, scope, part) for part in _alternatives(conjunct)):
-        raise refusals.unsupported("LIKE beside OR with another condition", _OR_HINT)
-    return conjunct, select
+    _check_select(draft, select)
+    return _output(draft, scope, select, column)
 
 
 def _alternatives(node: exp.Expr) -> list[exp.Expr]:
@@ -381,7 +409,7 @@ def _alternatives(node: exp.Expr) -> list[exp.Expr]:
 
 
 def _testable(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
-    """It is a LIKE on a sealed column as well. (An And in an Or is none.)"""
+    """It is a LIKE on a sealed column that has grams. (An AND in an OR is none.)"""
     found = _Predicate.of(draft, node)
     if found is None:
         return False
@@ -391,7 +419,8 @@ def _testable(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
     inner = bare(operand)
     if not isinstance(inner, exp.Column) or isinstance(inner.this, exp.Star):
         return False
-    return field_of(draft, scope, inner).sealed is not None
+    ref = field_of(draft, scope, inner).sealed
+    return ref is not None and ref.column is not None and bool(ref.column.search.match)
 
 
 _CLAUSES: Final = {
