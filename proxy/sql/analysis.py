@@ -73,7 +73,7 @@ def analyse(
     try:
         return _analysed(draft, parse(tokens))
     except refusals.Refused as refused:
-        refused.literal_shaped |= draft.literal_shaped
+        refused.literal_shaped |= draft.literal_shaped or bool(draft.deciding)
         raise
 
 

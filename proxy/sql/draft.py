@@ -58,6 +58,8 @@ class Draft:
     parameters: dict[int, Seal] = field(default_factory=dict)
     literal_shaped: bool = False
     """A literal's value decided something: the plan is good for this very text only."""
+    deciding: set[int] = field(default_factory=set)
+    """Offsets of literals that did: the plan is good for texts that have the same ones there."""
     shapes: dict[tuple[int, object], Shape] = field(default_factory=dict)
     """Queries analysed so far, by id of the node and what they are assigned to."""
     tests: dict[int, dict[Test, None]] = field(default_factory=dict)

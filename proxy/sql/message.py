@@ -179,6 +179,8 @@ class Message:
         """Something before it in the message may have changed standard_conforming_strings."""
         self.literal_shaped = False
         """A literal decided something: the plan is good for this very text only."""
+        self.deciding: set[int] = set()
+        """Ordinals of literals that did: the plan is good for texts that have the same ones there."""
 
     def plan(self) -> Plan:
         text = self._stripped.text
@@ -318,6 +320,7 @@ class Message:
                 return
         part.analysis = analyse(self._catalog, self._path, inner)
         self.literal_shaped |= part.analysis.draft.literal_shaped
+        self.deciding |= _ordinals(part, part.analysis.draft.deciding)
         _check_wrapper(part)
         if part.wrapper == "COPY" and not part.analysis.touches_nothing:
             closing_bracket, shape = command.inner[1], part.analysis.shape
@@ -526,6 +529,12 @@ def _as_read(part: _Part) -> Statement:
     if part.analysis is None:
         return Statement(part.tokens, None)
     return Statement(part.analysis.draft.tokens, part.analysis.tree)
+
+
+def _ordinals(part: _Part, offsets: set[int]) -> set[int]:
+    """Of the literals at these offsets, in the message."""
+    literals = [t for t in part.tokens if t.kind is Kind.STRING or t.kind is Kind.NUMBER]
+    return {part.ordinal + i for i, token in enumerate(literals) if token.start in offsets}
 
 
 def _check_wrapper(part: _Part) -> None:

@@ -453,7 +453,7 @@ def _of_objects(place: Place, keys: Sequence[str]) -> Keys:
 def _literal(draft: Draft, place: Place, value: Value) -> str:
     """The text of a quoted literal. The plan is good for this very one."""
     token = draft.tokens[value.leaf]
-    draft.literal_shaped = True
+    draft.deciding.add(token.start)
     if token.kind is Kind.NUMBER:
         raise _elements(place.ref.label)
     if token.kind is not Kind.STRING or value.cast not in (None, "text", "varchar", "text[]"):

@@ -2,7 +2,8 @@
 
 Most messages are answered from the cache, by their text without literals: `strip_literals` and one
 lookup. A new text is planned by `proxy.sql.message`. Plans for which a literal's value mattered
-(ORDER BY 1, a type modifier, the body of DO) are kept under the full text instead.
+(ORDER BY 1, a type modifier, the body of DO) are kept under the full text instead, or under those literals where they are
+known (the keys in data->>'city').
 
 The planner never decides who may do what: it says what a statement does (`StatementPlan.touches`).
 """
@@ -56,10 +57,12 @@ class Planner:
             return self._unreadable(sql, error), Stripped("", ())
         if not standard_conforming_strings and _has_backslash(sql, stripped):
             return self._uncertain(sql), Stripped("", ())
-        key: Hashable = (stripped.text, search_path, standard_conforming_strings)
+        key = (stripped.text, search_path, standard_conforming_strings)
         entry = self._cache.get(key)
         if entry is not None and entry.by_full_text:
             entry = self._cache.get((sql, search_path, standard_conforming_strings, None))
+        elif entry is not None and entry.by_literals:
+            entry = self._cache.get((*key, entry.by_literals, _chosen(stripped, entry.by_literals)))
         if entry is None:
             plan = self._stretched(stripped, search_path, standard_conforming_strings)
             if plan is not None:
@@ -80,7 +83,7 @@ class Planner:
         entry = self._cache.get((short.stripped.text, path, conforming))
         if entry is None:
             entry = self._make(short.sql, short.stripped, path, conforming)
-        if entry.by_full_text or entry.shaped_by_literals:
+        if entry.by_full_text or entry.by_literals or entry.shaped_by_literals:
             return None
         plan = short.stretched(entry.plan)
         escapes = _escaped_sites(plan, stripped) if entry.escapes else ()
@@ -97,11 +100,18 @@ class Planner:
             plan = refused_message(_TOO_DEEP)
         if not conforming:
             plan = _without_literals(plan)
-        entry = _Entry(plan, _escaped_sites(plan, stripped), message.literal_shaped)
+        shaped = message.literal_shaped or bool(message.deciding)
+        entry = _Entry(plan, _escaped_sites(plan, stripped), shaped)
         key: Hashable = (stripped.text, path, conforming)
         if message.literal_shaped:
             self._cache.put(key, _BY_FULL_TEXT, _weight(stripped.text, _NO_PLAN))
             key = (sql, path, conforming, None)
+        elif message.deciding:
+            known = self._cache.get(key)
+            # Which of them decide may depend on what they are: one text may be refused by its first key.
+            by = tuple(sorted(message.deciding.union(known.by_literals if known else ())))
+            self._cache.put(key, _Entry(_NO_PLAN, by_literals=by), _weight(stripped.text, _NO_PLAN))
+            key = (stripped.text, path, conforming, by, _chosen(stripped, by))
         self._cache.put(key, entry, _weight(sql, plan))
         return entry
 
@@ -186,10 +196,16 @@ class _Entry:
     shaped_by_literals: bool = False
     by_full_text: bool = False
     """Nothing but a note: look under the full text."""
+    by_literals: tuple[int, ...] = ()
+    """Nothing but a note: look under the literals with these ordinals as well."""
 
 
 _NO_PLAN: Final = Plan((), untouched=False)
 _BY_FULL_TEXT: Final = _Entry(_NO_PLAN, by_full_text=True)
+
+
+def _chosen(stripped: Stripped, ordinals: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(stripped.literals[ordinal] for ordinal in ordinals)
 
 
 def _escaped_sites(plan: Plan, stripped: Stripped) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from policy import Access, Search
 from proxy.catalog import Attribute, Catalog, Relation, SealedColumn
 from proxy.cells import logical_type
 from proxy.cells.paths import Given, Operand, Reading
-from proxy.sql.plan import Action, Form, Seal, StatementPlan
+from proxy.sql.plan import Action, Form, Plan, Seal, StatementPlan
 from proxy.sql.planner import Planner
 from proxy.sql.rewrite import render
 
@@ -328,3 +328,39 @@ def test_another_key_is_another_plan() -> None:
         else:
             text = render(statement, stripped.literals, seal)
             assert f"->>{key}:{value}".encode().hex() in text
+
+
+def test_texts_with_the_same_keys_share_a_plan() -> None:
+    """A driver that interpolates values plans once for a path; the literals that are no keys do not count."""
+    planner = Planner(CATALOG)
+
+    def plan(sql: str) -> Plan:
+        return planner.plan(sql, ("public",))[0]
+
+    sql = "SELECT id FROM docs WHERE data->'{}'->>'{}' = '{}' AND id > {}"
+    one = plan(sql.format("address", "city", "x", 1))
+    assert plan(sql.format("address", "city", "y", 2)) is one
+    refused = plan(sql.format("town", "city", "x", 1))
+    assert refused.statements[0].action is Action.REFUSE
+    assert plan(sql.format("address", "city", "x", 3)) is not refused
+    other = plan("SELECT id FROM docs WHERE data->>'city' = 'x' OR data->>'a.b' = 'y'")
+    assert plan("SELECT id FROM docs WHERE data->>'city' = 'y' OR data->>'a.b' = 'y'") is other
+    assert plan("SELECT id FROM docs WHERE data->>'city' = 'y' OR data->>'city' = 'y'") is not other
+    second = plan("SELECT 'city'; SELECT id FROM docs WHERE data->>'a.b' = 'y'")
+    assert plan("SELECT 'else'; SELECT id FROM docs WHERE data->>'a.b' = 'z'") is second
+    assert plan("SELECT 'city'; SELECT id FROM docs WHERE data->>'city' = 'y'") is not second
+
+
+def test_long_lists_are_not_cut_short() -> None:
+    """A list in which the text between the items is edited is planned as it is, key and all."""
+    planner = Planner(CATALOG)
+    for key, count in (("city", 20), ("a.b", 20), ("city", 30)):
+        items = ", ".join(f"'c{n}'" for n in range(count))
+        sql = f"SELECT id FROM docs WHERE id IN ({items}) AND data->>'{key}' IN ({items})"
+        plan, stripped = planner.plan(sql, ("public",))
+        text = render(plan.statements[0], stripped.literals, seal)
+        assert text.startswith(
+            f"SELECT id FROM docs WHERE id IN ({items}) AND sealgate.paths(data)"
+        )
+        found = [bytes.fromhex(x).decode() for x in re.findall(r"x([0-9a-f]+)\"", text)]
+        assert found == [f"->>{key}:c{n}" for n in range(count)]
