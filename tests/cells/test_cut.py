@@ -75,23 +75,24 @@ def answers(terms: list[bytes], against: bytes) -> bytes:
     )
 
 
+@pytest.mark.parametrize("count", [40, pytest.param(150, marks=pytest.mark.long)])
 @pytest.mark.parametrize("source_name", SOURCES)
 @pytest.mark.parametrize("target_name", ordered.NAMES)
 def test_all_operators_agree_with_the_server(
-    target_name: str, source_name: str, oracle: Oracle, rng: random.Random
+    target_name: str, source_name: str, count: int, oracle: Oracle, rng: random.Random
 ) -> None:
     """Extremes and random values: each operand is where the server has it, or refused as documented, or no operator."""
     source, target = TYPES[source_name], TYPES[target_name]
     settings = Settings(time_zone=rng.choice(ZONES))
     kin = TYPES["text"] if source_name == "bpchar" else source
-    column = sampled(target, rng, 70)
+    column = sampled(target, rng, count)
     if target.name == "numeric":
         column = [value for value in column if len(value) <= 88]
     if source_name in ("bool", "uuid"):
         operands = [bytes(source.length)]
     else:
-        operands = sampled(kin, rng, 110)
-        operands += related(kin, target, column, rng)
+        operands = sampled(kin, rng, count)
+        operands += related(kin, target, column, rng, count // 2)
     terms = [KEYS.order_term(order_form(target, prefix_of(target))(value)) for value in column]
     oracle.use(settings)
     placed = 0
@@ -116,21 +117,21 @@ def test_all_operators_agree_with_the_server(
     except CellError:
         assert not placed
     else:
-        assert placed > 30
+        assert placed > 10
 
 
 def sampled(logical: LogicalType, rng: random.Random, count: int) -> list[bytes]:
-    """Of each half: what the type's extremes are, and what chance gives."""
+    """As many of the type's extremes as of all values."""
     values = ordered.samples(logical, rng, 400)
-    return values[:count] + rng.sample(values[count:], min(count, len(values) - count))
+    return rng.sample(values[:100], min(count, len(values[:100]))) + rng.sample(values, count)
 
 
 def related(
-    source: LogicalType, target: LogicalType, column: list[bytes], rng: random.Random
+    source: LogicalType, target: LogicalType, column: list[bytes], rng: random.Random, count: int
 ) -> list[bytes]:
     """Operands that are values of the column, in the operand's type, where they can be."""
     found = []
-    for value in rng.sample(column, min(60, len(column))):
+    for value in rng.sample(column, min(count, len(column))):
         try:
             found.append(
                 source.from_text(target.to_text(value, ordered.DEFAULTS), ordered.DEFAULTS)

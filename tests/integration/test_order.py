@@ -127,7 +127,7 @@ def test_operands_of_the_columns_own_type(twins: Twins, rng: random.Random, name
     logical = TYPES[name]
     fill(twins, name, sampled(logical, rng, 60))
     comparison = Comparison(twins)
-    operands = sampled(logical, rng, 16)
+    operands = sampled(logical, rng, 10)
     for value in operands:
         text = logical.to_text(value, ordered.DEFAULTS)
         literal = quoted(text.decode())
@@ -155,7 +155,7 @@ def test_between(twins: Twins, rng: random.Random, name: str) -> None:
     fill(twins, name, sampled(logical, rng, 60))
     comparison = Comparison(twins)
     operands = [value for value in sampled(logical, rng, 40) if not is_refused(name, value)]
-    for _ in range(12):
+    for _ in range(8):
         pair = tuple(logical.to_text(v, ordered.DEFAULTS) for v in rng.sample(operands, 2))
         low, high = (quoted(text.decode()) for text in pair)
         word = rng.choice(("BETWEEN", "NOT BETWEEN", "BETWEEN SYMMETRIC", "NOT BETWEEN SYMMETRIC"))
@@ -182,7 +182,7 @@ def test_operands_of_another_type(twins: Twins, rng: random.Random, name: str, s
     fill(twins, name, sampled(TYPES[name], rng, 40))
     comparison = Comparison(twins)
     operands = [value for value in sampled(given, rng, 24) if not is_refused(source, value)]
-    for value in operands[:12]:
+    for value in operands[:8]:
         text = given.to_text(value, ordered.DEFAULTS)
         op = rng.choice(OPERATORS)
         condition = f"{{c}} {op} $1"
@@ -234,6 +234,38 @@ def test_a_null_operand_finds_nothing(twins: Twins, rng: random.Random, name: st
     comparison.check(comparison.tried)
 
 
+@pytest.mark.parametrize("name", ordered.NAMES)
+def test_sorting(twins: Twins, rng: random.Random, name: str) -> None:
+    """ORDER BY up and down, NULLs first and last, with LIMIT and OFFSET: the same rows in the same order."""
+    values = [value for value in sampled(TYPES[name], rng, 60) if not is_refused(name, value)]
+    fill(twins, name, values)
+    comparison = Comparison(twins)
+    for direction in ("", "ASC", "DESC"):
+        for nulls in ("", "NULLS FIRST", "NULLS LAST"):
+            order = f"ORDER BY c_{name} {direction} {nulls}, id"
+            comparison.try_one(Statement(f"SELECT id, c_{name} FROM {{t}} {order}"))
+            comparison.try_one(Statement(f"SELECT id FROM {{t}} {order} LIMIT 7 OFFSET 3"))
+    comparison.try_one(Statement(f"SELECT min(c_{name}), max(c_{name}) FROM {{t}}"))
+    comparison.check(comparison.tried)
+
+
+@pytest.mark.parametrize("name", ordered.NAMES)
+def test_pages_by_key(twins: Twins, rng: random.Random, name: str) -> None:
+    """Keyset pagination: (c, id) > ($1, $2) ORDER BY c, id LIMIT 5 goes through all rows, once each."""
+    logical = TYPES[name]
+    values = [value for value in sampled(logical, rng, 30) if not is_refused(name, value)]
+    fill(twins, name, values + values[:10])
+    comparison = Comparison(twins)
+    sql = f"SELECT c_{name}, id FROM {{t}} WHERE (c_{name}, id) > ($1, $2) ORDER BY c_{name}, id LIMIT 5"
+    at: tuple[bytes | None, ...] = (logical.to_text(values[0], ordered.DEFAULTS), b"-1")
+    for _ in range(12):
+        answer = comparison.try_one(Statement(sql, at))
+        if not answer.rows:
+            break
+        at = answer.rows[-1]
+    comparison.check(comparison.tried)
+
+
 def test_texts_longer_than_the_prefix(twins: Twins) -> None:
     """An operand that the terms do not reach is refused; one that they do finds longer values in their place."""
     values = [b"abcdefgh", b"abcdefghi", b"abcdefg", b"abcdefgi", b"abc", b"", "é".encode()]
@@ -246,6 +278,16 @@ def test_texts_longer_than_the_prefix(twins: Twins) -> None:
     for sql, given in (("{c} < 'abcdefghi'", None), ("{c} < $1", (b"abcdefghi",))):
         assert twins.run(Statement(found("text", sql), given))[1].sqlstate == "0A000"
     assert not any(b"abcdefgh" in message for message in twins.proxy.messages)
+
+
+def test_texts_are_sorted_by_their_first_bytes(twins: Twins, rng: random.Random) -> None:
+    """By the bytes that are declared, those that go on behind them last; what then is equal is in any order."""
+    fill(twins, "text", sampled(TYPES["text"], rng, 80))
+    plain = f"substring(convert_to(c_text, 'UTF8') for {PREFIX}), octet_length(c_text) > {PREFIX}"
+    expected = twins.server.run(Statement(f"SELECT id FROM {{t}} ORDER BY {plain}, id"), "plain")
+    got = twins.proxy.run(Statement("SELECT id FROM {t} ORDER BY c_text, id"), "twin")
+    assert expected.rows == got.rows
+    assert len(got.rows) > 60
 
 
 def test_a_numeric_too_long_to_be_ordered_is_not_stored(twins: Twins) -> None:
@@ -366,6 +408,23 @@ def test_the_index_serves(
         connection.execute("SET enable_seqscan = off")
         plan = "\n".join(row[0] for row in connection.execute(f"EXPLAIN (GENERIC_PLAN) {sql}"))
         assert served.search(plan), plan
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT id, day FROM visits ORDER BY day LIMIT 10",
+        "SELECT id, fee FROM visits ORDER BY fee DESC NULLS FIRST LIMIT 10",
+        "SELECT id FROM visits WHERE (day, id) > ('2023-12-01', 5) ORDER BY day, id LIMIT 10",
+        "SELECT id FROM visits WHERE place >= 'place 09' ORDER BY place LIMIT 10",
+    ],
+)
+def test_a_page_is_read_in_the_order_of_the_index(visits: Visits, sql: str) -> None:
+    """No more rows are sorted than those of one value."""
+    with visits.shop.connect() as connection:
+        plan = "\n".join(row[0] for row in connection.execute(f"EXPLAIN {sql}"))
+    assert re.search(r"Index Scan (Backward )?using visits_(day|fee|place)_ord ", plan), plan
+    assert "->  Sort " not in plan, plan
 
 
 @pytest.mark.parametrize("login", ["support_login", "analyst"])
