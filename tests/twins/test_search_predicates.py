@@ -182,7 +182,7 @@ class Predicates:
             )()  # type: ignore[no-any-return]
         kinds = [
             self.equal, self.equal, self.less, self.less, self.between, self.listed, self.any,
-            self.rows, self.row_list, self.queried, self.lowered, self.coalesced, self.tested,
+            self.rows, self.row_list, self.queried, self.lowered, self.computed, self.tested,
         ]  # fmt: skip
         return self.random.choice(kinds)()
 
@@ -299,13 +299,29 @@ class Predicates:
             return left + operator + "lower(" + other + ")"
         return self.either_way(left, operator, self.one(folded, folded, value))
 
-    def coalesced(self) -> Sql:
-        name = self.one("email", "born", "height", "score", "price", "seen", "ratio")
-        column, _ = self.column([name])
+    def computed(self) -> Sql:
+        """CASE, COALESCE and subqueries beside a value, a column or one another."""
+        name = self.one("email", "born", "height", "score", "price", "seen", "ratio", "code")
         kind = TYPES[name]
-        values = [self.cast(Sql("%s", (self.random.choice(POOLS[kind]),)), kind) for _ in range(2)]
-        operator = self.one(" = ", " <> ", *([" < ", " >= "] if name in ORDERED else []))
-        return "coalesce(" + column + ", " + values[0] + ")" + operator + values[1]
+
+        def value() -> Sql:
+            return self.cast(Sql("%s", (self.random.choice(POOLS[kind]),)), kind)
+
+        def operand() -> Sql:
+            column, _ = self.column([name])
+            return self.one(  # type: ignore[no-any-return]
+                lambda: "coalesce(" + column + ", " + value() + ")",
+                lambda: "CASE WHEN " + self.predicate(0) + " THEN " + column + " END",
+                lambda: "CASE p.id WHEN 3 THEN " + value() + " ELSE " + column + " END",
+                lambda: Sql(f"(SELECT q.{name} FROM person q WHERE q.id = {self.one(2, 5, 99)})"),
+            )()
+
+        other = self.one(lambda: self.column([name])[0], value, value, operand)
+        ordered = name in ORDERED
+        operators = [" = ", " <> ", " IS DISTINCT FROM ", *([" < ", " >= "] if ordered else [])]
+        if ordered and self.one(0, 0, 1):
+            return operand() + " BETWEEN " + other() + " AND " + value()
+        return self.either_way(operand(), self.random.choice(operators), other())
 
     def tested(self) -> Sql:
         column, _ = self.column()
@@ -313,7 +329,9 @@ class Predicates:
 
     def statement(self) -> Sql:
         """One SELECT whose order is certain."""
-        kind = self.one("table", "table", "join", "left", "using", "natural", "filter", "page")
+        kind = self.one(
+            "table", "table", "join", "left", "using", "natural", "filter", "page", "grouped"
+        )
         self.member = kind in ("join", "left")
         if kind == "using":
             name = self.one(*SHARED)
@@ -325,6 +343,11 @@ class Predicates:
             how = self.one("NATURAL JOIN", "NATURAL LEFT JOIN")
             text = f"SELECT {self.one('*', 'id, email', 'p.*, room')} FROM person p {how} member WHERE "
             return text + self.predicate(1) + " ORDER BY p.id"
+        if kind == "grouped":
+            name = self.one("born", "height", "score", "seen", "ratio")
+            having = f" HAVING {self.one('min', 'max')}(p.{name}) {self.one('<', '>=')} "
+            text = "SELECT mod(p.id, 4), count(*) FROM person p WHERE " + self.predicate(1)
+            return text + " GROUP BY 1" + having + self.value(name) + " ORDER BY 1"
         if kind == "filter":
             return "SELECT count(*) FILTER (WHERE " + self.predicate(1) + ") FROM person p"
         if kind == "page":
