@@ -33,7 +33,7 @@ from proxy.sql.lexer import Kind, UnreadableSql, literal_value
 from proxy.sql.plan import Form, Use
 from proxy.sql.scope import Scope, SealedRef
 from proxy.sql.tree import only, text_at
-from proxy.sql.values import Value, chain, locate, one_cast, word
+from proxy.sql.values import TypeName, Value, chain, locate, one_cast, word
 
 TERMS: Final = "sealgate.paths("
 _ARRAY: Final = "::bytea[]"
@@ -172,39 +172,38 @@ def _any(draft: Draft, place: Place, node: exp.Any) -> None:
 def _items(draft: Draft, place: Place, node: exp.Expr, at: int) -> None:
     """`ARRAY['a', $1]`, `ARRAY['a', $1]::text[]`, which begins at token `at`: the items, one behind the other."""
     tokens = draft.tokens
-    array = node.this if isinstance(node, exp.Cast) else node
-    if not isinstance(array, exp.Array) or not array.expressions:
+    casts: list[exp.Expr] = []
+    while type(node) in (exp.Paren, exp.Cast):
+        casts.append(node)
+        node = node.this
+    if not isinstance(node, exp.Array) or not node.expressions:
         raise refusals.not_comparable(place.ref.label)
-    if word(tokens, at) != "array" or text_at(draft, at + 1) != "[":
+    values = [_value(draft, place, item) for item in node.expressions]
+    span = Span(values[0].start - 2, values[-1].end + 1)
+    if word(tokens, span.start) != "array" or text_at(draft, span.start + 1) != "[":
         raise refusals.not_understood("ARRAY")
-    values = [_value(draft, place, item) for item in array.expressions]
-    end = values[-1].end
-    if text_at(draft, end) != "]":
+    if text_at(draft, span.end - 1) != "]":
         raise refusals.not_understood("ARRAY")
-    if array is not node:
-        values, end = _cast_items(draft, place, values, end)
-    if text_at(draft, end + 1) != ")":
+    for layer in reversed(casts):
+        if isinstance(layer, exp.Cast):
+            span, found = cast_around(draft, span)
+            values = [_cast_item(draft, place, value, found) for value in values]
+        else:
+            span = _brackets(draft, span)
+    if span.start != at or text_at(draft, span.end) != ")":
         raise refusals.not_understood("ARRAY")
     _around_column(draft, place, tokens[values[0].start].start, ") && (")
-    draft.edit(tokens[values[-1].end - 1].end, tokens[end].end, "")
+    draft.edit(tokens[values[-1].end - 1].end, tokens[span.end - 1].end, "")
     _joined(draft, place, values)
 
 
-def _cast_items(
-    draft: Draft, place: Place, values: Sequence[Value], bracket: int
-) -> tuple[list[Value], int]:
-    """`...]::text[]`: a cast of each item. Returns these, and the last token of it all."""
-    found = draft.type_at(bracket + 2)
-    if text_at(draft, bracket + 1) != "::" or found is None or not found.name.endswith("[]"):
+def _cast_item(draft: Draft, place: Place, value: Value, array: TypeName) -> Value:
+    """`ARRAY[...]::text[]` is a cast of each item."""
+    both = one_cast(value.cast, array.name.removesuffix("[]"))
+    if not array.name.endswith("[]") or both is None:
         raise refusals.odd_cast(place.ref.label)
-    draft.literal_shaped |= found.modified
-    cast: list[Value] = []
-    for value in values:
-        both = one_cast(value.cast, found.name.removesuffix("[]"))
-        if both is None:
-            raise refusals.odd_cast(place.ref.label)
-        cast.append(replace(value, cast=both))
-    return cast, found.end - 1
+    draft.literal_shaped |= array.modified
+    return replace(value, cast=both)
 
 
 _TOGETHER: Final = 64
@@ -318,7 +317,7 @@ def _path(draft: Draft, scope: Scope, node: exp.Expr) -> Place | None:
         elif type(layer) is exp.Bracket:
             place = _subscript(draft, place, layer)
         elif type(layer) is exp.Paren:
-            place = _in_brackets(draft, place)
+            place = replace(place, span=_brackets(draft, place.span))
         else:
             place = _under_cast(draft, place)
     return place
@@ -464,11 +463,11 @@ def _literal(draft: Draft, place: Place, value: Value) -> str:
         raise refusals.Refused(error.sqlstate, error.message, error.hint) from None
 
 
-def _in_brackets(draft: Draft, place: Place) -> Place:
-    span = Span(place.span.start - 1, place.span.end + 1)
-    if text_at(draft, span.start) != "(" or text_at(draft, place.span.end) != ")":
+def _brackets(draft: Draft, inner: Span) -> Span:
+    span = Span(inner.start - 1, inner.end + 1)
+    if text_at(draft, span.start) != "(" or text_at(draft, inner.end) != ")":
         raise refusals.not_understood()
-    return replace(place, span=span)
+    return span
 
 
 def _under_cast(draft: Draft, place: Place) -> Place:

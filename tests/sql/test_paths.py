@@ -129,6 +129,10 @@ COMPARED = [
         "sealgate.paths(data) && ({->>city:(text)a} || $1)",
     ),
     (
+        "data->>'city' = ANY(CAST((ARRAY['a', $1]::text[]) AS text[]))",
+        "sealgate.paths(data) && ({->>city:(text)a} || $1)",
+    ),
+    (
         "id = 1 OR (data->>'city' = 'x' AND id > 2)",
         "id = 1 OR (sealgate.paths(data) @> {->>city:x} AND id > 2)",
     ),
