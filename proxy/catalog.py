@@ -107,6 +107,8 @@ class SealedColumn:
     search: Search = _NO_SEARCH
     search_group: str | None = None
     """Columns of one group have the same terms for the same values."""
+    incomplete: bool = False
+    """Some stored value may lack the terms that are declared: it is written, but not compared; see `assurance`."""
 
     @property
     def path_keys(self) -> tuple[tuple[str, ...], ...]:
@@ -351,7 +353,7 @@ def _version(catalog: Catalog) -> str:
     for function in sorted(catalog.functions, key=repr):
         digest.update(f"{function}\n".encode())
     for name, column in sorted(catalog.sealed.items()):
-        search = (column.search.declared, column.search_group)
+        search = (column.search.declared, column.search_group, column.incomplete)
         described = (name, column.type.name, column.type.modifier, *search)
         digest.update(f"{described}\n".encode())
     return digest.hexdigest()[:16]

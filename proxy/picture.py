@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final
 
+from proxy.assurance import PREFIX, is_complete
 from proxy.catalog import (
     DOMAIN_PREFIX,
     SCHEMA,
@@ -24,6 +26,7 @@ from proxy.catalog import (
     Output,
     Relation,
     SealedColumn,
+    label,
 )
 
 # Types that hold sealed values: our domains, and whatever is built from them: domains over them, arrays, composites
@@ -53,7 +56,10 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text AS relkind,
        a.attnum, a.attname, a.atttypid, a.atttypmod,
        CASE WHEN t.typtype = 'd' AND tn.nspname = '{SCHEMA}' AND pg_catalog.starts_with(t.typname, '{DOMAIN_PREFIX}')
             THEN pg_catalog.substr(t.typname, pg_catalog.length('{DOMAIN_PREFIX}') + 1) END AS sealed,
-       carriers.oid IS NOT NULL AS carries, a.attgenerated <> '' AS generated
+       carriers.oid IS NOT NULL AS carries, a.attgenerated <> '' AS generated,
+       ARRAY(SELECT k.conname::text FROM pg_catalog.pg_constraint k
+             WHERE carriers.oid IS NOT NULL AND k.conrelid = c.oid AND k.contype = 'c' AND k.convalidated
+               AND k.conkey = ARRAY[a.attnum] AND pg_catalog.starts_with(k.conname, '{PREFIX}')) AS assured
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -155,13 +161,14 @@ def picture(
     declared: Mapping[str, SealedColumn],
     functions: Iterable[Mapping[str, Any]] = (),
 ) -> Catalog:
+    rows = list(rows)
     relations = tuple(_relation(list(group)) for _, group in groupby(rows, lambda r: r["oid"]))
     known = {relation.oid for relation in relations}
     return Catalog(
         database=database,
         server_version=server_version,
         relations=relations,
-        sealed=declared,
+        sealed=_completed(declared, rows),
         dependencies=tuple(
             edge
             for edge in (
@@ -174,6 +181,23 @@ def picture(
             _function(list(group)) for _, group in groupby(functions, lambda r: r["oid"])
         ),
     )
+
+
+def _completed(
+    declared: Mapping[str, SealedColumn], rows: Iterable[Mapping[str, Any]]
+) -> dict[str, SealedColumn]:
+    """The declared columns, each with whether all that is stored carries its terms.
+
+    The document of a schema that an earlier release made says nothing of that: apply has to be run.
+    """
+    columns = dict(declared)
+    for row in rows:
+        if _sealed_type(row["sealed"]) is None:
+            continue
+        column = columns.get(label(row["nspname"], row["relname"], row["attname"]))
+        if column is not None and not is_complete(column, row.get("assured") or ()):
+            columns[column.label] = replace(column, incomplete=True)
+    return columns
 
 
 def _function(rows: list[Mapping[str, Any]]) -> Function:

@@ -21,6 +21,7 @@ from proxy.database.report import ApplyReport
 from proxy.database.sealing import Progress
 
 _SAY_EVERY_SECONDS = 2.0
+_NOTICE_MARGIN_SECONDS = 2.0
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +82,7 @@ async def _apply(
             dry_run=options.dry_run,
             progress=_Teller(),
             fire_triggers=options.fire_triggers,
+            notice_seconds=configuration.control.refresh_seconds + _NOTICE_MARGIN_SECONDS,
         )
 
 
@@ -105,6 +107,7 @@ _PHASES = {
     "seal": "sealing rows",
     "rewrite": "rewriting the table",
     "verify": "reading back",
+    "notice": "waiting until running proxies have seen that terms change",
     "derive": "deriving terms",
     "index": "creating indexes",
     "assure": "making sure that no row lacks terms",

@@ -11,6 +11,7 @@ made, and the server's word is had for the new ones. It may be broken off anywhe
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -66,6 +67,7 @@ async def apply(
     progress: Report | None = None,
     lock_seconds: float = LOCK_SECONDS,
     fire_triggers: bool = False,
+    notice_seconds: float = 0.0,
 ) -> ApplyReport:
     """Creates or repairs schema `sealgate`, seals what is declared and plain, and brings terms and indexes in line.
 
@@ -73,12 +75,19 @@ async def apply(
     keyset         must have keys for every declared column
     progress       called with Progress as rows are sealed, the table is rewritten and read back, rows get other terms
     fire_triggers  a table's own UPDATE triggers may act where its rows get other terms
+    notice_seconds how long running proxies may take to see that terms are about to change (`control.refresh_seconds`)
 
     Never raises for what stands in the way: that is in the report, and `ok` is False. Raises asyncpg's errors when
     the connection fails; the open transaction is then the server's to take back.
     """
     application = _Application(
-        connection, sealed_columns(columns), keyset, progress, lock_seconds, fire_triggers
+        connection,
+        sealed_columns(columns),
+        keyset,
+        progress,
+        lock_seconds,
+        fire_triggers,
+        notice_seconds,
     )
     if dry_run:
         return await application.tell()
@@ -104,6 +113,7 @@ class _Application:
         progress: Report | None,
         lock_seconds: float,
         fire_triggers: bool,
+        notice_seconds: float,
     ) -> None:
         self._connection = connection
         self._declared = declared
@@ -111,6 +121,7 @@ class _Application:
         self._progress = progress or (lambda _: None)
         self._lock_seconds = lock_seconds
         self._fire_triggers = fire_triggers
+        self._notice_seconds = notice_seconds
         self._may_replicate = False
 
     async def tell(self) -> ApplyReport:
@@ -249,7 +260,11 @@ class _Application:
             raise _Refused(refused)
         if steps.nothing:
             return report
-        await withdraw(self._connection, steps, self._lock_seconds)
+        if any(column.stale for column in steps.columns):
+            await withdraw(self._connection, steps, self._lock_seconds)
+            # Proxies look at the catalog now and then; what they saw still says that these terms may be compared.
+            self._progress(Progress(label, "notice", 0, 0))
+            await asyncio.sleep(self._notice_seconds)
         for column in steps.columns:
             for index in column.needless:
                 await drop_index(self._connection, index, steps.table.kind == "p")
@@ -286,7 +301,7 @@ class _Application:
         )
 
     async def _assure(self, steps: TableSteps) -> None:
-        if not any(column.assure for column in steps.columns):
+        if not any(column.unassured for column in steps.columns):
             return
         self._progress(Progress(steps.table.label, "assure", 0, steps.table.rows_estimate))
         await forbid(self._connection, steps, self._lock_seconds)

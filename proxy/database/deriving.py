@@ -36,7 +36,6 @@ from proxy.database.sealing import (
     sealer,
 )
 from proxy.database.steps import ColumnSteps, TableSteps, identifier, qualified
-from proxy.database.terms import assurance
 
 MOST_PASSES = 12
 UPDATED_ROWS = 1000
@@ -238,26 +237,31 @@ async def _updating(connection: asyncpg.Connection, without_triggers: bool) -> A
         yield
 
 
-async def forbid(connection: asyncpg.Connection, steps: TableSteps, seconds: float) -> None:
-    """From now on the server refuses values without the declared terms, in place of any word for another declaration.
-
-    Wants the table to itself for a moment. Raises asyncpg.LockNotAvailableError where it is busy.
-    """
-    table = qualified(steps.table.label)
+async def withdraw(connection: asyncpg.Connection, steps: TableSteps, seconds: float) -> None:
+    """Takes back what the server says of terms that are about to change. Raises asyncpg.LockNotAvailableError."""
     async with fixed_names(connection):
         await connection.execute(f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000))}")
         for column in steps.columns:
-            wanted = column.assure
-            if wanted is None or wanted.stated(column.facts):
-                continue
-            for old in column.facts.assurances:
+            for old in column.stale:
                 await connection.execute(
-                    f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {identifier(old.name)}"
+                    f"ALTER TABLE {steps.table.qualified} DROP CONSTRAINT IF EXISTS {identifier(old.name)}"
                 )
-            await connection.execute(
-                f"ALTER TABLE {table} ADD CONSTRAINT {identifier(wanted.name)}"
-                f" CHECK ({wanted.expression}) NOT VALID"
-            )
+
+
+async def forbid(connection: asyncpg.Connection, steps: TableSteps, seconds: float) -> None:
+    """From now on the server refuses values without the declared terms.
+
+    Wants the table to itself for a moment. Raises asyncpg.LockNotAvailableError where it is busy.
+    """
+    async with fixed_names(connection):
+        await connection.execute(f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000))}")
+        for column in steps.columns:
+            for wanted in column.unassured:
+                if not any(wanted.states(found) for found in column.facts.assurances):
+                    await connection.execute(
+                        f"ALTER TABLE {steps.table.qualified} ADD CONSTRAINT {identifier(wanted.name)}"
+                        f" CHECK ({wanted.expression}) NOT VALID"
+                    )
 
 
 async def assure(connection: asyncpg.Connection, steps: TableSteps) -> None:
@@ -266,21 +270,8 @@ async def assure(connection: asyncpg.Connection, steps: TableSteps) -> None:
     Raises asyncpg.CheckViolationError where it was.
     """
     for column in steps.columns:
-        if column.assure is not None:
+        for wanted in column.unassured:
             async with fixed_names(connection):
                 await connection.execute(
-                    f"ALTER TABLE {qualified(steps.table.label)} VALIDATE CONSTRAINT {identifier(column.assure.name)}"
+                    f"ALTER TABLE {steps.table.qualified} VALIDATE CONSTRAINT {identifier(wanted.name)}"
                 )
-
-
-async def withdraw(connection: asyncpg.Connection, steps: TableSteps, seconds: float) -> None:
-    """Takes back what the server says of terms that are about to change. Raises asyncpg.LockNotAvailableError."""
-    async with fixed_names(connection):
-        await connection.execute(f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000))}")
-        for column in steps.columns:
-            wanted = assurance(column.declared, column.facts.quoted)
-            for old in column.facts.assurances:
-                if wanted is None or old.name != wanted.name:
-                    await connection.execute(
-                        f"ALTER TABLE {qualified(steps.table.label)} DROP CONSTRAINT IF EXISTS {identifier(old.name)}"
-                    )

@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncpg
 
+from proxy import assurance
 from proxy.catalog import DOMAIN_PREFIX, SCHEMA, SEALABLE_TYPES, column_parts, label
 from proxy.database import schema
 from proxy.database.tables import (
@@ -25,7 +26,6 @@ from proxy.database.tables import (
     TableFacts,
     TriggerFacts,
 )
-from proxy.database.terms import ASSURANCE_PREFIX
 
 Row = Mapping[str, Any]
 
@@ -302,7 +302,7 @@ async def table_facts(
     schemas, tables, names = ([p[i] for p in parts] for i in range(3))
     rows = await connection.fetch(_TREE + _TABLES, schemas, tables)
     column_rows = await connection.fetch(
-        _COLUMNS, labels, schemas, tables, names, SCHEMA, DOMAIN_PREFIX, ASSURANCE_PREFIX
+        _COLUMNS, labels, schemas, tables, names, SCHEMA, DOMAIN_PREFIX, assurance.PREFIX
     )
     everything = (schemas, tables, labels, schemas, tables, names)
     index_rows = await connection.fetch(_TREE + _INDEXES, *everything)

@@ -70,7 +70,7 @@ SEND: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a table is. phase: "seal", "rewrite", "verify", "derive", "index", "assure"; rows (of "index": indexes) done of total."""
+    """How far a table is. phase: "seal", "rewrite", "verify", "notice", "derive", "index", "assure"; rows (of "index": indexes) done of total."""
 
     table: str
     phase: str
@@ -350,10 +350,9 @@ async def _rewrite(connection: asyncpg.Connection, steps: TableSteps) -> None:
 async def _assure(connection: asyncpg.Connection, steps: TableSteps) -> None:
     """The server's word that all values carry their terms: checked row by row, as nobody else is there."""
     for column in steps.rewritten:
-        if column.assure is not None:
+        for wanted in column.unassured:
             await connection.execute(
-                f"ALTER TABLE {steps.table.qualified} ADD CONSTRAINT {identifier(column.assure.name)}"
-                f" CHECK ({column.assure.expression})"
+                f"ALTER TABLE {steps.table.qualified} ADD CONSTRAINT {identifier(wanted.name)} CHECK ({wanted.expression})"
             )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from proxy.catalog import SCHEMA, SealedColumn
-from proxy.database.finding import Finding, Learned, Stored, error, info, warning
+from proxy.database.finding import Finding, Learned, Stored, error, info, listed, warning
 from proxy.database.leakage import Spread
 from proxy.database.tables import ColumnFacts, TableFacts
 from proxy.database.terms import (
@@ -20,9 +20,10 @@ from proxy.database.terms import (
     PATHS,
     TERMS,
     Term,
-    assured,
     declared_terms,
     serves,
+    stale,
+    unassured,
 )
 
 APPLY: Final = "Run `sealgate apply`."
@@ -81,14 +82,23 @@ def _of_indexes(table: TableFacts, facts: ColumnFacts, column: SealedColumn) -> 
 
 
 def _of_assurance(facts: ColumnFacts, column: SealedColumn) -> Iterator[Finding]:
-    if not column.search or assured(column, facts):
-        return
-    yield error(
-        "SG038",
-        column.label,
-        "the server does not vouch that all values carry the terms that are declared: comparisons may miss rows",
-        f"{APPLY} If it is at work already, wait for it.",
-    )
+    missing = [wanted.name for wanted in unassured(column, facts)]
+    if missing:
+        yield error(
+            "SG038",
+            column.label,
+            "the server does not vouch that every value carries the terms that are declared, so the proxy refuses to compare"
+            f" it (no valid CHECK {listed(missing)})",
+            f"{APPLY} If it is at work already, wait for it.",
+        )
+    old = [found.name for found in stale(column, facts)]
+    if old:
+        yield info(
+            "SG039",
+            column.label,
+            f"the server still vouches for terms that are not declared: {listed(old)}",
+            f"{APPLY} Until then what has no such terms cannot be written.",
+        )
 
 
 def _of_flags(held: Stored, column: SealedColumn) -> Iterator[Finding]:

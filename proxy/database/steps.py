@@ -15,17 +15,17 @@ from enum import Enum
 from proxy.catalog import SCHEMA, SealedColumn, label_parts
 from proxy.database import obstacles
 from proxy.database.obstacles import Obstacle
-from proxy.database.tables import ColumnFacts, IndexFacts, RoleFacts, TableFacts
+from proxy.database.tables import AssuranceFacts, ColumnFacts, IndexFacts, RoleFacts, TableFacts
 from proxy.database.terms import (
     TERMS,
     Assurance,
     Term,
-    assurance,
-    assured,
     comparing,
     declared_terms,
     said,
     serves,
+    stale,
+    unassured,
 )
 
 NAME_BYTES = 63
@@ -87,8 +87,10 @@ class ColumnSteps:
     """On terms that are not declared."""
     unserved: tuple[Term, ...] = ()
     """Terms without an index somewhere in the tree."""
-    assure: Assurance | None = None
+    unassured: tuple[Assurance, ...] = ()
     """Still to be had from the server."""
+    stale: tuple[AssuranceFacts, ...] = ()
+    """To be taken back by it, before anything that they speak of changes."""
 
     @property
     def search(self) -> str:
@@ -96,7 +98,7 @@ class ColumnSteps:
 
     @property
     def nothing(self) -> bool:
-        left = (self.created, self.needless, self.unserved, self.assure)
+        left = (self.created, self.needless, self.unserved, self.unassured, self.stale)
         return self.action is Action.KEEP and not any(left)
 
     @property
@@ -184,7 +186,7 @@ def _column_steps(
     wanted = declared_terms(declared.search)
     dropped: tuple[IndexFacts, ...] = ()
     created: tuple[NewIndex, ...] = ()
-    is_assured = assured(declared, facts)
+    missing = unassured(declared, facts)
     if facts.sealed is None:
         action = Action.SEAL
         dropped = tuple(i for i in facts.indexes if i.on_column and not i.parent)
@@ -192,8 +194,7 @@ def _column_steps(
         if term is not None:
             created = tuple(_recreated(facts, index, term) for index in dropped)
     else:
-        other_terms = other_terms or (bool(wanted) and not is_assured)
-        action = Action.DERIVE if other_terms else Action.KEEP
+        action = Action.DERIVE if other_terms or missing else Action.KEEP
     return ColumnSteps(
         declared=declared,
         facts=facts,
@@ -202,7 +203,8 @@ def _column_steps(
         created=created,
         needless=tuple(_needless(facts, wanted)),
         unserved=tuple(t for t in wanted if not _served(table, facts, t, created)),
-        assure=None if is_assured else assurance(declared, facts.quoted),
+        unassured=missing,
+        stale=stale(declared, facts),
     )
 
 

@@ -1,28 +1,20 @@
-"""The terms of sealed values, as the database sees them: functions of schema sealgate, indexes on them, and an assurance. Pure.
+"""The terms of sealed values, as the database sees them: functions of schema sealgate, indexes on them, assurances. Pure.
 
-An index finds the rows that carry a term; a row without it is not found, and nobody is told. So before anybody may
-compare by a term every value has to carry it, and `apply` leaves the server's own word for that: a CHECK on the column
-whose name holds a digest of what is declared (`assurance`). While it is missing, not valid or of another name, the terms are
-not those of the configuration. The CHECK also keeps a proxy that still runs with the configuration from before from
+An index finds the rows that carry a term. That every row does is what an assurance says (`proxy.assurance`): a CHECK on
+the column, one for each kind of term. It also keeps a proxy that still runs with the configuration from before from
 writing values that would not be found: its statement fails, SQLSTATE 23514, instead of a comparison missing rows.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Final
 
 from keystore import sealed, terms
 from policy import Search
+from proxy.assurance import declared_functions, name
 from proxy.catalog import SCHEMA, SealedColumn
-from proxy.database.tables import ColumnFacts, IndexFacts
-
-ASSURANCE_PREFIX: Final = "sealgate_terms_"
-_DIGEST_LENGTH: Final = 16
-# Raise it when the same declaration comes to mean other terms.
-_MEANING: Final = 1
+from proxy.database.tables import AssuranceFacts, ColumnFacts, IndexFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +41,8 @@ TERMS: Final = (EQUALITY, CASEFOLD, ORDER, MATCH, PATHS)
 
 def declared_terms(search: Search) -> tuple[Term, ...]:
     """In flag order."""
-    declared = (
-        search.equality,
-        search.casefold,
-        search.order is not None,
-        search.match,
-        search.paths,
-    )
-    return tuple(term for term, is_declared in zip(TERMS, declared, strict=True) if is_declared)
+    functions = declared_functions(search)
+    return tuple(term for term in TERMS if term.function in functions)
 
 
 def flags(search: Search) -> int:
@@ -94,45 +80,40 @@ def serves(column: ColumnFacts, index: IndexFacts, term: Term) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Assurance:
-    """The CHECK that says: every value of the column carries the terms that are declared."""
+    """The CHECK that says: every value of the column carries this term."""
 
     name: str
     expression: str
     printed: str
     """As pg_get_constraintdef prints it."""
 
-    def stated(self, facts: ColumnFacts) -> bool:
-        """The server has it, and no other, whether or not it has been validated."""
-        return [(a.name, a.definition) for a in facts.assurances] == [(self.name, self.printed)]
+    def states(self, facts: AssuranceFacts) -> bool:
+        """It is there, whether or not it has been validated."""
+        return (facts.name, facts.definition) == (self.name, self.printed)
 
 
-def assurance(column: SealedColumn, quoted: str) -> Assurance | None:
-    """None for a column that declares no search."""
-    mask = flags(column.search)
-    if not mask:
-        return None
-    return Assurance(
-        name=f"{ASSURANCE_PREFIX}{digest(column)}",
-        expression=f"get_byte(substring({quoted}, 1, 4), 3) & {mask} = {mask}",
-        printed=f'CHECK (((get_byte("substring"(({quoted})::bytea, 1, 4), 3) & {mask}) = {mask}))',
+def assurances(column: SealedColumn, quoted: str) -> tuple[Assurance, ...]:
+    """One for each declared term."""
+    return tuple(
+        Assurance(
+            name=name(column, term.function),
+            expression=f"get_byte(substring({quoted}, 1, 4), 3) & {term.flag} = {term.flag}",
+            printed=f'CHECK (((get_byte("substring"(({quoted})::bytea, 1, 4), 3) & {term.flag}) = {term.flag}))',
+        )
+        for term in declared_terms(column.search)
     )
 
 
-def assured(column: SealedColumn, facts: ColumnFacts) -> bool:
-    """Does the server say that every value carries exactly the terms that are declared? True where none is."""
-    wanted = assurance(column, facts.quoted)
-    if wanted is None:
-        return not facts.assurances
-    return wanted.stated(facts) and all(a.valid for a in facts.assurances)
+def unassured(column: SealedColumn, facts: ColumnFacts) -> tuple[Assurance, ...]:
+    """Those that the server does not give, or has not validated."""
+    return tuple(
+        wanted
+        for wanted in assurances(column, facts.quoted)
+        if not any(wanted.states(found) and found.valid for found in facts.assurances)
+    )
 
 
-def digest(column: SealedColumn) -> str:
-    """Of everything that the terms depend on but the keys: what is declared, for which column or group, as which type."""
-    meaning = [
-        _MEANING,
-        ["group", column.search_group] if column.search_group else ["column", column.label],
-        column.type.name,
-        column.search.declared,
-    ]
-    text = json.dumps(meaning, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+def stale(column: SealedColumn, facts: ColumnFacts) -> tuple[AssuranceFacts, ...]:
+    """Those that speak of what is not declared, or say something else than they should."""
+    wanted = assurances(column, facts.quoted)
+    return tuple(f for f in facts.assurances if not any(w.states(f) for w in wanted))

@@ -165,6 +165,8 @@ class Draft:
 
     def touch(self, ref: SealedRef, access: Access) -> None:
         if ref.column is not None:
+            if access is Access.COMPARE and ref.column.incomplete:
+                raise refusals.incomplete(ref.label)
             self._touches[Touch(ref.table, ref.label, access)] = None
         elif ref.view and access is Access.PRESENCE:
             for column in self._behind(ref):

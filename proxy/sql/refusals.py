@@ -104,6 +104,14 @@ def not_searchable(label: str) -> Refused:
     )
 
 
+def incomplete(label: str) -> Refused:
+    return Refused(
+        FEATURE_NOT_SUPPORTED,
+        f"column {label} is not compared: its rows do not all have the search terms that are declared",
+        "`sealgate apply` gives them to all; if it is at work, wait for it. `sealgate check` says what is missing.",
+    )
+
+
 def not_ordered(label: str, name: str) -> Refused:
     """`name`: of the column's type."""
     if name in _UNORDERED:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import asyncpg
 import pytest
 
 from policy import ColumnRule, Search
+from proxy.assurance import name
 from proxy.catalog import Catalog, sealed_columns
 from proxy.cells import logical_type
 from proxy.introspect import introspect, roles_of
@@ -65,8 +67,41 @@ async def test_tables_and_columns_as_the_catalog_has_them(connection: asyncpg.Co
     assert view is not None
     assert (view.kind, view.label) == ("v", '"Odd.Schema"."A View"')
     column = taken.column(customers.oid, 3)
-    assert column == sealed_columns(COLUMNS)["public.customers.email"]
+    # It declares equality, and nobody has made sure yet that all its values have the terms.
+    assert column == replace(sealed_columns(COLUMNS)["public.customers.email"], incomplete=True)
     assert taken.attribute_type(customers.oid, 3) == logical_type("varchar(40)")
+
+
+async def test_a_column_is_complete_when_the_server_vouches_for_its_terms(
+    connection: asyncpg.Connection,
+) -> None:
+    """By a CHECK of the right name, on that column alone, validated; dropping it, or declaring otherwise, undoes that."""
+    label = "public.customers.email"
+    column = sealed_columns(COLUMNS)[label]
+    right, other = name(column, "eq"), name(replace(column, search_group="g"), "eq")
+    await connection.execute(
+        "CREATE TABLE customers (id int, email sealgate.sealed_text, note text)"
+    )
+
+    async def complete() -> bool:
+        return not (await introspect(connection, COLUMNS)).sealed[label].incomplete
+
+    assert not await complete()
+    for wrong in (
+        f"ADD CONSTRAINT {other} CHECK (octet_length(email) > 0)",
+        f"ADD CONSTRAINT {right} CHECK (octet_length(email) > id)",
+        f"ADD CONSTRAINT {right} CHECK (note <> '')",
+        f"ADD CONSTRAINT {right} CHECK (octet_length(email) > 0) NOT VALID",
+    ):
+        await connection.execute(f"ALTER TABLE customers {wrong}")
+        assert not await complete(), wrong
+        await connection.execute(
+            f"ALTER TABLE customers DROP CONSTRAINT IF EXISTS {right}, DROP CONSTRAINT IF EXISTS {other}"
+        )
+    await connection.execute(
+        f"ALTER TABLE customers ADD CONSTRAINT {right} CHECK (octet_length(email) > 0)"
+    )
+    assert await complete()
 
 
 async def test_the_servers_own_and_temporary_relations_are_left_out(

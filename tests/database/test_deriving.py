@@ -115,7 +115,7 @@ async def test_every_kind_of_term_comes_and_goes(shop: Shop) -> None:
         "btree (sealgate.ord((name)::bytea))",
         "gin (sealgate.match((name)::bytea))",
     ]
-    assert await assurances(shop) == [True, True]
+    assert await assurances(shop) == [True] * 5
     assert await everything(shop) == before
     assert not (await shop.sealed()).changed
     declare(shop, NAME, "text", "equality")
@@ -214,7 +214,7 @@ async def test_a_killed_run_is_gone_on_with(
     assert derived is not None
     assert (0 < derived < 3000) if phase == "derive" else derived == 0
     await right_terms(shop)
-    assert await assurances(shop) == [True]
+    assert await assurances(shop) == [True, True]
     assert len(await indexes(shop)) == 2
     assert await everything(shop) == before
 
@@ -351,7 +351,7 @@ async def _steps(shop: Shop):  # type: ignore[no-untyped-def]
     from proxy.database.apply import _Application
 
     application = _Application(
-        shop.connection, sealed_columns(shop.columns), shop.keyset, None, 5.0, False
+        shop.connection, sealed_columns(shop.columns), shop.keyset, None, 5.0, False, 0.0
     )
     async with deriving.fixed_names(shop.connection):
         return await application._steps_of("public.people")
@@ -483,7 +483,7 @@ async def test_partitions_at_two_levels(shop: Shop) -> None:
     tree = ("visits", "visits_1", "visits_2", "visits_2a", "visits_2b")
     for table in tree:
         assert len(await indexes(shop, table)) == 2, table
-        assert await assurances(shop, table) == [True], table
+        assert await assurances(shop, table) == [True, True], table
     assert not (await shop.sealed()).changed
     await shop.connection.execute(
         "CREATE TABLE visits_3 PARTITION OF visits FOR VALUES FROM (3000) TO (4000)"
@@ -556,6 +556,46 @@ async def test_a_unique_index_is_refused_where_only_a_prefix_is_compared(shop: S
     problems = [o.problem for o in (await shop.apply()).obstacles]
     assert "terms of order by a prefix are not" in problems[0]
     assert "declares no search that does" in problems[1]
+
+
+async def test_what_stays_declared_may_be_compared_all_the_while(shop: Shop) -> None:
+    """A capability more: the server's word for the others is never taken back. One less, or another: only that one's."""
+    await people(shop, "equality", "match")
+    names = "SELECT conname FROM pg_constraint WHERE conname LIKE 'sealgate_terms_%' AND convalidated ORDER BY 1"
+    before = {row[0] for row in await shop.connection.fetch(names)}
+    seen: list[set[str]] = []
+
+    async def during(*search: str) -> set[str]:
+        declare(shop, NAME, "text", *search)
+        seen.clear()
+        report = await apply(shop.connection, shop.columns, shop.keyset, progress=look)
+        assert report.ok
+        return set.intersection(*seen)
+
+    def look(now: Progress) -> None:
+        if now.phase == "derive":
+            held = shop.database.psql(names)
+            seen.append(set(held.split()))
+
+    assert await during("equality", "match", "order:C:4") == before
+    assert await during("equality", "match:4", "order:C:4") == {
+        *(name for name in before if "_eq_" in name),
+        *(row[0] for row in await shop.connection.fetch(names) if "_ord_" in row[0]),
+    }
+    assert {n for n in await during("equality") if "_match_" in n or "_ord_" in n} == set()
+
+
+async def test_proxies_are_given_time_to_see_that_terms_change(shop: Shop) -> None:
+    """Between taking back its word and the first row: as long as their catalog may be old. Not where nothing is taken back."""
+    await people(shop, "equality")
+    for search, waits in ((("equality", "match"), False), (("match",), True)):
+        declare(shop, NAME, "text", *search)
+        shop.progress.clear()
+        assert (await shop.apply(notice_seconds=0.05)).ok
+        assert ("notice" in [p.phase for p in shop.progress]) == waits
+        if waits:
+            phases = [p.phase for p in shop.progress]
+            assert phases.index("notice") < phases.index("derive")
 
 
 async def test_declared_terms_are_in_flag_order() -> None:
