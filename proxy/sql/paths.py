@@ -280,6 +280,8 @@ def _require_condition(ref: SealedRef, node: exp.Expr) -> None:
         isinstance(parent, (exp.Join, exp.Merge)) and key == "on"
     ):
         return
+    if isinstance(parent, exp.When) and key == "condition":
+        return
     if isinstance(parent, exp.If) and key == "this":
         case = parent.parent
         if isinstance(case, exp.Case) and case.this is None:

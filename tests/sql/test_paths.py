@@ -181,6 +181,16 @@ def test_a_condition(condition: str, expected: str | None) -> None:
             "DELETE FROM docs USING docs i WHERE sealgate.paths(docs.data) @> $1 AND i.id = 1",
         ),
         (
+            "MERGE INTO docs d USING (SELECT 1 AS n) s ON d.id = s.n AND d.data->>'city' = 'x'"
+            " WHEN MATCHED AND d.data @> $1 THEN DELETE",
+            "MERGE INTO docs d USING (SELECT 1 AS n) s ON d.id = s.n AND sealgate.paths(d.data) @> {->>city:x}"
+            " WHEN MATCHED AND sealgate.paths(d.data) @> $1 THEN DELETE",
+        ),
+        (
+            "WITH q AS (SELECT id, data AS doc FROM docs) SELECT id FROM q WHERE doc->>'city' = 'x'",
+            "WITH q AS (SELECT id, data AS doc FROM docs) SELECT id FROM q WHERE sealgate.paths(doc) @> {->>city:x}",
+        ),
+        (
             "EXPLAIN SELECT id FROM docs WHERE data->>'city' = $1",
             "EXPLAIN SELECT id FROM docs WHERE sealgate.paths(data) @> $1",
         ),
