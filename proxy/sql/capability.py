@@ -32,6 +32,8 @@ class By:
     """Of a value that is compared with the column: which term it needs."""
     prefix: int = 0
     """Bytes of a text that its term tells; 0: all that there is to compare."""
+    collation: str = ""
+    """Of the order that the terms are in, for texts."""
 
     @property
     def of_value(self) -> Use:
@@ -64,7 +66,7 @@ def order(draft: Draft, ref: SealedRef) -> By:
     if declared is None:
         raise refusals.not_ordered(ref.label, ref.type or "")
     draft.touch(ref, Access.COMPARE)
-    return By("ord", Use.ORDERED, declared.prefix)
+    return By("ord", Use.ORDERED, declared.prefix, declared.collation)
 
 
 def folded(draft: Draft, ref: SealedRef) -> By:

@@ -27,6 +27,7 @@ from proxy.sql import (
 )
 from proxy.sql.capability import By, Pick
 from proxy.sql.columns import (
+    Span,
     bare,
     column_span,
     column_tokens,
@@ -34,6 +35,7 @@ from proxy.sql.columns import (
     sealed_column,
     sealed_row,
     spelled,
+    with_brackets,
 )
 from proxy.sql.draft import Draft
 from proxy.sql.lexer import Kind
@@ -112,6 +114,8 @@ def operand(draft: Draft, scope: Scope, node: exp.Expr, pick: Pick) -> tuple[Sea
         ref = folding.column(draft, scope, node)
         if ref is not None:
             return ref, capability.folded(draft, ref)
+    elif pick is capability.order and isinstance(unbracketed(node), exp.Collate):
+        node = unbracketed(node).this
     ref = sealed_column(draft, scope, node) or computed.column(draft, scope, node)
     return (ref, pick(draft, ref)) if ref is not None else None
 
@@ -171,7 +175,8 @@ def conflict_term(draft: Draft, ref: SealedRef, node: exp.Expr) -> None:
 
 def beside(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr, by: By) -> tuple[int, int]:
     """What values of `ref` are compared with becomes a term; returns the tokens where it stood."""
-    if by.prefix and chain(node) is None and not listed(draft, scope, node):
+    inner = collated(node, by)
+    if by.prefix and chain(inner) is None and not listed(draft, scope, inner):
         raise refusals.first_bytes_only(ref.label)
     return term(draft, scope, ref, node, by)
 
@@ -183,6 +188,9 @@ def term(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr, by: By) -> 
     """
     if by is capability.FOLDED:
         return folding.term(draft, scope, ref, node)
+    inner = collated(node, by)
+    if inner is not node:
+        return _without_collation(draft, node, by, *term(draft, scope, ref, inner, by))
     found = chain(node)
     if found is not None:
         value = locate(draft.tokens, found)
@@ -208,6 +216,31 @@ def term(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr, by: By) -> 
     capability.require_comparable(draft, ref, other)
     as_term(draft, node, by)
     return column_span(draft, node)
+
+
+def collated(node: exp.Expr, by: By) -> exp.Expr:
+    """What is under COLLATE, where that may name the order that the terms are in."""
+    inner = unbracketed(node)
+    if by.prefix and isinstance(inner, exp.Collate):
+        under: exp.Expr = inner.this
+        return under
+    return node
+
+
+def _without_collation(
+    draft: Draft, node: exp.Expr, by: By, start: int, end: int
+) -> tuple[int, int]:
+    """Takes `COLLATE "C"` away from behind a term: terms are in that order."""
+    tokens = draft.tokens
+    named = end + 1 < len(tokens) and tokens[end + 1].value == by.collation
+    if word(tokens, end) != "collate" or not named or text_at(draft, end + 2) == ".":
+        raise refusals.unsupported("another collation than that of the search", _COLLATION)
+    draft.edit(tokens[end - 1].end, tokens[end + 1].end, "")
+    span = with_brackets(draft, node, Span(start, end + 2))
+    return span.start, span.end
+
+
+_COLLATION: Final = 'Write COLLATE "C", or nothing: terms of order are in that collation.'
 
 
 def _seal_term(draft: Draft, ref: SealedRef, value: Value, by: By) -> None:
