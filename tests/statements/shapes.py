@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -14,6 +15,8 @@ class Shape:
     given: tuple[str, ...] = ()
     compared: bool = True
     """What it returns is the same on the plain twins. (EXPLAIN's output is not.)"""
+    ordered: bool = False
+    """In the same order, too."""
 
 
 FAMILIES: dict[str, list[str | Shape]] = {
@@ -251,9 +254,9 @@ FAMILIES: dict[str, list[str | Shape]] = {
 }
 
 
-def shapes() -> list[tuple[str, Shape]]:
+def shapes(families: Mapping[str, list[str | Shape]] = FAMILIES) -> list[tuple[str, Shape]]:
     return [
         (family, shape if isinstance(shape, Shape) else Shape(shape))
-        for family, listed in FAMILIES.items()
+        for family, listed in families.items()
         for shape in listed
     ]
