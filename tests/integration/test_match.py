@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import struct
@@ -242,3 +241,330 @@ def test_random_patterns(shop: Shop, filled: list[str], rng: random.Random, prot
     print(seen)
     assert seen["equal"] > ROUNDS * 0.3
     assert found > ROUNDS * 0.1
+
+
+NAMES = (
+    "Ada Lovelace",
+    "ada king",
+    "Adam Smith",
+    "bcd abc",  # It has the grams of '%abcd%', not side by side.
+    "abcd",
+    None,
+)
+
+
+@pytest.fixture
+def named(shop: Shop) -> Iterator[None]:
+    """A few known rows, with ids from -1 downwards; gone after the test."""
+    with shop.connect() as connection:
+        for number, name in enumerate(NAMES, 1):
+            connection.execute(
+                "INSERT INTO people VALUES (%s, %s, %s, NULL, NULL)", (-number, name, "t" * number)
+            )
+        yield
+        connection.execute("DELETE FROM people WHERE id < 0")
+
+
+def ids(rows: list[Any]) -> list[int]:
+    return sorted(row[0] for row in rows)
+
+
+def test_what_only_has_the_grams_is_not_shown(shop: Shop, named: None) -> None:
+    """The tag counts what is shown, and so does the access log: compared, and read as often as shown."""
+    before = shop.clear_events()
+    with shop.connect() as connection:
+        sql = "SELECT id, name FROM people WHERE name LIKE %s AND id < 0"
+        cursor = connection.execute(sql, ["%abcd%"])
+        assert cursor.statusmessage == "SELECT 1"
+        assert cursor.fetchall() == [(-5, "abcd")]
+        cursor = connection.execute(sql, ["%dabc%"])
+        assert (cursor.statusmessage, cursor.fetchall()) == ("SELECT 0", [])
+    with shop.direct() as direct:
+        grams = "SELECT count(*) FROM people WHERE sealgate.match(name) @> (SELECT sealgate.match(name) FROM people WHERE id = -5)"
+        assert direct.execute(grams).fetchone() is not None
+    one, none = [
+        e["unmapped"]["sealgate"]
+        for e in shop.events()[before:]
+        if "columns" in e["unmapped"]["sealgate"]
+    ]
+    assert {c["outcome"]: c["cells"] for c in one["columns"]} == {"compared": 0, "clear": 1}
+    assert one["rows"] == 1
+    assert none["rows"] == 0
+    assert not any(c["cells"] for c in none["columns"])
+
+
+def test_case(shop: Shop, named: None) -> None:
+    """LIKE tells upper from lower case; ILIKE, and lower() or upper() on both sides, do not."""
+    with shop.connect() as connection:
+        for condition, expected in {
+            "name LIKE 'Ada%%'": [-3, -1],
+            "name ILIKE 'ada%%'": [-3, -2, -1],
+            "lower(name) LIKE lower('ADA%%')": [-3, -2, -1],
+            "upper(name::text) LIKE upper('ada%%')": [-3, -2, -1],
+            "lower(name) LIKE 'Ada%%'": [],
+            "name LIKE '%%' || 'love' || '%%'": [],
+            "name ILIKE '%%' || 'LOVE' || '%%'": [-1],
+            "name LIKE 'Ada %%' OR name LIKE '%%King' OR title LIKE 'tt'": [-2, -1],
+        }.items():
+            rows = connection.execute(
+                f"SELECT id, name, title FROM people WHERE ({condition}) AND id < 0".replace(
+                    "%%", "%"
+                ).encode()
+            ).fetchall()
+            assert ids(rows) == expected, condition
+
+
+def test_a_needle_that_is_too_short(shop: Shop, named: None) -> None:
+    """Refused where no gram is in it, for each value; found by match:2; % alone is no needle."""
+    with shop.connect() as connection:
+        for pattern in ("%ad%", "_d_", "%a%d%", "%_%"):
+            with pytest.raises(psycopg.errors.FeatureNotSupported, match="too short") as refused:
+                connection.execute("SELECT name FROM people WHERE name LIKE %s", [pattern])
+            assert "at least 3 characters" in str(refused.value.diag.message_hint)
+        rows = connection.execute(
+            "SELECT id, title FROM people WHERE title LIKE %s AND id < 0", ["%tt%"]
+        )
+        assert ids(rows.fetchall()) == [-6, -5, -4, -3, -2]
+        rows = connection.execute(
+            "SELECT id, name FROM people WHERE name LIKE %s AND id < 0", ["%"]
+        )
+        assert ids(rows.fetchall()) == [-5, -4, -3, -2, -1]
+
+
+def test_null_is_like_nothing(shop: Shop, named: None) -> None:
+    """A NULL pattern finds nothing, a NULL value is not found; beside OR the other pattern counts."""
+    with shop.connect() as connection:
+        sql = "SELECT id, name FROM people WHERE id < 0 AND (name LIKE %s OR name LIKE %s)"
+        assert connection.execute(sql, [None, None]).fetchall() == []
+        assert ids(connection.execute(sql, [None, "abcd"]).fetchall()) == [-5]
+
+
+def test_who_may_not_compare_may_not_search(shop: Shop, named: None) -> None:
+    """A masked role cannot guess a value by patterns; one that may only search learns which rows, and no value."""
+    with shop.connect("support_login") as masked:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            masked.execute("SELECT id, name FROM people WHERE name LIKE 'Ada%'")
+        assert masked.execute(
+            "SELECT title FROM people WHERE title LIKE 'tt' AND id < 0"
+        ).fetchall() == [("tt",)]
+    with shop.connect("analyst") as searching:
+        rows = searching.execute(
+            "SELECT id, name FROM people WHERE name LIKE %s AND id < 0", ["Ada%"]
+        ).fetchall()
+        assert sorted(rows) == [(-3, None), (-1, None)]
+
+
+def test_no_pattern_is_logged(shop: Shop, named: None) -> None:
+    """Neither by Sealgate nor by the server, which logs every statement here: found, refused and malformed ones alike."""
+    said: list[str] = []
+    with shop.connect() as connection:
+        for sql in (
+            "SELECT name FROM people WHERE name LIKE '%canary%'",
+            "SELECT name FROM people WHERE name LIKE '%' || 'canary' || '%' ESCAPE '!'",
+            "SELECT name FROM people WHERE upper(name) LIKE UPPER('%canary%')",
+            "SELECT name FROM people WHERE name LIKE 'canary%' LIMIT 3",
+            "SELECT name FROM people WHERE name LIKE 'canary\\'",
+            "SELECT name FROM people WHERE name ~~ 'canary' || 'canary'",
+            "SELECT name FROM people WHERE name LIKE 'canary%' AND nothing = 3",
+        ):
+            try:
+                connection.execute(sql.encode())
+            except psycopg.Error as error:
+                said.append(str(error))
+    logged = shop.database.postgres.log_path.read_text(errors="replace")
+    assert len(said) == 5
+    assert "canary" not in "".join(said).lower()
+    assert "canary" not in shop.audit_path.read_text().lower()
+    assert "canary" not in shop.output_path.read_text().lower()
+    assert "canary" not in logged.lower()
+
+
+def test_a_value_put_in_from_elsewhere(shop: Shop, named: None) -> None:
+    """A value that was altered ends the session when it is to be tested, whether it would be shown or not."""
+    with shop.direct() as direct:
+        direct.execute(
+            "UPDATE people SET name = overlay(name::bytea placing '\\x00' FROM octet_length(name) - 3) WHERE id = -4"
+        )
+    with shop.connect() as connection, pytest.raises(psycopg.errors.DataCorrupted):
+        connection.execute("SELECT id, name FROM people WHERE name LIKE %s AND id < 0", ["%abcd%"])
+
+
+def parse(sql: str, name: str = "") -> bytes:
+    return message(ord("P"), f"{name}\0{sql}\0".encode() + struct.pack("!H", 0))
+
+
+def bind(pattern: str, portal: str = "", statement: str = "") -> bytes:
+    given = pattern.encode()
+    return message(
+        ord("B"),
+        f"{portal}\0{statement}\0".encode()
+        + struct.pack("!HHi", 0, 1, len(given))
+        + given
+        + struct.pack("!H", 0),
+    )
+
+
+def execute(rows: int, portal: str = "") -> bytes:
+    return message(ord("E"), portal.encode() + b"\0" + struct.pack("!i", rows))
+
+
+SYNC = message(ord("S"), b"")
+SEARCH = "SELECT id, name FROM people WHERE name LIKE $1 AND id < 0 ORDER BY id"
+
+
+def test_row_limits_count_what_matches(shop: Shop, named: None) -> None:
+    """Execute shows as many rows as asked for, of those that match; there are more, or the statement is complete."""
+    with WireClient(shop.port) as client:
+        client.start("shop_app", shop.database.name)
+        for pattern, limit, expected in (
+            ("%abcd%", 1, "12DCZ"),  # The candidate before it is not counted.
+            ("%abcd%", 2, "12DCZ"),
+            ("Ada%", 1, "12DsZ"),
+            ("Ada%", 2, "12DDCZ"),
+            ("Ada%", 0, "12DDCZ"),
+            ("nobody%", 5, "12CZ"),
+        ):
+            client.send(parse(SEARCH), bind(pattern), execute(limit), SYNC)
+            found = client.until("Z")
+            assert "".join(kind for kind, _ in found) == expected, (pattern, limit)
+            tags = [body for kind, body in found if kind == "C"]
+            assert tags in ([], [b"SELECT %d\0" % expected.count("D")])
+
+
+def test_a_portal_is_executed_once(shop: Shop, named: None) -> None:
+    """What was left out is gone: a second Execute is refused, and so is SQL's FETCH, which Sealgate would not count for."""
+    with WireClient(shop.port) as client:
+        client.start("shop_app", shop.database.name)
+        for again in (execute(1, "p"), None):
+            client.query("BEGIN")
+            client.send(parse(SEARCH), bind("Ada%", "p"), execute(1, "p"), SYNC)
+            assert "".join(kind for kind, _ in client.until("Z")) == "12DsZ"
+            if again is not None:
+                client.send(again, SYNC)
+                found = client.until("Z")
+            else:
+                found = client.query("FETCH ALL FROM p")
+            assert [sqlstate(body) for kind, body in found if kind == "E"] == ["0A000"]
+            client.query("ROLLBACK")
+        client.send(parse(SEARCH, "s"), SYNC)
+        client.until("Z")
+        found = client.query("EXECUTE s('Ada%')")
+        assert [sqlstate(body) for kind, body in found if kind == "E"] == ["0A000"]
+
+
+def test_fetch_in_the_pipeline_of_the_bind(shop: Shop, named: None) -> None:
+    """The proxy does not know the portal yet when FETCH is sent; its rows are not shown untested."""
+    with WireClient(shop.port) as client:
+        client.start("shop_app", shop.database.name)
+        client.query("BEGIN")
+        fetch = "FETCH ALL FROM p"
+        client.send(
+            parse(SEARCH),
+            bind("%abcd%", "p"),
+            parse(fetch, "f"),
+            message(ord("B"), b"\0f\0" + bytes(6)),
+            execute(0),
+            SYNC,
+        )
+        found = client.until("Z")
+        assert "D" not in [kind for kind, _ in found]
+
+
+def test_several_statements_of_one_message(shop: Shop, named: None) -> None:
+    """Each result of a simple query is tested by its own patterns; the others are as they are."""
+    with WireClient(shop.port) as client:
+        client.start("shop_app", shop.database.name)
+        found = client.query(
+            "SELECT name FROM people WHERE name LIKE '%abcd%' AND id < 0; SELECT 1 UNION ALL SELECT 2;"
+            " SELECT name FROM people WHERE name LIKE 'nobody%'; UPDATE people SET tag = NULL WHERE id < 0"
+        )
+        tags = [body.rstrip(b"\0") for kind, body in found if kind == "C"]
+        assert tags == [b"SELECT 1", b"SELECT 2", b"SELECT 0", b"UPDATE 6"]
+
+
+def test_asyncpg(shop: Shop, named: None) -> None:
+    """A driver that prepares, asks for one row only, and is told that a pattern is a text."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(shop.dsn())
+        try:
+            statement = await connection.prepare(SEARCH)
+            assert [p.name for p in statement.get_parameters()] == ["text"]
+            assert [a.type.name for a in statement.get_attributes()] == ["int4", "text"]
+            assert [tuple(r) for r in await statement.fetch("%abcd%")] == [(-5, "abcd")]
+            assert tuple(await connection.fetchrow(SEARCH, "%abcd%")) == (-5, "abcd")
+            assert await connection.fetchrow(SEARCH, "%dabc%") is None
+            assert (
+                len(
+                    await connection.fetch(SEARCH.replace("$1", "'%' || $1::varchar || '%'"), "ada")
+                )
+                == 1
+            )
+            assert await connection.execute(SEARCH.replace("$1", "'%abcd%'")) == "SELECT 1"
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def test_a_long_result_is_tested_in_parts(shop: Shop, named: None) -> None:
+    """More rows than are held back for one event: each part's event is before it, and none that does not match is in any."""
+    count, long = 3000, "x" * 200
+    with shop.connect() as connection:
+        with connection.cursor().copy("COPY people (id, name) FROM STDIN") as copy:
+            for n in range(count):
+                name = f"needle {n} {long}" if n % 3 else f"needl eedle {n} {long}"
+                copy.write_row((50_000 + n, name))
+        before = shop.clear_events()
+        cursor = connection.execute("SELECT id, name FROM people WHERE name LIKE %s", ["%needle%"])
+        assert ids(cursor.fetchall()) == [50_000 + n for n in range(count) if n % 3]
+        assert cursor.statusmessage == "SELECT 2000"
+        events = [e["unmapped"]["sealgate"] for e in shop.events()[before:]]
+        parts = [e for e in events if "columns" in e]
+        assert len(parts) > 1
+        cells = sum(c["cells"] for e in parts for c in e["columns"] if c["outcome"] == "clear")
+        assert cells == 2000
+        connection.execute("DELETE FROM people WHERE id >= 50000")
+
+
+@pytest.fixture(scope="module")
+def crowd(shop: Shop) -> None:
+    """20,000 names."""
+    with shop.connect() as connection, connection.cursor() as cursor:
+        with cursor.copy("COPY people (id, name) FROM STDIN") as copy:
+            for n in range(20_000):
+                copy.write_row((100_000 + n, f"person {n * 7919 % 20_000:05} of the crowd"))
+        connection.execute("ANALYZE people")
+
+
+@pytest.mark.parametrize("mode", ["custom", "generic"])
+@pytest.mark.parametrize(
+    ("condition", "pattern"),
+    [
+        ("name LIKE {}", "%00777%"),
+        ("name ILIKE {}", "PERSON 00777%"),
+        ("name::text LIKE '%' || {}::varchar || '%'", "00777"),
+        ("upper(name::text) LIKE upper({})", "%00777%"),
+        ("(name LIKE {} AND id > 0)", "person 00777 of the crowd"),
+    ],
+)
+def test_the_index_serves(shop: Shop, crowd: None, condition: str, pattern: str, mode: str) -> None:
+    """A bitmap scan of the GIN index, by a parameter and by a literal, whether the planner knows it or not."""
+    literal = condition.format("'" + pattern + "'")
+    with shop.connect() as connection:
+        connection.execute(f"SET plan_cache_mode = force_{mode}_plan".encode())
+        explain = "EXPLAIN (COSTS OFF) SELECT name FROM people WHERE "
+        for rows in (
+            connection.execute((explain + literal).encode()).fetchall(),
+            connection.execute(
+                (explain.replace("%", "%%") + condition.replace("%", "%%").format("%s")).encode(),
+                [pattern],
+            ).fetchall(),
+        ):
+            plan = "\n".join(row[0] for row in rows)
+            assert "Bitmap Index Scan" in plan, plan
+            assert "sealgate.match(" in plan, plan
+        found = connection.execute(
+            f"SELECT id, name FROM people WHERE {literal}".encode()
+        ).fetchall()
+        assert [name for _, name in found] == ["person 00777 of the crowd"]
