@@ -294,7 +294,16 @@ def _statement_lines(explanation: Explanation) -> list[str]:
     return lines
 
 
+_FORMS = {
+    "value": "as a sealed value",
+    "grams": "as terms of the pattern's n-grams",
+    "paths": "as terms of what is at a path",
+    "key": "a key of a path: read, and not sent",
+    "keys": "keys of a path: read, and not sent",
+}
+
+
 def _input_row(sealed: SealedInput) -> tuple[str, ...]:
-    form = "as a sealed value" if sealed.form == "value" else "as equality terms"
+    form = _FORMS.get(sealed.form, "as equality terms")
     cast = f"read as {sealed.cast}" if sealed.cast else ""
     return (sealed.what, sealed.column, form, cast)
