@@ -58,6 +58,18 @@ def test_random_statements() -> None:
         ("SELECT 'x'", "SELECT '\\x00'::bytea AS other"),
         ("SELECT nullif(a, 'x')", "SELECT nullif(b, CASE WHEN a = 'x' THEN a END)"),
         ("SELECT nullif(a, 'x')", "SELECT nullif(a, CASE WHEN a = 'x' THEN a ELSE a END)"),
+        ("SELECT a < 'x'", "SELECT sealgate.ord(b) < 'x'"),
+        ("SELECT a < 'x'", "SELECT sealgate.ord(a) > 'x'"),
+        ("SELECT upper(a) = b", "SELECT sealgate.eq_casefold(a) = b"),
+        ("SELECT a COLLATE x < b", "SELECT sealgate.ord(a) < b"),
+        ("SELECT a FROM t", "SELECT t.a FROM t"),
+        ("SELECT a FROM t JOIN u USING (a)", "SELECT t.b FROM t JOIN u ON t.a = u.a"),
+        ("SELECT a FROM t JOIN u USING (a, b)", "SELECT t.a FROM t JOIN u ON t.a = u.a"),
+        ("SELECT a FROM t JOIN u USING (a)", "SELECT t.a FROM t JOIN u ON t.a = u.b"),
+        ("SELECT a FROM t JOIN u USING (a)", "SELECT t.a FROM t JOIN u ON t.a = u.a OR true"),
+        ("SELECT a FROM t JOIN u USING (a)", "SELECT t.a FROM t LEFT JOIN u ON t.a = u.a"),
+        ("SELECT * FROM t JOIN u USING (a)", "SELECT t.a, f(t.b) FROM t JOIN u ON t.a = u.a"),
+        ("SELECT min(a)", "SELECT sealgate.max(a)"),
     ],
 )  # fmt: skip
 def test_other_changes_are_differences(before: str, after: str) -> None:

@@ -2,9 +2,10 @@
 
 The trees must be equal but for what a plan may do: a constant or parameter becomes a sealed one of
 type bytea, the cast of a sealed value goes or is to bytea, a value becomes its term
-`sealgate.eq(value)`, and the subquery that a term is compared
+`sealgate.eq(value)`, `lower(value)` its case-folded one, and the subquery that a term is compared
 with becomes one of terms, `SELECT sealgate.eq(r.c1) FROM (subquery) AS r(c1)`. NULLIF(a, b) becomes
 NULLIF(a, CASE WHEN a = b THEN a END). A constant that gets a cast keeps the name of its column by AS.
+USING becomes ON with a condition on the same columns; then bare names may be qualified, and `*` written out.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ class Comparison:
     def __init__(self, before: str, after: str) -> None:
         self.edits: Counter[str] = Counter()
         self.differences = list(self._compare(pgparse.parse(before), pgparse.parse(after), ""))
+        if self.edits["qualified"] and not self.edits["using"]:
+            self.differences.append("a name that is qualified")
 
     def _compare(self, old: Node, new: Node, path: str) -> Iterator[str]:
         inner = _term(new)
         if inner is not None and _term(old) is None:
             self.edits["term"] += 1
-            yield from self._compare(old, inner, path)
+            yield from self._compare(self._compared(old, new), inner, path)
         elif _sealed(new) and not _sealed(old):
             self.edits["sealed"] += 1
             if not _is_constant(old):
@@ -51,6 +54,15 @@ class Comparison:
         elif (terms := _terms_of(new)) is not None and _terms_of(old) is None:
             self.edits["terms of a query"] += 1
             yield from self._compare(old, terms, path)
+        elif _is_qualified(old, new):
+            self.edits["qualified"] += 1
+        elif path.endswith(".targetList") and len(new) > len(old) == sum(map(_is_star, old)):
+            self.edits["qualified"] += 1
+            yield from (path for one in new if _column(one["ResTarget"]["val"]) is None)
+        elif path.endswith(".targetList") and len(new) > len(old) and _is_star(old[0]):
+            first = len(new) - len(old) + 1
+            yield from self._compare(old[:1], new[:first], path)
+            yield from self._compare(old[1:], new[first:], path)
         elif isinstance(old, dict) and isinstance(new, dict):
             yield from self._fields(old, new, path)
         elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
@@ -58,6 +70,19 @@ class Comparison:
                 yield from self._compare(one, other, f"{path}[{at}]")
         elif old != new:
             yield path
+
+    def _compared(self, old: Node, new: Node) -> Node:
+        """What the term `new` is of, where that is not `old` itself."""
+        function = _names(new["FuncCall"]["funcname"])[-1]
+        call = old.get("FuncCall", {})
+        if function == "eq_casefold" and _names(call.get("funcname", ())) == ["lower"]:
+            self.edits["folded"] += 1
+            return call["args"][0]
+        clause = old.get("CollateClause", {})
+        if function == "ord" and _names(clause.get("collname", ())) == ["C"]:
+            self.edits["collation"] += 1
+            return clause["arg"]
+        return old
 
     def _fields(self, old: dict[str, Node], new: dict[str, Node], path: str) -> Iterator[str]:
         for key in sorted((old.keys() | new.keys()) - _PLACES):
@@ -71,6 +96,17 @@ class Comparison:
                 continue
             elif key == "name" and key not in old and new[key] == _unnamed(old.get("val")):
                 self.edits["name"] += 1
+            elif key in ("usingClause", "isNatural") and key not in new and "quals" in new:
+                self.edits["using"] += 1
+                names = _equated(new["quals"])
+                if None in names or (key == "usingClause" and _names(old[key]) != names):
+                    yield f"{path}.{key}"
+            elif key == "funcname" and _names(old[key]) in (["min"], ["max"]):
+                self.edits["extreme"] += old[key] != new[key]
+                if _names(new[key])[-1:] != _names(old[key]) or len(new[key]) > 2:
+                    yield f"{path}.{key}"
+            elif key == "quals" and key not in old and {"usingClause", "isNatural"} & old.keys():
+                continue
             elif key == "argtypes":
                 yield from self._types(old.get(key, []), new.get(key, []), f"{path}.{key}")
             elif key == "typeName" and _names(new.get(key, {}).get("names", ())) == ["bytea"]:
@@ -99,13 +135,44 @@ class Comparison:
                 yield from self._compare(old[at], other, f"{path}[{at}]")
 
 
+_TERMS: Final = (["sealgate", "eq"], ["sealgate", "eq_casefold"], ["sealgate", "ord"])
+
+
 def _term(node: Node) -> Node | None:
-    """The value of `sealgate.eq(value)`."""
+    """The value of `sealgate.eq(value)`, or of another function of terms."""
     call = node.get("FuncCall") if isinstance(node, dict) else None
-    if call is None or _names(call["funcname"]) != ["sealgate", "eq"]:
+    if call is None or _names(call["funcname"]) not in _TERMS:
         return None
     (argument,) = call["args"]
     return argument
+
+
+def _equated(condition: Node) -> list[str | None]:
+    """The names of `"a"."x" = "b"."x" AND sealgate.eq("a"."y") = sealgate.eq("b"."y")`; None for anything else in it."""
+    both = condition.get("BoolExpr", {"args": [condition]})
+    return [_equated_name(part.get("A_Expr", {})) for part in both["args"]]
+
+
+def _equated_name(expression: Node) -> str | None:
+    if _names(expression.get("name", ())) != ["="]:
+        return None
+    sides = [expression["lexpr"], expression["rexpr"]]
+    one, other = (_column(_term(side) or side) for side in sides)
+    return one if one == other else None
+
+
+def _is_qualified(old: Node, new: Node) -> bool:
+    """`email` and `"p"."email"`"""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return False
+    bare, full = ((node.get("ColumnRef") or {}).get("fields", ()) for node in (old, new))
+    return len(bare) == 1 and len(full) == 2 and _names(bare) == _names(full)[1:] != []
+
+
+def _is_star(node: Node) -> bool:
+    """A result column that is `*`, of no table."""
+    fields = node.get("ResTarget", {}).get("val", {}).get("ColumnRef", {}).get("fields", ())
+    return len(fields) == 1 and "A_Star" in fields[0]
 
 
 def _sealed(node: Node) -> bool:
