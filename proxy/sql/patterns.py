@@ -239,7 +239,7 @@ def _read(draft: Draft, ref: SealedRef, found: _Predicate, at: int) -> _Pattern:
         if place_of(found.escape) != end + 1:
             raise _odd(ref)
         escape = token.value
-        draft.literal_shaped = True
+        draft.deciding.add(token.start)
         end += 2
     before, main, after = _wild(draft, ref, parts)
     value, function = main
@@ -283,12 +283,13 @@ def _wild(
     """The wildcards in front of the one part that is more than that, that part, and those behind it."""
     if len(parts) == 1:
         return "", parts[0], ""
-    draft.literal_shaped = True
     texts = [_wildcards(draft, *part) for part in parts]
     others = [i for i, text in enumerate(texts) if text is None]
+    main = others[0] if others else 0
+    tokens = (draft.tokens[value.leaf] for i, (value, _) in enumerate(parts) if i != main)
+    draft.deciding.update(token.start for token in tokens if token.kind is not Kind.PARAM)
     if len(others) > 1:
         raise refusals.unsupported("LIKE with a pattern of several values", _PATTERN_HINT)
-    main = others[0] if others else 0
     before = "".join(text or "" for text in texts[:main])
     after = "".join(text or "" for text in texts[main + 1 :])
     return before, parts[main], after
@@ -313,7 +314,7 @@ def _by_order(draft: Draft, column: _Column, pattern: _Pattern) -> bool:
     token = draft.tokens[pattern.value.leaf]
     if token.kind is Kind.PARAM or not search.match:
         return not search.match
-    draft.literal_shaped = True
+    draft.deciding.add(token.start)
     text = token.value
     needle = text.removesuffix("%")
     limit = search.order.prefix if search.order is not None else 0
