@@ -104,7 +104,7 @@ class ComparedTerms:
         self._order = self._by_order or Use.ORDERED in use
         self._prefixed = Use.PREFIXED in use
         self._prefix = search.order.prefix if search.order is not None else 0
-        if self._exact and Use.FOLDED in use:
+        if self._exact and (Use.FOLDED in use or by == "eq_casefold"):
             raise CellError("0A000", "one parameter is compared both with and without lower()")
         if self._prefixed and use & COMPARISONS != Use.PREFIXED:
             raise CellError("0A000", "one parameter is a pattern and a value")

@@ -21,7 +21,7 @@ from proxy.cells.paths import Operand
 from proxy.sql import refusals
 from proxy.sql.lexer import Kind, Token
 from proxy.sql.parse import position
-from proxy.sql.plan import Constant, Form, Pattern, Seal, Test, Touch, Use
+from proxy.sql.plan import COMPARISONS, Constant, Form, Pattern, Seal, Test, Touch, Use
 from proxy.sql.scope import Cell, Field, RowSource, SealedRef, Shape
 from proxy.sql.values import TypeName, Value, read_type, word
 
@@ -244,16 +244,34 @@ class Draft:
         if number < 1:
             raise refusals.no_such_parameter(number)
         known = self.parameters.get(number, seal)
+        if known.column != seal.column and self._same_terms(known, seal):
+            seal = replace(seal, column=known.column)
         if known.cast is None or seal.cast is None:
             cast = known.cast or seal.cast
             known, seal = replace(known, cast=cast), replace(seal, cast=cast)
         default = known.default or seal.default
         known, seal = replace(known, default=default), replace(seal, default=default)
         use = known.use | seal.use
+        mixed = seal.form is Form.TERMS and known.use != seal.use
+        mixed = mixed and not self._all_ordered(seal.column, use)
         known, seal = replace(known, use=use), replace(seal, use=use)
-        if known != seal:
+        if known != seal or mixed:
             raise refusals.parameter_conflict(number)
         self.parameters[number] = seal
+
+    def _all_ordered(self, column: str, use: Use) -> bool:
+        """An item of an array is one term, and that of an order alone serves `=` and `<`."""
+        by = self.catalog.sealed[column].search.equality_function
+        return by == "ord" and not use & ~_EQUAL_OR_LESS
+
+    def _same_terms(self, one: Seal, other: Seal) -> bool:
+        """Both are compared only, with columns of one type whose terms are alike."""
+        if (one.use | other.use) & ~COMPARISONS:
+            return False
+        first, second = (self.catalog.sealed.get(seal.column) for seal in (one, other))
+        if first is None or second is None or not first.comparable_with(second):
+            return False
+        return first.type.name == second.type.name
 
     def seal_cells(self, cells: Sequence[Cell], ref: SealedRef) -> None:
         """The cells are sealed for `ref`, in every use."""
@@ -308,6 +326,8 @@ class Draft:
         names = (i for i in indexes if self.tokens[i].value not in self.catalog.interesting)
         self._explained.update(names)
 
+
+_EQUAL_OR_LESS: Final = Use.COMPARED | Use.ORDERED
 
 # TRUE and FALSE are identifiers to the scanner.
 _CONSTANTS: Final = {Kind.NUMBER: Constant.NUMBER, Kind.IDENT: Constant.BOOLEAN}

@@ -285,6 +285,45 @@ def test_an_index_finds_the_rows(driver: Driver, shape: Shape) -> None:
     check_plan(planned(driver.rows(f"EXPLAIN (COSTS OFF) {text}", shape.values)), shape.index)
 
 
+TWICE = [
+    Shape("height = $1 OR height < $1", (-490,), "", lambda p: p.height <= -490),
+    Shape("born = $1 OR born < $1", (BASE,), "", lambda p: p.born <= BASE),
+    Shape("born = ANY($1) OR born > ALL($1)", ([BASE, DAY],), "", lambda p: p.born == BASE or p.born >= DAY),
+    Shape("email = $1 OR lower(email) = lower($1)", ("PERSON7@X.EXAMPLE",), "", lambda p: p.id == 7),
+    Shape("lower(email) = lower($1) OR lower(nick) = lower($2)", (SOME[0], "nick9"), "",
+          lambda p: p.id == 7 or p.nick == "Nick9"),
+    Shape("COALESCE(born, $1) <= $1", (BASE,), "", lambda p: p.born <= BASE),
+    Shape("id IN (SELECT p.id FROM member m WHERE m.email = $1 AND p.email = $1)", (PEOPLE[700].email,), "",
+          lambda p: p.id == 700),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", TWICE, ids=str)
+def test_one_parameter_in_several_places(shop: Shop, shape: Shape) -> None:
+    """It is sealed once, with every term that one of the places compares."""
+    client = Asyncpg(shop)
+    rows = client.rows(f"SELECT id FROM person p WHERE {shape.where}", shape.values)
+    client.close()
+    assert sorted(rows) == [(p.id,) for p in PEOPLE if shape.holds(p)]
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("height = ANY($1) OR height > ALL($1)", [1, 2]),
+        ("nick = $1 OR lower(nick) = $1", "nick1"),
+        ("lower(email) = $1 OR lower(email) = lower($1)", "x"),
+        ("email = ANY($1) OR lower(email) = ANY($1)", ["x"]),
+    ],
+)
+def test_one_parameter_cannot_be_two_terms(shop: Shop, where: str, value: Any) -> None:
+    """Where two places look at one term, and need it of different things, the statement is refused."""
+    client = Asyncpg(shop)
+    with pytest.raises(asyncpg.FeatureNotSupportedError):
+        client.rows(f"SELECT id FROM person WHERE {where}", (value,))
+    client.close()
+
+
 def test_pages_by_key(driver: Driver) -> None:
     """Keyset pagination visits every row once, in order, and each page comes from the index."""
     order = sorted(PEOPLE, key=lambda p: (p.born, p.id))
