@@ -48,9 +48,9 @@ class Edge(Enum):
     HIGHEST = "above every value"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Operand:
-    """A place in a column's order. LOWEST and HIGHEST have no form."""
+    """A place in a column's order, which it does not print. LOWEST and HIGHEST have no form."""
 
     form: bytes
     edge: Edge = Edge.EXACT
