@@ -7,13 +7,13 @@ Between the two must stand the very operator: the tree's class is not enough, so
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from sqlglot import exp
 
 from policy import Access
 from proxy.sql import (
+    arrays,
     assignment,
     capability,
     common,
@@ -38,11 +38,10 @@ from proxy.sql.columns import (
     with_brackets,
 )
 from proxy.sql.draft import Draft
-from proxy.sql.lexer import Kind
-from proxy.sql.plan import Form, Use
+from proxy.sql.plan import Use
 from proxy.sql.scope import Scope, SealedRef
 from proxy.sql.tree import place_of, row, text_at, unbracketed
-from proxy.sql.values import Value, chain, locate, one_cast, word
+from proxy.sql.values import chain, locate, word
 
 
 def equality(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
@@ -65,7 +64,7 @@ def comparison(draft: Draft, scope: Scope, node: exp.Expr, pick: Pick) -> bool:
 def _with_query(draft: Draft, scope: Scope, node: exp.Expr, pick: Pick) -> bool | None:
     """A comparison with a subquery; None if it is something else."""
     left, right = node.this, node.expression
-    quantified = _quantified(right)
+    quantified = arrays.quantified(right)
     if quantified is not None and subqueries.is_query(quantified):
         return subqueries.compared(draft, scope, left, quantified, _QUANTIFIERS, pick)
     if subqueries.is_query(right):
@@ -96,10 +95,10 @@ def _compared(
             continue
         ref, by = found
         start, end = term(draft, scope, ref, one, by)
-        quantified = None if in_row else _quantified(other)
+        quantified = None if in_row else arrays.quantified(other)
         if quantified is not None and one is left:
             _check_operator(draft, node, end, end + 1)
-            _any(draft, ref, quantified, by)
+            arrays.compared(draft, ref, quantified, by)
         else:
             other_start, other_end = beside(draft, scope, ref, other, by)
             if not in_row:
@@ -196,7 +195,7 @@ def term(draft: Draft, scope: Scope, ref: SealedRef, node: exp.Expr, by: By) -> 
         value = locate(draft.tokens, found)
         if value is None:
             raise refusals.odd_cast(ref.label)
-        _seal_term(draft, ref, value, by)
+        arrays.seal_term(draft, ref, value, by)
         return value.start, value.end
     listed_at = lists.seal_values_column(draft, scope, node, ref, use=by.use)
     if listed_at is not None:
@@ -241,87 +240,6 @@ def _without_collation(
 
 
 _COLLATION: Final = 'Write COLLATE "C", or nothing: terms of order are in that collation.'
-
-
-def _seal_term(draft: Draft, ref: SealedRef, value: Value, by: By) -> None:
-    if word(draft.tokens, value.leaf) == "null":
-        draft.replace_around(value, "", "::bytea")
-    else:
-        draft.seal(value, ref, before=by.opening, after=")", use=by.of_value)
-
-
-def _quantified(node: exp.Expr) -> exp.Expr | None:
-    """What is inside ANY(...), SOME(...) or ALL(...)."""
-    if isinstance(node, (exp.Any, exp.All)):
-        inner: exp.Expr = node.this
-        # The brackets of ANY($1) are the operator's.
-        return inner.this if type(inner) is exp.Paren else inner
-    if isinstance(node, exp.Anonymous) and node.name in ("all", "some"):
-        return next(iter(node.expressions), None)
-    return None
-
-
-def _any(draft: Draft, ref: SealedRef, node: exp.Expr, by: By) -> None:
-    """`= ANY($1)`, `= ANY('{a,b}'::text[])`, `= ANY(ARRAY['a', $1])`"""
-    found = chain(node)
-    if found is not None:
-        value = locate(draft.tokens, found)
-        if value is None or (value.cast is not None and not value.cast.endswith("[]")):
-            raise refusals.odd_cast(ref.label)
-        draft.seal(value, ref, Form.TERMS, use=by.of_value)
-        return
-    seal_items(draft, ref, node, by)
-
-
-def seal_items(draft: Draft, ref: SealedRef, node: exp.Expr, use: Use | By) -> None:
-    """`ARRAY['a', $1]`, `ARRAY['a', $1]::text[]`: each item is sealed, or becomes a term."""
-    array = unbracketed(node)
-    cast = isinstance(array, exp.Cast)
-    if cast:
-        array = array.this
-    if not isinstance(array, exp.Array) or not array.expressions:
-        raise refusals.not_comparable(ref.label)
-    values = []
-    for element in array.expressions:
-        item = chain(element)
-        value = locate(draft.tokens, item) if item is not None else None
-        if value is None:
-            raise refusals.not_comparable(ref.label)
-        values.append(value)
-    if cast:
-        of = _retype_array(draft, ref, values[-1].end)
-        values = [_retyped(draft, ref, value, of) for value in values]
-    common.check_values(draft, ref, values)
-    for value in values:
-        if isinstance(use, By):
-            _seal_term(draft, ref, value, use)
-        else:
-            assignment.seal_value(draft, ref, value, direct=False, use=use)
-
-
-def _retyped(draft: Draft, ref: SealedRef, value: Value, of: str) -> Value:
-    """An item of ARRAY[...]::type[]: the cast is each item's own (transformArrayExpr in parse_expr.c)."""
-    if word(draft.tokens, value.leaf) == "null":
-        return value
-    if draft.tokens[value.leaf].kind is Kind.NUMBER and value.cast is None:
-        return replace(value, cast=of)
-    both = one_cast(value.cast, of)
-    if both is None:
-        raise refusals.odd_cast(ref.label)
-    return replace(value, cast=both)
-
-
-def _retype_array(draft: Draft, ref: SealedRef, bracket: int) -> str:
-    """`ARRAY[...]::text[]`: the elements are bytea now. Returns the type that they were cast to."""
-    tokens = draft.tokens
-    found = draft.type_at(bracket + 2)
-    if text_at(draft, bracket) != "]" or text_at(draft, bracket + 1) != "::" or found is None:
-        raise refusals.odd_cast(ref.label)
-    if not found.name.endswith("[]"):
-        raise refusals.odd_cast(ref.label)
-    draft.literal_shaped |= found.modified
-    draft.edit(tokens[bracket + 1].start, tokens[found.end - 1].end, "::bytea[]")
-    return found.name.removesuffix("[]")
 
 
 def in_list(draft: Draft, scope: Scope, node: exp.Expr) -> bool:

@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from policy import Access
 from proxy.cells import TypeSpecError, logical_type
-from proxy.sql import assignment, common, comparisons, refusals
+from proxy.sql import arrays, assignment, common, refusals
 from proxy.sql.columns import (
     Span,
     bare,
@@ -128,7 +128,7 @@ def seal_array(draft: Draft, target: SealedRef, node: exp.Expr, use: Use) -> Non
         raise refusals.undeclared(target.label)
     found = chain(node)
     if found is None:
-        comparisons.seal_items(draft, target, node, use)
+        arrays.seal_items(draft, target, node, use)
         return
     value = locate(draft.tokens, found)
     if value is None or (value.cast is not None and not value.cast.endswith("[]")):
