@@ -16,7 +16,7 @@ from proxy.catalog import SCHEMA, SealedColumn, domain_name, label
 from proxy.cells import TypeSpecError, logical_type
 from proxy.database.schema import SCHEMA_VERSION, SchemaFacts, changes, expected_domains
 from proxy.database.tables import ColumnFacts, DependentFacts, IndexFacts, RoleFacts, TableFacts
-from proxy.database.terms import comparing
+from proxy.database.terms import changed, comparing
 
 INDEXABLE = ("btree", "hash")
 _NULL_DEFAULT = re.compile(r"NULL(::.+)?\Z")
@@ -129,6 +129,7 @@ def of_column(column: ColumnFacts, declared: SealedColumn, table: TableFacts) ->
     yield from _of_search(column, declared)
     if column.sealed is not None:
         yield from _of_sealed(column, declared)
+        yield from _of_change(column, declared)
         return
     yield from _of_type(column, declared)
     yield from _of_definition(column, table)
@@ -230,6 +231,17 @@ def _of_search(column: ColumnFacts, declared: SealedColumn) -> Iterator[Obstacle
             column.label,
             "its collation is not deterministic: strings that differ may be equal to SQL, but have different terms",
             "Remove its search, or give the column a deterministic collation.",
+        )
+
+
+def _of_change(column: ColumnFacts, declared: SealedColumn) -> Iterator[Obstacle]:
+    """A proxy that still has the configuration from before writes terms that look right, so nothing could ever keep them out."""
+    for term in changed(declared, column):
+        yield Obstacle(
+            column.label,
+            f"its {term.said} terms are to be made otherwise (another length, prefix, path or search_group), and those of"
+            " proxies that have not been reloaded could not be told from the new ones",
+            f"Remove {term.said} from its search, run apply and reload every proxy; then declare it anew, run apply, reload.",
         )
 
 

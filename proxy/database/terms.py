@@ -12,7 +12,7 @@ from typing import Final
 
 from keystore import sealed, terms
 from policy import Search
-from proxy.assurance import declared_functions, name
+from proxy.assurance import PREFIX, declared_functions, name
 from proxy.catalog import SCHEMA, SealedColumn
 from proxy.database.tables import AssuranceFacts, ColumnFacts, IndexFacts
 
@@ -117,3 +117,9 @@ def stale(column: SealedColumn, facts: ColumnFacts) -> tuple[AssuranceFacts, ...
     """Those that speak of what is not declared, or say something else than they should."""
     wanted = assurances(column, facts.quoted)
     return tuple(f for f in facts.assurances if not any(w.states(f) for w in wanted))
+
+
+def changed(column: SealedColumn, facts: ColumnFacts) -> tuple[Term, ...]:
+    """Terms that are declared, and of which the server vouches for another meaning: groups of another length, say."""
+    held = {found.name.removeprefix(PREFIX).rpartition("_")[0] for found in stale(column, facts)}
+    return tuple(term for term in declared_terms(column.search) if term.function in held)

@@ -71,6 +71,7 @@ mask = "email"
 
 [columns."public.customers.ssn"]
 type = "text"
+search = ["equality"]
 mask = "keep_last:4"
 
 [columns."public.customers.birth_date"]
