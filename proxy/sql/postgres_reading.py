@@ -192,6 +192,17 @@ class PostgresTree:
             tables = self._tables(node.get("fromClause", ()))
             having = self._extent(node.get("havingClause"))
             self.reading.structure["select", targets, tables, self._where(node), having, order] += 1
+            self._groups(node)
+
+    def _groups(self, node: Node) -> None:
+        distinct = node.get("distinctClause")
+        group, windows = (
+            self._extent(node.get("groupClause")),
+            self._extent(node.get("windowClause")),
+        )
+        facts = (group, windows, distinct is not None, self._extent(distinct))
+        if any(facts):
+            self.reading.structure["groups", *facts] += 1
 
     def _insert(self, node: Node) -> None:
         targets = tuple(self._place(target["ResTarget"]) for target in node.get("cols", ()))

@@ -131,6 +131,16 @@ class SqlglotTree:
         having = self._extent(node.args.get("having"))
         facts = (targets, tables, self._where(node), having, self._order(node))
         self.reading.structure["select", *facts] += 1
+        self._groups(node)
+
+    def _groups(self, node: exp.Expr) -> None:
+        """What a SELECT groups by, windows and tells apart by; nothing is said of one that does not."""
+        distinct = node.args.get("distinct")
+        group, windows = self._extent(node.args.get("group")), node.args.get("windows") or None
+        on = self._extent(distinct.args.get("on")) if distinct is not None else None
+        facts = (group, self._extent(windows), distinct is not None, on)
+        if any(facts):
+            self.reading.structure["groups", *facts] += 1
 
     def _set_operation(self, node: exp.Expr) -> None:
         left, right = self._extent(node.this), self._extent(node.expression)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from proxy.sql.lexer import Stripped, strip_literals
-from proxy.sql.plan import Action, Form, LiteralSite, Plan, Seal, StatementPlan
+from proxy.sql.plan import Action, Form, LiteralSite, Plan, Seal, StatementPlan, Text
 from proxy.sql.rewrite import render
 from tests.oracle.trees import Comparison
 
@@ -35,9 +35,15 @@ def faults(sql: str, plan: Plan, stripped: Stripped) -> Iterator[str]:
 
 
 def _literals(statement: StatementPlan, text: str, stripped: Stripped) -> Iterator[str]:
-    """In order: each sealed site one sealed literal, each other site what the client wrote."""
-    sites = [piece for piece in statement.pieces if isinstance(piece, LiteralSite)]
-    kept = [stripped.literals[site.ordinal] for site in sites if site.seal is None]
+    """In order: each sealed site one sealed literal, each other site what the client wrote. Besides, numbers of columns."""
+    kept = []
+    for piece in statement.pieces:
+        if isinstance(piece, LiteralSite) and piece.seal is None:
+            kept.append(stripped.literals[piece.ordinal])
+        elif isinstance(piece, Text):
+            kept += [
+                literal for literal in strip_literals(piece.text).literals if literal.isdigit()
+            ]
     sent = [literal for literal in strip_literals(text).literals if SEALED.hex() not in literal]
     if sent != kept:
         yield "literals"

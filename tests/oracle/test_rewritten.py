@@ -70,6 +70,16 @@ def test_random_statements() -> None:
         ("SELECT a FROM t JOIN u USING (a)", "SELECT t.a FROM t LEFT JOIN u ON t.a = u.a"),
         ("SELECT * FROM t JOIN u USING (a)", "SELECT t.a, f(t.b) FROM t JOIN u ON t.a = u.a"),
         ("SELECT min(a)", "SELECT sealgate.max(a)"),
+        ("SELECT DISTINCT a, b FROM t", "SELECT DISTINCT ON (1) a, b FROM t"),
+        ("SELECT DISTINCT a, b FROM t", "SELECT DISTINCT ON (1, sealgate.eq(c)) a, b FROM t"),
+        ("SELECT a, b FROM t ORDER BY 2", "SELECT a, b FROM t ORDER BY sealgate.ord(a)"),
+        ("SELECT a AS x, b FROM t ORDER BY x", "SELECT a AS x, b FROM t ORDER BY sealgate.ord(b)"),
+        ("SELECT a FROM t ORDER BY a", "SELECT a FROM t ORDER BY sealgate.ord(a) DESC"),
+        ("SELECT a FROM t ORDER BY a", "SELECT a FROM t ORDER BY sealgate.ord(a), sealgate.eq(b)"),
+        ("SELECT a FROM t GROUP BY a", "SELECT sealgate.any_value(b) AS a FROM t GROUP BY sealgate.eq(a)"),
+        ("SELECT a FROM t GROUP BY a", "SELECT sealgate.any_value(a) AS b FROM t GROUP BY sealgate.eq(a)"),
+        ("SELECT * FROM t", "SELECT sealgate.any_value(a) AS b FROM t"),
+        ("SELECT 1 FROM t JOIN u USING (a)", "SELECT 1 FROM t JOIN u ON t.a = u.a AND t.b = u.b"),
     ],
 )  # fmt: skip
 def test_other_changes_are_differences(before: str, after: str) -> None:
@@ -86,3 +96,16 @@ def test_allowed_changes_are_counted() -> None:
     )
     assert not found.differences
     assert found.edits == Counter({"term": 3, "sealed": 1, "terms of a query": 1})
+
+
+def test_allowed_changes_of_groups_are_counted() -> None:
+    """What sorting and grouping change, it names."""
+    found = Comparison(
+        "SELECT DISTINCT a, b, min(c) FROM t GROUP BY 1, b ORDER BY a DESC, 3",
+        "SELECT DISTINCT ON (sealgate.ord(sealgate.any_value(a)), sealgate.eq(sealgate.any_value(a)), 2,"
+        " sealgate.ord(sealgate.min(c))) sealgate.any_value(a) AS a, b, sealgate.min(c) FROM t"
+        " GROUP BY sealgate.eq(a), b ORDER BY sealgate.ord(sealgate.any_value(a)) DESC,"
+        " sealgate.eq(sealgate.any_value(a)), sealgate.ord(sealgate.min(c))",
+    )
+    assert not found.differences
+    assert found.edits == Counter({"distinct": 1, "term": 3, "group": 2, "extreme": 2, "name": 1})

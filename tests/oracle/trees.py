@@ -6,6 +6,11 @@ type bytea, the cast of a sealed value goes or is to bytea, a value becomes its 
 with becomes one of terms, `SELECT sealgate.eq(r.c1) FROM (subquery) AS r(c1)`. NULLIF(a, b) becomes
 NULLIF(a, CASE WHEN a = b THEN a END). A constant that gets a cast keeps the name of its column by AS.
 USING becomes ON with a condition on the same columns; then bare names may be qualified, and `*` written out.
+
+Of a group a value is shown, `sealgate.any_value(a)`, in grouping sets where there is one; min() and max() are sealgate's.
+What ORDER BY, GROUP BY and DISTINCT ON have of the select list by name or number becomes the term of it, DISTINCT becomes
+DISTINCT ON of the numbers or terms of all of it, and behind the order term of a text may stand its other one. A * is
+written out there as well.
 """
 
 from __future__ import annotations
@@ -31,7 +36,7 @@ class Comparison:
     def __init__(self, before: str, after: str) -> None:
         self.edits: Counter[str] = Counter()
         self.differences = list(self._compare(pgparse.parse(before), pgparse.parse(after), ""))
-        if self.edits["qualified"] and not self.edits["using"]:
+        if self.edits["qualified"] and not (self.edits["using"] or self.edits["star"]):
             self.differences.append("a name that is qualified")
 
     def _compare(self, old: Node, new: Node, path: str) -> Iterator[str]:
@@ -39,6 +44,11 @@ class Comparison:
         if inner is not None and _term(old) is None:
             self.edits["term"] += 1
             yield from self._compare(self._compared(old, new), inner, path)
+        elif (shown := _of_group(new)) is not None and _of_group(old) is None:
+            self.edits["group"] += 1
+            yield from self._compare(old, shown, path)
+        elif _is_select(old) and _is_select(new) and (_terms_of(new) is None or _terms_of(old)):
+            yield from self._select(old["SelectStmt"], new["SelectStmt"], f"{path}.SelectStmt")
         elif _sealed(new) and not _sealed(old):
             self.edits["sealed"] += 1
             if not _is_constant(old):
@@ -56,13 +66,6 @@ class Comparison:
             yield from self._compare(old, terms, path)
         elif _is_qualified(old, new):
             self.edits["qualified"] += 1
-        elif path.endswith(".targetList") and len(new) > len(old) == sum(map(_is_star, old)):
-            self.edits["qualified"] += 1
-            yield from (path for one in new if _column(one["ResTarget"]["val"]) is None)
-        elif path.endswith(".targetList") and len(new) > len(old) and _is_star(old[0]):
-            first = len(new) - len(old) + 1
-            yield from self._compare(old[:1], new[:first], path)
-            yield from self._compare(old[1:], new[first:], path)
         elif isinstance(old, dict) and isinstance(new, dict):
             yield from self._fields(old, new, path)
         elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
@@ -83,6 +86,30 @@ class Comparison:
             self.edits["collation"] += 1
             return clause["arg"]
         return old
+
+    def _select(self, old: dict[str, Node], new: dict[str, Node], path: str) -> Iterator[str]:
+        """One SELECT: the clauses that may refer to its list, and a list with a `*`."""
+        targets = old.get("targetList", ())
+        old, new = dict(old), dict(new)
+        if _stars(targets) != _stars(new.get("targetList", ())):
+            self.edits["star"] += 1
+            if not _written_out(targets, new["targetList"]):
+                yield f"{path}.targetList"
+            targets = new["targetList"]
+            new["targetList"] = old.get("targetList", ())
+        if old.get("distinctClause") == [{}] and new.get("distinctClause") not in (None, [{}]):
+            self.edits["distinct"] += 1
+            if not _tells_all(new["targetList"], new["distinctClause"]):
+                yield f"{path}.distinctClause"
+            new["distinctClause"] = old["distinctClause"]
+        for key in ("distinctClause", "sortClause", "groupClause"):
+            if key in old and key in new:
+                new[key] = list(_without_second_terms(new[key]))
+                old[key] = [
+                    _referred(one, other, targets)
+                    for one, other in zip(old[key], new[key], strict=False)
+                ] + old[key][len(new[key]) :]
+        yield from self._fields(old, new, path)
 
     def _fields(self, old: dict[str, Node], new: dict[str, Node], path: str) -> Iterator[str]:
         for key in sorted((old.keys() | new.keys()) - _PLACES):
@@ -135,16 +162,18 @@ class Comparison:
                 yield from self._compare(old[at], other, f"{path}[{at}]")
 
 
-_TERMS: Final = (["sealgate", "eq"], ["sealgate", "eq_casefold"], ["sealgate", "ord"])
-
-
-def _term(node: Node) -> Node | None:
-    """The value of `sealgate.eq(value)`, or of another function of terms."""
+def _call(node: Node, *names: str) -> Node | None:
+    """The argument of a call of one of these functions of schema sealgate."""
     call = node.get("FuncCall") if isinstance(node, dict) else None
-    if call is None or _names(call["funcname"]) not in _TERMS:
+    if call is None or _names(call["funcname"]) not in [["sealgate", name] for name in names]:
         return None
     (argument,) = call["args"]
     return argument
+
+
+def _term(node: Node) -> Node | None:
+    """The value of `sealgate.eq(value)`."""
+    return _call(node, "eq", "eq_casefold", "ord")
 
 
 def _equated(condition: Node) -> list[str | None]:
@@ -169,10 +198,120 @@ def _is_qualified(old: Node, new: Node) -> bool:
     return len(bare) == 1 and len(full) == 2 and _names(bare) == _names(full)[1:] != []
 
 
+def _is_select(node: Node) -> bool:
+    return isinstance(node, dict) and "SelectStmt" in node
+
+
+def _of_group(node: Node) -> Node | None:
+    """The value of `sealgate.any_value(value)` and of `CASE WHEN sealgate.eq(value) IS NOT NULL THEN ... END`."""
+    case = node.get("CaseExpr") if isinstance(node, dict) else None
+    if case is None or len(case["args"]) != 1 or {"arg", "defresult"} & case.keys():
+        return _call(node, "any_value")
+    when = case["args"][0]["CaseWhen"]
+    tested = when["expr"].get("NullTest", {})
+    value = _call(when["result"], "any_value")
+    certain = tested.get("nulltesttype") == "IS_NOT_NULL" and value is not None
+    return value if certain and _bare(_term(tested["arg"])) == _bare(value) else None
+
+
+def _bare(node: Node) -> Node:
+    """Without places."""
+    if isinstance(node, dict):
+        return {key: _bare(value) for key, value in node.items() if key not in _PLACES}
+    return [_bare(item) for item in node] if isinstance(node, list) else node
+
+
+def _value(target: Node) -> Node:
+    return target["ResTarget"]["val"]
+
+
+def _referred(old: Node, new: Node, targets: Any) -> Node:
+    """Of `ORDER BY 2` or `ORDER BY name`, the column of the result that became a term; else itself."""
+    if isinstance(old, dict) and "SortBy" in old and "SortBy" in new:
+        inner = _referred(old["SortBy"]["node"], new["SortBy"]["node"], targets)
+        return {"SortBy": {**old["SortBy"], "node": inner}}
+    if isinstance(old, dict) and "GroupingSet" in old and "GroupingSet" in new:
+        sets, others = old["GroupingSet"], new["GroupingSet"]
+        pairs = zip(sets.get("content", ()), others.get("content", ()), strict=False)
+        content = [_referred(one, other, targets) for one, other in pairs]
+        return {"GroupingSet": {**sets, "content": content} if content else sets}
+    inner = _term(new)
+    if inner is None or not isinstance(old, dict) or _bare(old) == _bare(_of_group(inner) or inner):
+        return old
+    number = old.get("A_Const", {}).get("ival", {}).get("ival")
+    name = _column(old) if len(old.get("ColumnRef", {}).get("fields", ())) == 1 else None
+    for place, target in enumerate(targets, 1):
+        if place == number or target["ResTarget"].get("name", _last(_value(target))) == name:
+            return _unstarred(_value(target), new)
+    # A number or a name of what a * stands for.
+    starred = _stars(targets) > 0
+    return _term(new) if starred and (number is not None or name == _last(_term(new))) else old
+
+
+def _unstarred(value: Node, new: Node) -> Node:
+    return _term(new) if _is_star(value) else value
+
+
+def _last(node: Node) -> str | None:
+    """The name of a column, casts aside, or of what is shown of its group."""
+    while _is_cast(node):
+        node = node["TypeCast"]["arg"]
+    node = _of_group(node) or node
+    if isinstance(node, dict) and "CaseExpr" in node:
+        return _last(node["CaseExpr"].get("defresult"))
+    if isinstance(node, dict) and "FuncCall" in node:
+        return _names(node["FuncCall"]["funcname"])[-1]
+    return _column(node)
+
+
 def _is_star(node: Node) -> bool:
-    """A result column that is `*`, of no table."""
-    fields = node.get("ResTarget", {}).get("val", {}).get("ColumnRef", {}).get("fields", ())
-    return len(fields) == 1 and "A_Star" in fields[0]
+    return isinstance(node, dict) and "A_Star" in node.get("ColumnRef", {}).get("fields", [{}])[-1]
+
+
+def _stars(targets: Any) -> int:
+    return sum(_is_star(_value(target)) for target in targets)
+
+
+def _written_out(old: Any, new: Any) -> bool:
+    """One `*` among `old` became columns, one by one, each under its own name."""
+    at = next((n for n, target in enumerate(old) if _is_star(_value(target))), None)
+    if at is None:
+        return False
+    columns = new[at : len(new) - (len(old) - at - 1)]
+    names = [target["ResTarget"].get("name") for target in columns]
+    values = [_of_group(_value(target)) or _value(target) for target in columns]
+    return all(
+        _column(value) is not None and name in (None, _column(value))
+        for name, value in zip(names, values, strict=True)
+    )
+
+
+def _tells_all(targets: Any, items: Any) -> bool:
+    """DISTINCT ON has each column of the result, by its number or by terms of it."""
+    places = {item["A_Const"]["ival"]["ival"] for item in items if "A_Const" in item}
+    terms = [_bare(_of_group(inner) or inner) for item in items if (inner := _term(item))]
+    if _stars(targets):
+        return len(places) + len(terms) == len(items)
+    values = [_bare(_of_group(_value(target)) or _value(target)) for target in targets]
+    told = (n in places or _uncast(v) in terms for n, v in enumerate(values, 1))
+    return all(told) and all(term in map(_uncast, values) for term in terms)
+
+
+def _uncast(node: Node) -> Node:
+    while _is_cast(node):
+        node = node["TypeCast"]["arg"]
+    return node
+
+
+def _without_second_terms(items: Any) -> Iterator[Node]:
+    """ORDER BY and DISTINCT ON without the term of equality behind an order term of the same."""
+    before = None
+    for item in items:
+        inner = item.get("SortBy", {}).get("node", item) if isinstance(item, dict) else item
+        first = _call(before, "ord")
+        if first is None or _bare(first) != _bare(_call(inner, "eq")):
+            yield item
+        before = inner
 
 
 def _sealed(node: Node) -> bool:
@@ -224,7 +363,9 @@ def _is_cast(node: Node) -> bool:
 
 
 def _figured(value: Node) -> str:
-    """The name that PostgreSQL gives a constant's column (FigureColname, src/backend/parser/parse_target.c)."""
+    """The name that PostgreSQL gives a result column (FigureColname, src/backend/parser/parse_target.c)."""
+    if (name := _last(value)) is not None:
+        return name
     if _is_cast(value):
         return _names(value["TypeCast"]["typeName"]["names"])[-1]
     return "?column?"
@@ -240,7 +381,7 @@ def _written(node: Node) -> str:
 
 def _column(node: Node) -> str | None:
     fields = node["ColumnRef"]["fields"] if node and "ColumnRef" in node else ()
-    return _names(fields)[-1] if fields else None
+    return (_names(fields) or [None])[-1] if fields else None
 
 
 def _names(nodes: Any) -> list[str]:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -400,11 +401,8 @@ class Twins:
     seen: Counter[str] = field(default_factory=Counter)
 
 
-@pytest.fixture(scope="module")
-def shop(
-    make_database: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Shop]:
-    database = make_database()
+def new_shop(database: Database, directory: Path, seed: int) -> Shop:
+    """The twin tables with the same random rows, behind a proxy."""
     declared = "".join(
         f'[columns."public.{name}"]\ntype = "{kind}"\nsearch = {search}\n'.replace("'", '"')
         + (f'search_group = "{group}"\n' if group else "")
@@ -417,16 +415,25 @@ def shop(
         + TABLES.format(schema="plain", c='COLLATE "pg_c_utf8"')
         + "GRANT ALL ON SCHEMA plain TO PUBLIC; GRANT ALL ON ALL TABLES IN SCHEMA public, plain TO PUBLIC"
     )
-    shop = Shop(database, tmp_path_factory.mktemp("predicates"), columns=declared + roles)
+    shop = Shop(database, directory, columns=declared + roles)
     shop.prepare()
     shop.serve()
     with shop.direct() as plain, shop.connect() as sealed:
         plain.execute("SET search_path = plain")
         for connection in (plain, sealed):
             connection.execute("SET timezone = 'UTC'")
-        for text, values in rows_of(random.Random(SEED)):
+        for text, values in rows_of(random.Random(seed)):
             for connection in (plain, sealed):
                 connection.execute(text.encode(), values)
+    return shop
+
+
+@pytest.fixture(scope="module")
+def shop(
+    make_database: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    database = make_database()
+    shop = new_shop(database, tmp_path_factory.mktemp("predicates"), SEED)
     yield shop
     shop.stop()
     database.postgres.drop_database(database.name)
