@@ -432,3 +432,38 @@ def check_plan(plan: str) -> None:
     assert "sealgate.paths(" in plan, plan
     assert "Seq Scan" not in plan, plan
     assert "city" not in plan
+
+
+EXTREMES = (
+    *('""', '" "', '"a"', '"a "', '"A"', '"\\u00e9"', '"e\\u0301"', '"\\ud83d\\ude00"', '"😀"'),
+    *('"null"', '"1"', '"1.0"', '"true"', '"\\\\"', '"\\""', '"\\n"', '"[]"', '"{}"', '"[x"'),
+    *("1", "1.0", "1.00", "1e0", "10e-1", "-0", "0", "0.0", "-0.0", "1e308", "1e-300", "1e400"),
+    *("12345678901234567890123.4500", "12345678901234567890123.45", "true", "false", "null"),
+    *('"' + "x" * 1_000_000 + '"', '"' + "x" * 999_999 + 'y"', "9" * 1000),
+)
+
+
+def test_extremes(shop: Shop, filled: None) -> None:
+    """Each value finds exactly the values that it finds in a plain column, as a text and as a jsonb."""
+    with shop.connect() as sealed, shop.direct() as plain:
+        for number, value in enumerate(EXTREMES):
+            row = (500_000 + number, f'{{"a": {value}, "b": {{"a": [1]}}}}')
+            sealed.execute("INSERT INTO docs (id, data) VALUES (%s, %s)", row)
+            plain.execute("INSERT INTO plain.docs (id, data) VALUES (%s, %s)", row)
+        sql = "SELECT id FROM {}docs WHERE id >= 500000 AND data{}'a' = %s ORDER BY id"
+        texts = plain.execute("SELECT data->>'a' FROM plain.docs WHERE id >= 500000").fetchall()
+        for arrow, operands in (
+            ("->>", sorted({text for (text,) in texts if text is not None})),
+            ("->", [Jsonb(value, dumps=str) for value in EXTREMES]),
+        ):
+            for operand in operands:
+                if operand in ("[]", "{}"):  # An array's or an object's text as well as a string's.
+                    with pytest.raises(psycopg.errors.FeatureNotSupported):
+                        sealed.execute(sql.format("", arrow).encode(), [operand])
+                    continue
+                ours = sealed.execute(sql.format("", arrow).encode(), [operand]).fetchall()
+                assert (
+                    ours
+                    == plain.execute(sql.format("plain.", arrow).encode(), [operand]).fetchall()
+                )
+                assert ours
