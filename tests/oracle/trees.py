@@ -7,6 +7,9 @@ with becomes one of terms, `SELECT sealgate.eq(r.c1) FROM (subquery) AS r(c1)`. 
 NULLIF(a, CASE WHEN a = b THEN a END). A constant that gets a cast keeps the name of its column by AS.
 USING becomes ON with a condition on the same columns; then bare names may be qualified, and `*` written out.
 
+`data->>'key' = value` becomes `sealgate.paths(data) @> value`: the path goes, its keys with it, and a list of values is
+one array by ||.
+
 Of a group a value is shown, `sealgate.any_value(a)`, in grouping sets where there is one; min() and max() are sealgate's.
 What ORDER BY, GROUP BY and DISTINCT ON have of the select list by name or number becomes the term of it, DISTINCT becomes
 DISTINCT ON of the numbers or terms of all of it, and behind the order term of a text may stand its other one. A * is
@@ -53,6 +56,10 @@ class Comparison:
             self.edits["sealed"] += 1
             if not _is_constant(old):
                 yield path + " sealed"
+        elif _paths(new) is not None and _paths(old) is None:
+            self.edits["path"] += 1
+            if not _same_at_path(old["A_Expr"], new["A_Expr"]):
+                yield path + " path"
         elif _is_cast(old) and not _is_cast(new):
             self.edits["cast"] += 1
             yield from self._compare(old["TypeCast"]["arg"], new, path)
@@ -174,6 +181,70 @@ def _call(node: Node, *names: str) -> Node | None:
 def _term(node: Node) -> Node | None:
     """The value of `sealgate.eq(value)`."""
     return _call(node, "eq", "eq_casefold", "ord")
+
+
+def _paths(node: Node) -> Node | None:
+    """The column in `sealgate.paths(column) @> ...`, on either side."""
+    sides = node.get("A_Expr", {}) if isinstance(node, dict) else {}
+    found = (_call(sides.get(side), "paths") for side in ("lexpr", "rexpr"))
+    return next((column for column in found if column is not None), None)
+
+
+_AT_PATH: Final = {
+    ("AEXPR_OP", "=", "lexpr"): "@>",
+    ("AEXPR_OP", "=", "rexpr"): "<@",
+    ("AEXPR_OP", "@>", "lexpr"): "@>",
+    ("AEXPR_OP", "<@", "rexpr"): "<@",
+    ("AEXPR_IN", "=", "lexpr"): "&&",
+    ("AEXPR_OP_ANY", "=", "lexpr"): "&&",
+}
+
+
+def _same_at_path(old: Node, new: Node) -> bool:
+    """`data->>'city' = 'x'` and `sealgate.paths(data) @> '{...}'`: the operator, the column, and as many values."""
+    side = "lexpr" if _call(new["lexpr"], "paths") is not None else "rexpr"
+    wanted = _AT_PATH.get((old["kind"], _names(old["name"])[0], side))
+    if new["kind"] != "AEXPR_OP" or _names(new["name"]) != [wanted]:
+        return False
+    other = "rexpr" if side == "lexpr" else "lexpr"
+    before = _operands(_uncast(old[other]))
+    after = list(_concatenated(new[other]))
+    if _column_at(old[side]) != _bare(_call(new[side], "paths")) or len(before) != len(after):
+        return False
+    return all(
+        _is_constant(one) and (_sealed(two) or _bare(_uncast(one)) == _bare(two))
+        for one, two in zip(before, after, strict=True)
+    )
+
+
+def _operands(node: Node) -> list[Node]:
+    """The items of a list or an array, or the one value that it is."""
+    listed = node.get("List", {}).get("items") or node.get("A_ArrayExpr", {}).get("elements")
+    return listed or [node]
+
+
+def _concatenated(node: Node) -> Iterator[Node]:
+    expression = node.get("A_Expr", {})
+    if expression.get("kind") == "AEXPR_OP" and _names(expression["name"]) == ["||"]:
+        yield from _concatenated(expression["lexpr"])
+        yield from _concatenated(expression["rexpr"])
+    else:
+        yield node
+
+
+def _column_at(node: Node) -> Node:
+    """Of which column `data->'a'->>'b'`, `data['a']` and casts of these are; its places left out."""
+    while True:
+        node = _uncast(node)
+        step = node.get("A_Expr", {})
+        if step.get("kind") == "AEXPR_OP" and _names(step["name"])[0] in ("->", "->>", "#>", "#>>"):
+            if not _is_constant(step["rexpr"]):
+                return None
+            node = step["lexpr"]
+        elif "A_Indirection" in node:
+            node = node["A_Indirection"]["arg"]
+        else:
+            return _bare(node) if "ColumnRef" in node else None
 
 
 def _equated(condition: Node) -> list[str | None]:

@@ -17,6 +17,7 @@ from proxy.cells.paths import Given, Operand, Reading
 from proxy.sql.plan import Action, Form, Plan, Seal, StatementPlan
 from proxy.sql.planner import Planner
 from proxy.sql.rewrite import render
+from tests.oracle.rewritten import faults
 
 _COLUMNS = {
     "id": ("int4", None),
@@ -159,6 +160,14 @@ def test_a_condition(condition: str, expected: str | None) -> None:
     else:
         assert {t.access for t in statement.touches} == {Access.COMPARE}
         assert {t.column for t in statement.touches} == {"public.docs.data"}
+
+
+@pytest.mark.parametrize("condition", [condition for condition, _ in COMPARED])
+def test_what_is_sent_is_the_clients_condition(condition: str) -> None:
+    """As PostgreSQL's parser reads both: a comparison of the same column with as many values, and no literal of it."""
+    sql = f"SELECT id FROM docs d WHERE {condition}"
+    plan, stripped = Planner(CATALOG).plan(sql, ("public",))
+    assert not list(faults(sql, plan, stripped))
 
 
 @pytest.mark.parametrize(
