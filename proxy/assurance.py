@@ -29,12 +29,13 @@ def declared_functions(search: Search) -> tuple[str, ...]:
 
 
 def name(column: SealedColumn, function: str) -> str:
-    """Of the CHECK for one of the column's terms."""
+    """Of the CHECK for one of the column's terms: a name of its own among those of the table."""
     meaning = [
         _MEANING,
         function,
         _declared(column.search)[function],
-        ["group", column.search_group] if column.search_group else ["column", column.label],
+        column.label,
+        column.search_group,
         column.type.name,
     ]
     text = json.dumps(meaning, ensure_ascii=False, separators=(",", ":"))
