@@ -57,6 +57,9 @@ _scanner = stdlib_json.JSONDecoder(
     parse_constant=_refuse_constant,
 )
 
+_canonical_scanner = stdlib_json.JSONDecoder(parse_float=str.encode, parse_int=str.encode)
+"""Of what is normalised already."""
+
 
 def normalise(text: bytes) -> bytes:
     """What jsonb_out gives for the JSON document `text` (valid UTF-8)."""
@@ -68,8 +71,8 @@ def normalise(text: bytes) -> bytes:
 def document(canonical: bytes) -> Node:
     """A canonical jsonb as nodes: of objects, arrays and strings; numbers, true, false and null as they are written."""
     text = _body(canonical)
-    with suppress(ValueError, RecursionError, CellError):
-        return cast(Node, _scanner.decode(text.decode()))
+    with suppress(ValueError, RecursionError):
+        return cast(Node, _canonical_scanner.decode(text.decode()))
     return _build(text)
 
 

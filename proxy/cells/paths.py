@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import TypeAlias
 
 from proxy.cells.errors import CellError
@@ -80,10 +81,11 @@ def path_forms(canonical: bytes, paths: Sequence[Keys]) -> list[bytes]:
         found = _at(whole, keys)
         if found is None or isinstance(found, (list, dict)):
             continue
-        forms[_form(b"v", keys, _comparable(found))] = None
+        text_head, value_head = _heads(keys)
+        forms[value_head + _comparable(found)] = None
         if found != b"null":
             text = found.encode() if isinstance(found, str) else render(found)
-            forms[_form(b"t", keys, text)] = None
+            forms[text_head + text] = None
     return list(forms)
 
 
@@ -100,11 +102,11 @@ def operand_forms(operand: Operand, canonical: bytes, paths: Sequence[Keys]) -> 
     if operand.reading is Reading.TEXT:
         if _is_container(canonical):
             raise _unsupported("the text of an object or array")
-        return [_form(b"t", keys, canonical)]
+        return [_heads(keys)[0] + canonical]
     found = document(canonical)
     if isinstance(found, (list, dict)):
         raise _unsupported("an object or array")
-    return [_form(b"v", keys, _comparable(found))]
+    return [_heads(keys)[1] + _comparable(found)]
 
 
 def _at(node: Node, keys: Keys) -> Node:
@@ -117,6 +119,8 @@ def _at(node: Node, keys: Keys) -> Node:
 
 
 def _comparable(scalar: Node) -> bytes:
+    if isinstance(scalar, str):
+        return render(scalar)
     return equality_form(b"\x01" + render(scalar))[1:]
 
 
@@ -145,18 +149,20 @@ def _contained(keys: Keys, template: Node, declared: frozenset[Keys]) -> list[by
         elif isinstance(node, dict) or path not in declared:
             raise undeclared_path()
         else:
-            forms.append(_form(b"v", path, _comparable(node)))
+            forms.append(_heads(path)[1] + _comparable(node))
     return forms
 
 
-def _form(kind: bytes, keys: Keys, body: bytes) -> bytes:
-    parts = [kind, len(keys).to_bytes(2, "big")]
+@lru_cache(maxsize=1024)
+def _heads(keys: Keys) -> tuple[bytes, bytes]:
+    """What stands before the text and before the value at a declared path."""
+    parts = [len(keys).to_bytes(2, "big")]
     for key in keys:
         spelled = key.encode()
         parts.append(len(spelled).to_bytes(4, "big"))
         parts.append(spelled)
-    parts.append(body)
-    return b"".join(parts)
+    path = b"".join(parts)
+    return b"t" + path, b"v" + path
 
 
 def of_objects(keys: Sequence[str]) -> Keys:
