@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,9 @@ from tests.cells import ordered
 from tests.cells.oracle import Oracle
 
 PREFIX = ordered.PREFIX
+VECTORS: list[dict[str, str]] = json.loads(
+    (Path(__file__).parent.parent / "vectors" / "order_v1.json").read_text()
+)["forms"]
 
 
 def prefix_of(logical: LogicalType) -> int:
@@ -48,6 +53,14 @@ def ranks(oracle: Oracle, logical: LogicalType, values: list[bytes], key: str) -
 def places(forms: list[bytes]) -> list[int]:
     order = {form: place for place, form in enumerate(sorted(set(forms)), 1)}
     return [order[form] for form in forms]
+
+
+@pytest.mark.parametrize(
+    "vector", VECTORS, ids=lambda vector: f"{vector['type']}-{vector['value'][:20]}"
+)
+def test_a_value_gives_the_form_of_its_vector(vector: dict[str, str]) -> None:
+    """Stored terms are made of these forms: they never change."""
+    assert form(vector["type"], vector["value"]).hex() == vector["form"]
 
 
 @pytest.mark.parametrize("name", [n for n in ordered.NAMES if n not in ("text", "varchar")])
