@@ -54,7 +54,9 @@ def _check_words(draft: Draft, spans: list[Span]) -> None:
         del words[0]
     if words not in (["between"], ["between", "symmetric"], ["between", "asymmetric"]):
         raise refusals.not_understood("BETWEEN")
-    if high.start != low.end + 1 or word(draft.tokens, low.end) != "and":
+    # `BETWEEN 1 AND 5 OPERATOR(pg_catalog.+) 3` ends behind the 3, which the tree does not say.
+    further = word(draft.tokens, high.end) == "operator"
+    if high.start != low.end + 1 or word(draft.tokens, low.end) != "and" or further:
         raise refusals.not_understood("BETWEEN")
 
 
