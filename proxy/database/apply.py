@@ -23,12 +23,12 @@ from keystore import Keyset
 from proxy.catalog import SCHEMA, Declaration, SealedColumn, sealed_columns
 from proxy.database import obstacles, schema
 from proxy.database.deriving import assure, derive_terms, forbid, withdraw
-from proxy.database.indexing import create_index, drop_index, free_name
+from proxy.database.forecast import forecast
+from proxy.database.indexing import create_index, drop_index, free_name, unhurried
 from proxy.database.look import fixed_names, role_facts, schema_facts, table_facts
 from proxy.database.obstacles import Obstacle
 from proxy.database.report import ApplyReport, ColumnReport, TableReport
 from proxy.database.sealing import (
-    SEND,
     CannotSeal,
     Progress,
     Report,
@@ -47,15 +47,6 @@ MOST_ROUNDS = 3
 # Any number; the same for every Sealgate, so that two of them do not apply to one database at once.
 _ADVISORY_LOCK = 0x5EA1_6A7E
 _CONNECTION_LOST = ("08", "57P")
-_TERM_OVERHEAD = 16
-_SEALED_OVERHEAD = 36
-_STAGED_ROW = (
-    24 + 4 + 6 + 4 + 24
-)  # tuple header, oid, tid, line pointer, and the row in the primary key's index
-# A million rows of three columns took 54 s on two shared cores at load 1 to 2, 89 s at 3 to 4: reckoned by the slower,
-# because downtime is planned with it.
-_CELLS_A_SECOND = 33_000
-_INDEX_ENTRY = 40  # per row: 8 header, 17 term, alignment, 4 line pointer, pages nine tenths full
 
 
 async def apply(
@@ -129,7 +120,7 @@ class _Application:
         async with fixed_names(self._connection, readonly=True):
             changes, steps, found = await self._look()
             tables = [
-                await _measured(self._connection, s) if _measurable(s) else _report(s)
+                await _measured(self._connection, s, self._keyset) if _measurable(s) else _report(s)
                 for s in steps
             ]
         return ApplyReport(True, tuple(c.said for c in changes), tuple(tables), found)
@@ -227,7 +218,8 @@ class _Application:
                     if refused:
                         raise _Refused(refused)
             if not refused:
-                report = await self._settle(label, report)
+                async with unhurried(self._connection):
+                    report = await self._settle(label, report)
         except _Refused as error:
             refused = error.obstacles
         except (TableBusy, asyncpg.LockNotAvailableError):
@@ -432,40 +424,25 @@ def _merged(sealed: ColumnReport, settled: ColumnReport) -> ColumnReport:
 
 
 def _measurable(steps: TableSteps) -> bool:
-    return bool(steps.rewritten) and steps.table.selectable and steps.table.kind in ("r", "p")
+    return not steps.nothing and steps.table.selectable and steps.table.kind in ("r", "p")
 
 
-async def _measured(connection: asyncpg.Connection, steps: TableSteps) -> TableReport:
-    """The dry run's sizes: rows and plaintext bytes counted, what comes of them reckoned."""
-    sealing = [
-        c
-        for c in steps.columns
-        if c.action is Action.SEAL and c.facts.type_oid == c.declared.type.oid
-    ]
-    reads = ["count(*)"]
-    for c in sealing:
-        sent = f"pg_catalog.octet_length(pg_catalog.{SEND[c.declared.type.name]}({c.facts.quoted}))"
-        reads += [
-            f"count({c.facts.quoted})",
-            f"coalesce(sum({sent}), 0)",
-            f"coalesce(sum(pg_catalog.pg_column_size({c.facts.quoted})), 0)",
-        ]
-    row = await connection.fetchrow(f"SELECT {', '.join(reads)} FROM {steps.table.qualified}")  # noqa: S608
-    rows, *sums = (int(value) for value in row)
-    sealed = stored = 0
-    for c, start in zip(sealing, range(0, len(sums), 3), strict=True):
-        cells, plaintext, size = sums[start : start + 3]
-        overhead = _SEALED_OVERHEAD + (_TERM_OVERHEAD if c.declared.search.equality else 0)
-        sealed += plaintext + cells * (overhead + 4)
-        stored += size
-    fresh = sum(1 for index in steps.created if index.replaces is None)
+async def _measured(
+    connection: asyncpg.Connection, steps: TableSteps, keyset: Keyset
+) -> TableReport:
+    """The dry run's report. What cannot be sealed is an obstacle of the run itself."""
+    try:
+        told = await forecast(connection, steps, keyset)
+    except CannotSeal:
+        return _report(steps)
     return replace(
-        _report(steps),
-        rows=rows,
-        table_bytes_before=steps.table.table_bytes,
-        table_bytes_after=steps.table.table_bytes - stored + sealed,
-        index_bytes_before=steps.table.index_bytes,
-        index_bytes_after=steps.table.index_bytes + fresh * rows * _INDEX_ENTRY,
-        staging_bytes=sealed + rows * _STAGED_ROW,
-        seconds=round(rows * len(steps.rewritten) / _CELLS_A_SECOND, 1),
+        _report(steps, before=steps.table),
+        rows=told.rows,
+        table_bytes_after=told.live_bytes + told.dead_bytes,
+        dead_bytes=told.dead_bytes,
+        index_bytes_after=told.index_bytes,
+        staging_bytes=told.staging_bytes or None,
+        seconds=told.seconds if steps.rewritten else None,
+        derived_seconds=told.derived_seconds if steps.derived else None,
+        terms=told.terms,
     )

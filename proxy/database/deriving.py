@@ -92,10 +92,10 @@ class _Column:
         if value is None:
             return None
         fresh = self.seal(self.open(value))
-        return value if _terms(value) == _terms(fresh) else fresh
+        return value if terms_of(value) == terms_of(fresh) else fresh
 
 
-def _terms(value: bytes) -> tuple[int, bytes]:
+def terms_of(value: bytes) -> tuple[int, bytes]:
     """Flags and terms."""
     return value[3], value[8 : terms_end(value)]
 

@@ -1,4 +1,4 @@
-"""Indexes on terms, made and dropped while everybody works. [io: asyncpg]
+"""Indexes on terms, made and dropped while everybody works. To be called `unhurried`. [io: asyncpg]
 
 CREATE INDEX CONCURRENTLY runs in no transaction; broken off, it leaves an index that is not valid, which is dropped here and
 made again. On a partitioned table PostgreSQL knows no such thing: there the parent's index is made by itself (ON ONLY; not valid yet),
@@ -56,22 +56,20 @@ async def create_index(
     connection: asyncpg.Connection, table: TableFacts, column: ColumnFacts, term: Term
 ) -> None:
     """An index on the column's term, on every table of the tree that has none. Not in a transaction."""
-    async with _unhurried(connection):
-        if table.kind == "p":
-            await _partitioned(connection, table, column, term)
-            return
-        for member in table.members:
-            if member.kind == "r":
-                await _on_table(connection, new_index(member.label, column, term), column, term)
+    if table.kind == "p":
+        await _partitioned(connection, table, column, term)
+        return
+    for member in table.members:
+        if member.kind == "r":
+            await _on_table(connection, new_index(member.label, column, term), column, term)
 
 
 async def drop_index(connection: asyncpg.Connection, index: IndexFacts, partitioned: bool) -> None:
     """Not in a transaction. Of a partitioned table the whole, which cannot be done concurrently."""
     how = "" if partitioned else "CONCURRENTLY "
-    async with _unhurried(connection):
-        await connection.execute(
-            f"DROP INDEX {how}IF EXISTS {identifier(index.schema)}.{identifier(index.name)}"
-        )
+    await connection.execute(
+        f"DROP INDEX {how}IF EXISTS {identifier(index.schema)}.{identifier(index.name)}"
+    )
 
 
 async def free_name(connection: asyncpg.Connection, index: NewIndex) -> NewIndex:
@@ -165,19 +163,17 @@ async def _look(
 
 
 @asynccontextmanager
-async def _unhurried(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    """Without the login's timeouts: building an index takes as long as it takes."""
-    before = await connection.fetch(
-        "SELECT name, setting FROM pg_catalog.pg_settings WHERE name = ANY ($1::pg_catalog.text[])",
+async def unhurried(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """Without the login's timeouts, outside of transactions: building an index takes as long as it takes."""
+    await connection.execute("SET statement_timeout = 0")
+    rows = await connection.fetch(
+        "SELECT name, pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings"
+        " WHERE name = ANY ($1::pg_catalog.text[])",
         _TIMEOUTS,
     )
-    for row in before:
-        await connection.execute("SELECT pg_catalog.set_config($1, '0', false)", row["name"])
     try:
         yield
     finally:
         if not connection.is_closed():
-            for row in before:
-                await connection.execute(
-                    "SELECT pg_catalog.set_config($1, $2, false)", row["name"], row["setting"]
-                )
+            for row in rows:
+                await connection.execute(f"RESET {row['name']}")

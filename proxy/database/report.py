@@ -20,6 +20,17 @@ class ColumnReport:
 
 
 @dataclass(frozen=True, slots=True)
+class TermReport:
+    """What one kind of term would cost: bytes in each value, bytes of its index, and of that a row's part."""
+
+    column: str
+    term: str
+    value_bytes: float
+    index_bytes: int
+    entry_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
 class TableReport:
     """One table. Bytes are of the table with TOAST, of all its indexes, of the temporary copy; None: not measured."""
 
@@ -31,6 +42,9 @@ class TableReport:
     index_bytes_before: int | None = None
     index_bytes_after: int | None = None
     staging_bytes: int | None = None
+    dead_bytes: int | None = None
+    """Of `table_bytes_after`, dead rows that a pass leaves until VACUUM."""
+    terms: tuple[TermReport, ...] = ()
     seconds: float | None = None
     """How long the table is locked."""
     derived: int | None = None
@@ -112,9 +126,21 @@ def _table_lines(table: TableReport, dry_run: bool) -> Iterator[str]:
             f"{table.table}: {_rows(table.rows)}, table {_size(table.table_bytes_before)} ->"
             f" {'about ' if dry_run else ''}{_size(table.table_bytes_after)}, indexes"
             f" {_size(table.index_bytes_before or 0)} -> {'about ' if dry_run else ''}{_size(table.index_bytes_after or 0)}"
+            + (
+                f", of the table {_size(table.dead_bytes)} dead rows until VACUUM"
+                if table.dead_bytes
+                else ""
+            )
             + (f", temporary {_size(table.staging_bytes)}" if table.staging_bytes else "")
             + _locked(table, dry_run)
         )
+    for term in table.terms:
+        yield (
+            f"{term.column}: {term.term} terms take {term.value_bytes:.1f} bytes a value,"
+            f" their index {_size(term.index_bytes)} ({term.entry_bytes:.1f} bytes a row)"
+        )
+    if dry_run and table.derived_seconds is not None:
+        yield f"{table.table}: other terms would take about {_took(table.derived_seconds)}, while everybody works"
     if table.derived is not None:
         yield f"{table.table}: {_rows(table.derived)} given other terms in {_took(table.derived_seconds or 0)}"
     for statement in table.indexes:

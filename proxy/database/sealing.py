@@ -192,7 +192,7 @@ class _Column:
         return cls(
             label=label,
             read=f"pg_catalog.{SEND[logical.name]}({steps.facts.quoted})",
-            plaintext=_canonical(label, logical),
+            plaintext=plain_reader(label, logical),
             seal=sealer(steps.declared, keys),
             open=opener(label, keyset.data_keys),
         )
@@ -217,7 +217,8 @@ def sealer(column: SealedColumn, keys: ColumnKeys) -> Callable[[bytes], bytes]:
     return seal
 
 
-def _canonical(label: str, logical: LogicalType) -> Callable[[bytes], bytes]:
+def plain_reader(label: str, logical: LogicalType) -> Callable[[bytes], bytes]:
+    """From the server's binary form of a plain value to the canonical plaintext."""
     decode = logical.decoder(1, Settings())
 
     def plaintext(value: bytes) -> bytes:

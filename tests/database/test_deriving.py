@@ -70,7 +70,7 @@ async def right_terms(shop: Shop, label: str = NAME) -> None:
             continue
         plaintext = shop.open(value)
         assert plaintext is not None
-        assert deriving._terms(value) == deriving._terms(seal(plaintext))
+        assert deriving.terms_of(value) == deriving.terms_of(seal(plaintext))
 
 
 async def indexes(shop: Shop, table: str = "people") -> list[str]:
@@ -182,7 +182,8 @@ async def test_terms_of_another_meaning_are_found_where_nobody_vouches(shop: Sho
     assert (await shop.sealed()).tables[0].derived == 3000
     await right_terms(shop)
     await shop.connection.execute(
-        "UPDATE people SET name = $1 WHERE id = 8", resealed(shop, NAME, "Longer than a group", "match", "equality")
+        "UPDATE people SET name = $1 WHERE id = 8",
+        resealed(shop, NAME, "Longer than a group", "match", "equality"),
     )
     held = await shop.connection.fetchval(
         "SELECT conname FROM pg_constraint WHERE conname LIKE '%_match_%'"
