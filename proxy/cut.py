@@ -219,9 +219,11 @@ def _float(name: str, canonical: bytes) -> float:
 
 
 def _server_only(source: str, target: LogicalType) -> CellError:
+    # What a driver makes of a float: the one refusal here that programs meet without a cast of their own.
+    instead = ": cast the value to numeric, or send a decimal" if target.name == "numeric" else ""
+    one, other = _name(target), _name(logical_type(source))
     return CellError(
-        "0A000",
-        f"this comparison of {_name(target)} with {_name(logical_type(source))} cannot be made on sealed values",
+        "0A000", f"this comparison of {one} with {other} cannot be made on sealed values{instead}"
     )
 
 

@@ -185,3 +185,9 @@ def test_refusals_quote_no_value() -> None:
         operand(TYPES["float8"], TYPES["int8"], 0, value, ordered.DEFAULTS)
     assert caught.value.sqlstate == "0A000"
     assert "9123" not in str(caught.value)
+
+
+def test_a_float_beside_a_numeric_column_is_told_what_to_be_instead() -> None:
+    """Drivers send a program's floats as float8 without being asked to."""
+    with pytest.raises(CellError, match="cast the value to numeric, or send a decimal"):
+        check_ordered(TYPES["float8"], TYPES["numeric"])
