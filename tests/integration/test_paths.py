@@ -361,6 +361,32 @@ def test_types_that_do_not_compare(shop: Shop, filled: None) -> None:
             assert states[0] == states[1], condition
 
 
+@pytest.mark.parametrize(
+    "operand",
+    [
+        "'x'::char(5)",
+        "'x '::varchar",
+        "'xyz'::varchar(1)",
+        "'x'::text::varchar",
+        "varchar 'x'",
+        "U&'\\0078'",
+    ],
+)
+def test_casts_of_what_is_compared(shop: Shop, filled: None, operand: str) -> None:
+    """A value is cut and padded as its cast says, and then compared as a text."""
+    found = []
+    with shop.connect() as sealed, shop.direct() as plain:
+        for connection, schema in ((sealed, ""), (plain, "plain.")):
+            for number, text in enumerate(("x", "x ", "xyz", "x    ")):
+                row = (600_000 + number, Jsonb({"a": text}))
+                connection.execute(f"INSERT INTO {schema}docs (id, data) VALUES (%s, %s)", row)
+            sql = f"SELECT id FROM {schema}docs WHERE id >= 600000 AND data->>'a' = {operand}"
+            found.append(connection.execute(sql.encode()).fetchall())
+            connection.execute(f"DELETE FROM {schema}docs WHERE id >= 600000")
+    assert found[0] == found[1]
+    assert len(found[0]) == 1
+
+
 def explained(connection: psycopg.Connection[Any], sql: str, values: list[Any]) -> str:
     rows = connection.execute(f"EXPLAIN (COSTS OFF) {sql}".encode(), values).fetchall()
     return "\n".join(row[0] for row in rows)
