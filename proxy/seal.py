@@ -350,7 +350,9 @@ class _Site:
         """By the OID of the type that the constant has by itself; 0: it is quoted."""
 
 
-_SERVER_ONLY: Final = "Give a value of the column's own type; docs/search.md and docs/types.md say what is compared how."
+_SERVER_ONLY: Final = (
+    "docs/search.md and docs/types.md say which values a sealed column takes and is compared with."
+)
 
 
 def _wrong(error: CellError, column: str) -> Refusal:
