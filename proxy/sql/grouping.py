@@ -53,7 +53,9 @@ def read(draft: Draft, scope: Scope, node: exp.Select) -> Grouping:
     found = Grouping(scope)
     columns: list[tuple[Field, str]] = []
     parts = [one for key in _PARTS for one in clause.args.get(key) or ()]
-    shown = _SHOWN_IN_SETS if any(map(_has_sets, parts)) else _SHOWN
+    sets = any(map(_has_sets, parts))
+    shown = _SHOWN_IN_SETS if sets else _SHOWN
+    places: dict[int, int | None] = {}
     for leaf in [leaf for part in parts for leaf in _leaves(part)]:
         place = _output(draft, scope, leaf, result, found)
         grouped = _by_expression(draft, scope, leaf) if place is None else None
@@ -63,10 +65,17 @@ def read(draft: Draft, scope: Scope, node: exp.Select) -> Grouping:
                 found.referred.append((leaf, place))
         if grouped is not None:
             column, by = grouped
+            if sets and places.setdefault(id(column), place) != place:
+                # Each result column is then one of its own, which is NULL where its own place is not in the set.
+                raise refusals.misuse(_label(column), "in grouping sets as two result columns")
             columns.append((column, shown.replace("eq(", by.opening.partition(".")[2])))
     if columns:
         found.scope = _grouped(scope, columns)
     return found
+
+
+def _label(column: Field) -> str:
+    return column.sealed.label if column.sealed is not None else ""
 
 
 _PARTS = ("expressions", "grouping_sets", "cube", "rollup")

@@ -287,7 +287,7 @@ def distinct(
             raise refusals.by_reference(ref.label, "in DISTINCT")
         column = selection.column_of(draft, scope, chosen)
         _check_own(ref, chosen, column, "in DISTINCT")
-        found = _told_apart(draft, ref, _sorting(orders, place, column))
+        found = _told_apart(draft, ref, _sorting(orders, place, column, chosen.node))
         terms += [f"{by.opening}{text})" for by in found]
     at = _distinct_token(draft, result)
     end = draft.tokens[at].end
@@ -307,7 +307,8 @@ def _distinct_on(
         if ref is not None:
             column = selection.column_of(draft, scope, chosen)
             _check_own(ref, chosen, column, "in DISTINCT")
-            first, *more = _told_apart(draft, ref, _sorting(orders, place, column))
+            sorting = _sorting(orders, place, column, chosen.node)
+            first, *more = _told_apart(draft, ref, sorting)
             at, text = _put(draft, scope, chosen, ref, node, first, "in DISTINCT")
             _add(draft, draft.tokens[_behind(draft, at, item) - 1].end, more, text)
         return
@@ -316,7 +317,7 @@ def _distinct_on(
     if ref is None or not isinstance(inner, exp.Column):
         told_apart(draft, scope, item, "in DISTINCT")
         return
-    sorting = _sorting(orders, None, _column(draft, scope, node))
+    sorting = _sorting(orders, None, _column(draft, scope, node), node)
     first, *more = _told_apart(draft, ref, sorting)
     start, end = column_span(draft, item)
     check_alone(draft, start, end)
@@ -330,13 +331,16 @@ def _add(draft: Draft, end: int, terms: Sequence[By], text: str) -> None:
         draft.edit(end, end, f", {by.opening}{text})")
 
 
-def _sorting(orders: Sequence[Sorted], place: int | None, column: Field | None) -> list[Sorted]:
-    """The items of ORDER BY that are this column of the result, or of FROM."""
+def _sorting(
+    orders: Sequence[Sorted], place: int | None, column: Field | None, node: exp.Expr | None
+) -> list[Sorted]:
+    """The items of ORDER BY that are this column of the result, or of FROM, or this expression."""
     return [
         one
         for one in orders
         if (place is not None and one.place == place)
         or (column is not None and one.column is column)
+        or (node is not None and one.ref is not None and one.node == unbracketed(node))
     ]
 
 
