@@ -10,14 +10,17 @@ place; two columns, which both may hold longer texts, cannot be compared.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlglot import exp
 
-from proxy.sql import capability, comparisons, refusals
+from proxy.sql import capability, comparisons, expressions, refusals
 from proxy.sql.capability import By
 from proxy.sql.columns import Span, column_span, sealed_column
 from proxy.sql.draft import Draft
 from proxy.sql.plan import Use
 from proxy.sql.scope import Scope, SealedRef
+from proxy.sql.tree import row
 from proxy.sql.values import Value, word
 
 
@@ -27,18 +30,31 @@ def less(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
 
 
 def between(draft: Draft, scope: Scope, node: exp.Between) -> bool:
-    """`birth [NOT] BETWEEN [SYMMETRIC] $1 AND $2`; the column may be any of the three."""
+    """`birth [NOT] BETWEEN [SYMMETRIC] $1 AND $2`; the column may be any of the three. Rows field by field."""
     parts = [node.this, node.args["low"], node.args["high"]]
+    rows = [row(part) for part in parts]
+    lengths = {len(fields) if fields is not None else 0 for fields in rows}
+    if len(lengths) == 1 and 0 not in lengths:
+        for fields in zip(*(fields for fields in rows if fields is not None), strict=True):
+            if _terms(draft, scope, fields) is None:
+                expressions.walk_all(draft, scope, fields, "in a row comparison")
+        return True
+    spans = _terms(draft, scope, parts)
+    if spans is not None:
+        _check_words(draft, spans)
+    return spans is not None
+
+
+def _terms(draft: Draft, scope: Scope, parts: Sequence[exp.Expr]) -> list[Span] | None:
+    """What is tested and its two bounds become order terms; None if nothing in them is sealed."""
     found = [comparisons.operand(draft, scope, part, capability.order) for part in parts]
     first = next((one for one in found if one is not None), None)
     if first is None:
-        return False
+        return None
     ref, by = first
     if by.prefix and _texts(found):
         raise refusals.first_bytes_only(ref.label)
-    spans = [Span(*comparisons.term(draft, scope, ref, part, by)) for part in parts]
-    _check_words(draft, spans)
-    return True
+    return [Span(*comparisons.term(draft, scope, ref, part, by)) for part in parts]
 
 
 def _texts(found: list[tuple[SealedRef, By] | None]) -> bool:

@@ -11,7 +11,7 @@ to compare, sort or deduplicate them, the statement is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import reduce
 from typing import Final
@@ -347,8 +347,9 @@ def _values(draft: Draft, parent: Scope | None, node: exp.Values, targets: Targe
         for place, ref in enumerate(targets.refs):
             if ref is not None:
                 common.check_nodes(draft, ref, [row[place] for row in rows if place < len(row)])
+        typed = {n for row in rows for n, cell in enumerate(row) if common.type_of(draft, cell)}
         for row in rows:
-            value_row(draft, scope, row, targets)
+            value_row(draft, scope, row, targets, typed=typed)
         width = max(map(len, rows))
         shape = Shape(tuple(Field(f"column{n + 1}", targets.at(n)) for n in range(width)))
     ordering.order_by_output(draft, node, shape)
@@ -395,13 +396,16 @@ def value_row(
     targets: Targets | None,
     *,
     direct: bool = False,
+    typed: Collection[int] = (),
 ) -> None:
-    """Expressions that are stored, or only listed, side by side."""
+    """Expressions that are stored, or only listed, side by side. `typed`: places where a value in some row has a type,
+    which is that of the others then."""
     for place, cell in enumerate(cells):
         target = _target(targets, place)
         if targets is not None and target is not None:
+            default = None if place in typed else targets.default
             assignment.sealable(
-                draft, scope, cell, target, direct=direct, use=targets.use, default=targets.default
+                draft, scope, cell, target, direct=direct, use=targets.use, default=default
             )
         elif not assignment.is_default(draft, cell):
             ref = assignment.carried(draft, scope, cell)
