@@ -10,6 +10,9 @@ USING becomes ON with a condition on the same columns; then bare names may be qu
 `data->>'key' = value` becomes `sealgate.paths(data) @> value`: the path goes, its keys with it, and a list of values is
 one array by ||.
 
+`name LIKE pattern` becomes `sealgate.match(name) @> terms` or `sealgate.ord_prefix(name, value)`; what is around the pattern, lower()
+and wildcards, goes with it.
+
 Of a group a value is shown, `sealgate.any_value(a)`, in grouping sets where there is one; min() and max() are sealgate's.
 What ORDER BY, GROUP BY and DISTINCT ON have of the select list by name or number becomes the term of it, DISTINCT becomes
 DISTINCT ON of the numbers or terms of all of it, and behind the order term of a text may stand its other one. A * is
@@ -60,6 +63,10 @@ class Comparison:
             self.edits["path"] += 1
             if not _same_at_path(old["A_Expr"], new["A_Expr"]):
                 yield path + " path"
+        elif (column := _searched(new)) is not None and _searched(old) is None:
+            self.edits["pattern"] += 1
+            if not _same_pattern(old, new, column):
+                yield path + " pattern"
         elif _is_cast(old) and not _is_cast(new):
             self.edits["cast"] += 1
             yield from self._compare(old["TypeCast"]["arg"], new, path)
@@ -215,6 +222,59 @@ def _same_at_path(old: Node, new: Node) -> bool:
         _is_constant(one) and (_sealed(two) or _bare(_uncast(one)) == _bare(two))
         for one, two in zip(before, after, strict=True)
     )
+
+
+_LIKE: Final = ("AEXPR_LIKE", "AEXPR_ILIKE")
+
+
+def _searched(node: Node) -> Node | None:
+    """The column in `sealgate.match(column) @> ...` and in `sealgate.ord_prefix(column, ...)`."""
+    if not isinstance(node, dict):
+        return None
+    call = node.get("FuncCall", {})
+    if _names(call.get("funcname", ())) == ["sealgate", "ord_prefix"]:
+        return call["args"][0]
+    expression = node.get("A_Expr", {})
+    contains = _names(expression.get("name", ())) == ["@>"]
+    return _call(expression.get("lexpr"), "match") if contains else None
+
+
+def _same_pattern(old: Node, new: Node, column: Node) -> bool:
+    """The column, and the one parameter of the pattern or one constant of the type that is expected."""
+    like = old.get("A_Expr", {})
+    operator = like.get("kind") == "AEXPR_OP" and _names(like["name"])[0] in ("~~", "~~*")
+    if not operator and (like.get("kind") not in _LIKE or _names(like["name"])[0][0] == "!"):
+        return False
+    if _bare(_uncased(like["lexpr"])) != _bare(column):
+        return False
+    by_order = "FuncCall" in new
+    sought = new["FuncCall"]["args"][1] if by_order else new["A_Expr"]["rexpr"]
+    given = [n["ParamRef"] for n in _nodes(like["rexpr"]) if "ParamRef" in n]
+    if given:
+        return [_bare(one) for one in given] == [_bare(sought.get("ParamRef"))]
+    names = _names(sought.get("TypeCast", {}).get("typeName", {}).get("names", ()))
+    return names == (["bytea"] if by_order else ["int4"])
+
+
+def _uncased(node: Node) -> Node:
+    """Without casts, lower() and upper()."""
+    while True:
+        call = node.get("FuncCall", {})
+        if _is_cast(node):
+            node = node["TypeCast"]["arg"]
+        elif _names(call.get("funcname", ())) in (["lower"], ["upper"]):
+            (node,) = call["args"]
+        else:
+            return node
+
+
+def _nodes(node: Node) -> Iterator[dict[str, Node]]:
+    if isinstance(node, dict):
+        yield node
+    for child in (
+        node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    ):
+        yield from _nodes(child)
 
 
 def _operands(node: Node) -> list[Node]:
