@@ -39,7 +39,7 @@ class Grouping:
     """As the groups see it."""
     referred: list[tuple[exp.Expr, int]] = field(default_factory=list)
     """Names and numbers of result columns that are no columns of FROM: with their places."""
-    numbered: bool = False
+    numbers: list[exp.Expr] = field(default_factory=list)
 
 
 def read(draft: Draft, scope: Scope, node: exp.Select) -> Grouping:
@@ -117,9 +117,10 @@ def _output(
     number = selection.ordinal(draft, node)
     if number is None:
         return None
-    found.numbered = True
+    found.numbers.append(node)
     columns = [selection.column_of(draft, scope, item) for item in result.items]
-    draft.literal_shaped |= any(one is not None and one.sealed is not None for one in columns)
+    if any(one is not None and one.sealed is not None for one in columns):
+        draft.deciding.add(draft.tokens[ordering.token(node)].start)
     return number - 1 if not result.open and 1 <= number <= len(result.items) else None
 
 
@@ -158,8 +159,8 @@ def _by_output(
 def settle(draft: Draft, grouping: Grouping, result: Result) -> None:
     """Looks at what the clause refers to, now that the select list is known."""
     sealed = result.sealed
-    if grouping.numbered and sealed is not None:
-        draft.literal_shaped = True
+    if grouping.numbers and sealed is not None:
+        draft.deciding.update(draft.tokens[ordering.token(one)].start for one in grouping.numbers)
         if result.open:
             raise refusals.misuse(sealed.label, "in GROUP BY")
     for _, place in grouping.referred:

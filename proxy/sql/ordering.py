@@ -96,17 +96,17 @@ def place_of_output(draft: Draft, scope: Scope, node: exp.Expr, result: Result) 
                 draft.use_cells(result.items[one].field.cells)
         return place
     number = selection.ordinal(draft, node)
-    return None if number is None else numbered(draft, number, result, "in ORDER BY")
+    return None if number is None else _numbered(draft, node, number, result, "in ORDER BY")
 
 
-def numbered(draft: Draft, number: int, result: Result, how: str) -> int | None:
+def _numbered(draft: Draft, node: exp.Expr, number: int, result: Result, how: str) -> int | None:
     """The place of column `number`; None where it does not matter which it is."""
     sealed = result.sealed
     if sealed is None:
         for item in result.items:
             draft.use_cells(item.field.cells)
         return None
-    draft.literal_shaped = True
+    draft.deciding.add(draft.tokens[token(node)].start)
     if result.open or not 1 <= number <= len(result.items):
         raise refusals.misuse(sealed.label, how)
     return number - 1
@@ -276,23 +276,29 @@ def distinct(
         raise refusals.misuse(sealed.label, "in DISTINCT")
     for one in orders:
         _check_listed(draft, scope, result, one)
-    terms = []
+    listed = terms(draft, scope, result, orders)
+    at = _distinct_token(draft, result)
+    end = draft.tokens[at].end
+    blank = "" if draft.tokens[at + 1].start > end else " "
+    draft.edit(end, end, f" ON ({', '.join(listed)}){blank}")
+
+
+def terms(draft: Draft, scope: Scope, result: Result, orders: Sequence[Sorted]) -> list[str]:
+    """What tells rows of a result apart: numbers of plain columns, terms of sealed ones."""
+    found: list[str] = []
     for place, chosen in enumerate(result.items):
         ref = chosen.field.sealed
         if ref is None:
-            terms.append(str(place + 1))
+            found.append(str(place + 1))
             continue
         text = selection.text(draft, scope, chosen)
         if text is None:
             raise refusals.by_reference(ref.label, "in DISTINCT")
         column = selection.column_of(draft, scope, chosen)
         _check_own(ref, chosen, column, "in DISTINCT")
-        found = _told_apart(draft, ref, _sorting(orders, place, column, chosen.node))
-        terms += [f"{by.opening}{text})" for by in found]
-    at = _distinct_token(draft, result)
-    end = draft.tokens[at].end
-    blank = "" if draft.tokens[at + 1].start > end else " "
-    draft.edit(end, end, f" ON ({', '.join(terms)}){blank}")
+        told = _told_apart(draft, ref, _sorting(orders, place, column, chosen.node))
+        found += [f"{by.opening}{text})" for by in told]
+    return found
 
 
 def _distinct_on(
@@ -383,7 +389,7 @@ def _distinct_token(draft: Draft, result: Result) -> int:
         text = text_at(draft, at)
         depth += (text in (")", "]")) - (text in ("(", "["))
         depth = max(depth, 0)
-        if depth == 0 and word(draft.tokens, at) == "select" and _is_keyword(draft, at):
+        if depth == 0 and word(draft.tokens, at) == "select" and is_keyword(draft, at):
             if word(draft.tokens, at + 1) == "distinct":
                 return at + 1
             break
@@ -391,7 +397,7 @@ def _distinct_token(draft: Draft, result: Result) -> int:
     raise refusals.not_understood("DISTINCT")
 
 
-def _is_keyword(draft: Draft, at: int) -> bool:
+def is_keyword(draft: Draft, at: int) -> bool:
     """`t.select` and `AS select` are names."""
     return at == 0 or (text_at(draft, at - 1) != "." and word(draft.tokens, at - 1) != "as")
 
@@ -402,7 +408,7 @@ def _first(draft: Draft, item: Item) -> int | None:
 
 
 def order_by_output(draft: Draft, node: exp.Expr, shape: Shape) -> None:
-    """ORDER BY behind a set operation knows names and numbers of result columns, nothing else."""
+    """ORDER BY behind a set operation or VALUES knows names and numbers of result columns, nothing else."""
     clause = node.args.get("order")
     if clause is None:
         return
@@ -419,3 +425,14 @@ def order_by_output(draft: Draft, node: exp.Expr, shape: Shape) -> None:
         named = isinstance(sort, exp.Column) and sort.args.get("table") is None
         if selection.ordinal(draft, sort) is None and (shape.sealed or not named):
             raise refusals.not_understood("ORDER BY")
+
+
+def sorts_sealed(draft: Draft, node: exp.Expr, shape: Shape) -> bool:
+    """Does ORDER BY behind a set operation name a sealed column?"""
+    clause = node.args.get("order")
+    result = Result([Item(column) for column in shape.fields], shape.open)
+    for item in clause.expressions if clause is not None else ():
+        place = place_of_output(draft, Scope(), unbracketed(item.this), result)
+        if place is not None and result.items[place].field.sealed is not None:
+            return True
+    return False

@@ -29,6 +29,7 @@ from proxy.sql import (
     refusals,
     selection,
     sources,
+    uniting,
     writes,
 )
 from proxy.sql.columns import bare, field_of, listed, type_of, with_modifier, without_modifier
@@ -296,9 +297,13 @@ def _set_operation(
         use_cells(draft, right)
     shape = _united(draft, left, right)
     sealed = shape.sealed or left.sealed or right.sealed
-    if sealed is not None and not bag:
+    distinct = not bag and sealed is not None and not uniting.is_absorbed(node)
+    if distinct and sealed is not None and (targets is not None or not isinstance(node, exp.Union)):
         raise refusals.deduplicated(sealed.label)
-    ordering.order_by_output(draft, node, shape)
+    if distinct or (targets is None and ordering.sorts_sealed(draft, node, shape)):
+        uniting.unite(draft, node, shape)
+    else:
+        ordering.order_by_output(draft, node, shape)
     _limits(draft, scope, node)
     return shape
 

@@ -16,7 +16,7 @@ and wildcards, goes with it.
 Of a group a value is shown, `sealgate.any_value(a)`, in grouping sets where there is one; min() and max() are sealgate's.
 What ORDER BY, GROUP BY and DISTINCT ON have of the select list by name or number becomes the term of it, DISTINCT becomes
 DISTINCT ON of the numbers or terms of all of it, and behind the order term of a text may stand its other one. A * is
-written out there as well.
+written out there as well. A UNION may go into FROM as UNION ALL, `SELECT DISTINCT ON (...) r.* FROM (...) AS r`.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ class Comparison:
         elif (shown := _of_group(new)) is not None and _of_group(old) is None:
             self.edits["group"] += 1
             yield from self._compare(old, shown, path)
+        elif _is_select(old) and _is_select(new) and _is_united(old, new):
+            yield from self._united(old["SelectStmt"], new["SelectStmt"], f"{path}.SelectStmt")
         elif _is_select(old) and _is_select(new) and (_terms_of(new) is None or _terms_of(old)):
             yield from self._select(old["SelectStmt"], new["SelectStmt"], f"{path}.SelectStmt")
         elif _sealed(new) and not _sealed(old):
@@ -100,6 +102,36 @@ class Comparison:
             self.edits["collation"] += 1
             return clause["arg"]
         return old
+
+    def _united(self, old: dict[str, Node], new: dict[str, Node], path: str) -> Iterator[str]:
+        """A set operation that went into FROM; ORDER BY, LIMIT and WITH stay outside."""
+        self.edits["united"] += 1
+        inner = new["fromClause"][0]["RangeSubselect"]["subquery"]["SelectStmt"]
+        within = {key: value for key, value in old.items() if key not in _OUTSIDE}
+        yield from self._union(within, {**inner, "limitOption": old["limitOption"]}, path)
+        sorts = list(_without_second_terms(new.get("sortClause", ())))
+        if len(sorts) != len(old.get("sortClause", ())):
+            yield f"{path}.sortClause"
+        for one, other in zip(old.get("sortClause", ()), sorts, strict=False):
+            if _bare(one) != _bare(other) and not _sorts_by_result(one, other):
+                yield f"{path}.sortClause"
+        for key in _OUTSIDE - {"sortClause"}:
+            yield from self._compare(old.get(key), new.get(key), f"{path}.{key}")
+        told = new.get("distinctClause", ())
+        if bool(told) == old.get("all", False) or any(
+            "A_Const" not in item and _of_result(_term(item)) is None for item in told
+        ):
+            yield f"{path}.distinctClause"
+
+    def _union(self, old: dict[str, Node], new: dict[str, Node], path: str) -> Iterator[str]:
+        if old.get("op") != "SETOP_UNION":
+            yield from self._select(old, new, path)
+            return
+        if new.get("op") != "SETOP_UNION" or not new.get("all"):
+            yield f"{path}.op"
+            return
+        yield from self._union(old["larg"], new["larg"], f"{path}.larg")
+        yield from self._select(old["rarg"], new["rarg"], f"{path}.rarg")
 
     def _select(self, old: dict[str, Node], new: dict[str, Node], path: str) -> Iterator[str]:
         """One SELECT: the clauses that may refer to its list, and a list with a `*`."""
@@ -327,6 +359,39 @@ def _is_qualified(old: Node, new: Node) -> bool:
         return False
     bare, full = ((node.get("ColumnRef") or {}).get("fields", ()) for node in (old, new))
     return len(bare) == 1 and len(full) == 2 and _names(bare) == _names(full)[1:] != []
+
+
+_OUTSIDE: Final = frozenset({"sortClause", "limitCount", "limitOffset", "withClause"})
+
+
+def _is_united(old: Node, new: Node) -> bool:
+    """`SELECT r.* FROM (set operation) AS r` in place of the set operation."""
+    one, other = old["SelectStmt"], new["SelectStmt"]
+    targets, sources = other.get("targetList", ()), other.get("fromClause", ())
+    if one.get("op") != "SETOP_UNION" or "larg" in other or len(targets) != 1 or len(sources) != 1:
+        return False
+    fields = _value(targets[0]).get("ColumnRef", {}).get("fields", ())
+    alias = sources[0].get("RangeSubselect", {}).get("alias", {}).get("aliasname")
+    return (
+        len(fields) == 2 and _names(fields[:1]) == ["r"] and "A_Star" in fields[1] and alias == "r"
+    )
+
+
+def _of_result(node: Node) -> str | None:
+    """x of `r.x`."""
+    names = _names(node["ColumnRef"]["fields"]) if node and "ColumnRef" in node else []
+    return names[1] if len(names) == 2 and names[0] == "r" else None
+
+
+def _sorts_by_result(old: Node, new: Node) -> bool:
+    """`ORDER BY x DESC` and `ORDER BY sealgate.ord(r.x) DESC`"""
+    one, other = dict(old["SortBy"]), dict(new["SortBy"])
+    before, name = one.pop("node"), _of_result(_term(other.pop("node")))
+    return (
+        _bare(one) == _bare(other)
+        and name is not None
+        and ("A_Const" in before or _column(before) == name)
+    )
 
 
 def _is_select(node: Node) -> bool:

@@ -278,6 +278,31 @@ class Queries:
         text = "SELECT DISTINCT ON (" + on + ") " + shown + ", p.id FROM person p ORDER BY " + order
         return Statement(text + ", p.id", True)
 
+    def united(self) -> Statement:
+        """UNION and UNION ALL, sorted by names and numbers of the result."""
+        keys = self.keys(2)
+        shown = joined([key.sql + f" AS o{n}" for n, key in enumerate(keys)], ", ")
+        selects = [
+            "SELECT "
+            + shown
+            + f" FROM person p WHERE p.id {self.one('<', '>')} {self.one(5, 15, 25)}"
+            for _ in range(self.one(2, 2, 3))
+        ]
+        operators = [self.one(" UNION ", " UNION ", " UNION ALL ") for _ in selects[1:]]
+        text = selects[0]
+        for operator, select in zip(operators, selects[1:], strict=True):
+            text = text + operator + self.one(select, "(" + select + ")")
+        folded = tuple(n for n, key in enumerate(keys) if key.name == FOLDED_ONLY)
+        sorts = [n for n, key in enumerate(keys) if key.sortable]
+        self.random.shuffle(sorts)
+        if not sorts or self.one(0, 0, 1):
+            return Statement(text, False, folded)
+        items = [self.one(f"o{n}", str(n + 1)) + self.direction() for n in sorts]
+        text = text + " ORDER BY " + ", ".join(items)
+        if len(sorts) < len(keys):
+            return Statement(text, False, folded)
+        return Statement(text + self.one("", " LIMIT 4"), True, folded)
+
     # ORDER BY.
 
     def sorted(self) -> Statement:
@@ -396,7 +421,7 @@ class Queries:
     def statement(self) -> Statement:
         kinds = [
             self.grouped, self.grouped, self.grouped, self.distinct, self.distinct_on, self.sorted, self.window,
-            self.windowed_groups, self.nested,
+            self.windowed_groups, self.nested, self.united,
         ]  # fmt: skip
         return self.random.choice(kinds)()
 
