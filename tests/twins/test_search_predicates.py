@@ -261,7 +261,10 @@ class Predicates:
                 fields.append(column)
                 values.append(self.beside(name))
         row = self.one("(", "ROW(") if len(fields) > 1 else "ROW("
-        return row + joined(fields, ", ") + ")" + operator + row + joined(values, ", ") + ")"
+        left, right = (row + joined(parts, ", ") + ")" for parts in (fields, values))
+        if operator in (" < ", " >= ") and self.one(0, 0, 1):
+            return left + " BETWEEN " + right + " AND " + left
+        return left + operator + right
 
     def row_list(self) -> Sql:
         (one, first), (two, second) = self.column(), self.column()
@@ -282,6 +285,13 @@ class Predicates:
         operators = [" IN (", " NOT IN (", " = ANY (", " <> ALL ("]
         if name in ORDERED and name != "name":
             operators += [" < ANY (", " >= ALL (", " > ALL ("]
+        if self.one(0, 0, 0, 1):
+            kind = TYPES[name]
+            first = self.cast(Sql("%s", (self.random.choice(POOLS[kind]),)), kind)
+            other = Sql("%s", (self.random.choice(POOLS[kind]),))
+            return (
+                column + self.one(" IN (", " NOT IN (") + "VALUES (" + first + "), (" + other + "))"
+            )
         if self.one(0, 0, 1):
             return column + self.one(" = (", " <> (") + inner + " ORDER BY q.id LIMIT 1)"
         return column + self.random.choice(operators) + inner + ")"
