@@ -4,7 +4,8 @@ Comparing by a term finds the rows that carry it; a row without it, or with one 
 missed, and nobody is told. So `sealgate apply` leaves a CHECK on the column for each of its terms when all rows have
 them, and its name says which: the function of schema sealgate that takes the term out, and a digest of all that the term
 depends on but the keys. Where one of them is missing, or not validated, the column is `incomplete`: it is written with its
-terms, and not compared. apply drops a CHECK before it changes what it speaks of.
+terms, and not compared. Before apply changes what a CHECK speaks of it gives it another name (`receding`): proxies no longer
+find it and refuse, while the server still holds every writer to it; once all have seen that it is dropped.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from proxy.catalog import SealedColumn
 
 PREFIX: Final = "sealgate_terms_"
 _DIGEST_LENGTH: Final = 16
+_GOING: Final = "x"
 _MEANING: Final = 1
 """Raise it when a declaration comes to mean other terms than before."""
 
@@ -41,6 +43,12 @@ def name(column: SealedColumn, function: str) -> str:
     text = json.dumps(meaning, ensure_ascii=False, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
     return f"{PREFIX}{function}_{digest}"
+
+
+def receding(constraint: str) -> str:
+    """The name of one that goes: no digest begins so."""
+    head, _, digest = constraint.rpartition("_")
+    return f"{head}_{_GOING}{digest[1:]}"
 
 
 def is_complete(column: SealedColumn, validated: Collection[str]) -> bool:

@@ -22,7 +22,7 @@ import asyncpg
 from keystore import Keyset
 from proxy.catalog import SCHEMA, Declaration, SealedColumn, sealed_columns
 from proxy.database import obstacles, schema
-from proxy.database.deriving import assure, derive_terms, forbid, withdraw
+from proxy.database.deriving import assure, derive_terms, forbid, recede, withdraw
 from proxy.database.forecast import forecast
 from proxy.database.indexing import create_index, drop_index, free_name, unhurried
 from proxy.database.look import fixed_names, role_facts, schema_facts, table_facts
@@ -42,6 +42,9 @@ from proxy.database.tables import RoleFacts, TableFacts
 from proxy.database.terms import flags
 
 LOCK_SECONDS = 5.0
+FREE_PASSES = 3
+MOST_PASSES = 9
+"""Passes over a table before, and after, the server is told to refuse rows without the declared terms."""
 MOST_ROUNDS = 3
 """How often rows are gone through again because some were written without terms before the server refused such."""
 # Any number; the same for every Sealgate, so that two of them do not apply to one database at once.
@@ -114,6 +117,7 @@ class _Application:
         self._fire_triggers = fire_triggers
         self._notice_seconds = notice_seconds
         self._may_replicate = False
+        self._begun = False
 
     async def tell(self) -> ApplyReport:
         """The dry run."""
@@ -145,7 +149,9 @@ class _Application:
             report, refused = await self._change_table(planned.table.label)
             late += refused
             tables += [report] if report else []
-        return ApplyReport(False, tuple(c.said for c in changes), tuple(tables), tuple(late))
+        return ApplyReport(
+            False, tuple(c.said for c in changes), tuple(tables), tuple(late), begun=self._begun
+        )
 
     async def _look(
         self,
@@ -252,11 +258,13 @@ class _Application:
             raise _Refused(refused)
         if steps.nothing:
             return report
+        self._begun = True
         if any(column.stale for column in steps.columns):
-            await withdraw(self._connection, steps, self._lock_seconds)
+            await recede(self._connection, steps, self._lock_seconds)
             # Proxies look at the catalog now and then; what they saw still says that these terms may be compared.
             self._progress(Progress(label, "notice", 0, 0))
             await asyncio.sleep(self._notice_seconds)
+            await withdraw(self._connection, steps, self._lock_seconds)
         for column in steps.columns:
             for index in column.needless:
                 await drop_index(self._connection, index, steps.table.kind == "p")
@@ -284,12 +292,25 @@ class _Application:
         )
 
     async def _derive(self, steps: TableSteps) -> int:
-        return await derive_terms(
-            self._connection,
-            steps,
-            self._keyset,
-            self._progress,
-            without_triggers=self._may_replicate,
+        """Rows updated. Proxies with the configuration from before are given a few passes' time before their rows are refused."""
+        updated = 0
+        for passes in (FREE_PASSES, MOST_PASSES):
+            count, finished = await derive_terms(
+                self._connection,
+                steps,
+                self._keyset,
+                self._progress,
+                passes=passes,
+                without_triggers=self._may_replicate,
+            )
+            updated += count
+            if finished:
+                return updated
+            await forbid(self._connection, steps, self._lock_seconds)
+        raise CannotSeal(
+            steps.table.label,
+            f"after {FREE_PASSES + MOST_PASSES} passes there are still rows that were written with other terms than are declared",
+            "Some proxy still runs with another configuration: reload it (SIGHUP), then run apply again; it goes on from here.",
         )
 
     async def _assure(self, steps: TableSteps) -> None:

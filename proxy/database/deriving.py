@@ -16,6 +16,7 @@ Rows are found by ctid, table by table of a tree (TID range scans, PostgreSQL 14
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,11 +26,11 @@ import asyncpg
 
 from keystore import Keyset
 from keystore.sealed import terms_end
+from proxy.assurance import receding
 from proxy.database.look import fixed_names
 from proxy.database.sealing import (
     BATCH_BYTES,
     BATCH_ROWS,
-    CannotSeal,
     Progress,
     Report,
     opener,
@@ -37,11 +38,11 @@ from proxy.database.sealing import (
 )
 from proxy.database.steps import ColumnSteps, TableSteps, identifier, qualified
 
-MOST_PASSES = 12
 UPDATED_ROWS = 1000
 """Rows of one transaction: they are locked until it ends."""
 _ATTEMPTS = 5
 _LOCK_SECONDS = 2
+_LOOK_SECONDS = 0.1
 _FIRST_BLOCKS = 16
 _MOST_BLOCKS = 4096
 
@@ -52,24 +53,22 @@ async def derive_terms(
     keyset: Keyset,
     progress: Report,
     *,
+    passes: int,
     without_triggers: bool,
-) -> int:
-    """Rows updated. Raises CannotSeal for a stored value that does not open, or where others write as fast as this rewrites.
+) -> tuple[int, bool]:
+    """Rows updated, and whether a pass found none that had to be. Raises CannotSeal for a stored value that does not open.
 
+    passes            at most; others may write as fast as this rewrites
     without_triggers  keep the table's own triggers and rules out (session_replication_role; needs a superuser)
     """
     columns = [_Column.of(column, keyset) for column in steps.derived]
     updated = 0
-    for _ in range(MOST_PASSES):
+    for _ in range(passes):
         changed = await _pass(connection, steps, columns, progress, without_triggers)
         updated += changed
         if not changed:
-            return updated
-    raise CannotSeal(
-        steps.table.label,
-        f"after {MOST_PASSES} passes there are still rows that were written without the declared terms",
-        "Some proxy still runs with another configuration: reload it (SIGHUP), then run apply again; it goes on from here.",
-    )
+            return updated, True
+    return updated, False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,15 +236,34 @@ async def _updating(connection: asyncpg.Connection, without_triggers: bool) -> A
         yield
 
 
+async def recede(connection: asyncpg.Connection, steps: TableSteps, seconds: float) -> None:
+    """Takes back what the server says of terms that are about to change, and still has it refuse rows without them.
+
+    A proxy that was reloaded already would write such, and one that has not looked at the catalog yet miss them.
+    Raises asyncpg.LockNotAvailableError.
+    """
+    async with fixed_names(connection):
+        await connection.execute(f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000))}")
+        for column in steps.columns:
+            held = {found.name for found in column.facts.assurances}
+            for old in column.stale:
+                name = receding(old.name)
+                if name not in held:
+                    await connection.execute(
+                        f"ALTER TABLE {steps.table.qualified} RENAME CONSTRAINT {identifier(old.name)} TO {identifier(name)}"
+                    )
+
+
 async def withdraw(connection: asyncpg.Connection, steps: TableSteps, seconds: float) -> None:
-    """Takes back what the server says of terms that are about to change. Raises asyncpg.LockNotAvailableError."""
+    """From now on rows may lose those terms. Raises asyncpg.LockNotAvailableError."""
     async with fixed_names(connection):
         await connection.execute(f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000))}")
         for column in steps.columns:
             for old in column.stale:
-                await connection.execute(
-                    f"ALTER TABLE {steps.table.qualified} DROP CONSTRAINT IF EXISTS {identifier(old.name)}"
-                )
+                for name in (old.name, receding(old.name)):
+                    await connection.execute(
+                        f"ALTER TABLE {steps.table.qualified} DROP CONSTRAINT IF EXISTS {identifier(name)}"
+                    )
 
 
 async def forbid(connection: asyncpg.Connection, steps: TableSteps, seconds: float) -> None:
@@ -257,7 +275,11 @@ async def forbid(connection: asyncpg.Connection, steps: TableSteps, seconds: flo
         await connection.execute(f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000))}")
         for column in steps.columns:
             for wanted in column.unassured:
-                if not any(wanted.states(found) for found in column.facts.assurances):
+                if not await connection.fetchval(
+                    "SELECT true FROM pg_catalog.pg_constraint WHERE conrelid = $1 AND conname = $2",
+                    steps.table.oid,
+                    wanted.name,
+                ):
                     await connection.execute(
                         f"ALTER TABLE {steps.table.qualified} ADD CONSTRAINT {identifier(wanted.name)}"
                         f" CHECK ({wanted.expression}) NOT VALID"
@@ -269,9 +291,33 @@ async def assure(connection: asyncpg.Connection, steps: TableSteps) -> None:
 
     Raises asyncpg.CheckViolationError where it was.
     """
+    await _older_snapshots(connection)
     for column in steps.columns:
         for wanted in column.unassured:
             async with fixed_names(connection):
                 await connection.execute(
                     f"ALTER TABLE {steps.table.qualified} VALIDATE CONSTRAINT {identifier(wanted.name)}"
                 )
+
+
+async def _older_snapshots(connection: asyncpg.Connection) -> None:
+    """Waits, as CREATE INDEX CONCURRENTLY does, for transactions that may see rows as they were before they were updated.
+
+    Such a one (REPEATABLE READ) would compare by terms that its rows do not have, once the server vouches for them.
+    """
+    waiting: set[tuple[int, str]] | None = None
+    while waiting is None or waiting:
+        async with fixed_names(connection, readonly=True):
+            found = {(row[0], row[1]) for row in await connection.fetch(_SNAPSHOTS)}
+        waiting = found if waiting is None else waiting & found
+        if waiting:
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+# Of every role's sessions, whatever ours may see of them: process, transaction. No vacuum has a user, or reads values.
+_SNAPSHOTS = """
+SELECT a.pid, l.virtualtransaction
+FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_locks l ON l.pid = a.pid AND l.locktype = 'virtualxid' AND l.granted
+WHERE a.datname = pg_catalog.current_database() AND a.usesysid IS NOT NULL AND a.backend_xmin IS NOT NULL
+  AND a.pid <> pg_catalog.pg_backend_pid()
+"""

@@ -67,6 +67,8 @@ class ApplyReport:
     schema: tuple[str, ...] = ()
     tables: tuple[TableReport, ...] = ()
     obstacles: tuple[Obstacle, ...] = ()
+    begun: bool = False
+    """Rows or indexes of some table were being changed, perhaps not to the end."""
 
     @property
     def ok(self) -> bool:
@@ -75,7 +77,8 @@ class ApplyReport:
     @property
     def changed(self) -> bool:
         """Something was committed; always False for a dry run."""
-        return not self.dry_run and (bool(self.schema) or any(t.done for t in self.tables))
+        done = self.begun or bool(self.schema) or any(t.done for t in self.tables)
+        return not self.dry_run and done
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "ok": self.ok, "changed": self.changed}

@@ -12,7 +12,7 @@ from typing import Final
 
 from keystore import sealed, terms
 from policy import Search
-from proxy.assurance import PREFIX, declared_functions, name
+from proxy.assurance import PREFIX, declared_functions, name, receding
 from proxy.catalog import SCHEMA, SealedColumn
 from proxy.database.tables import AssuranceFacts, ColumnFacts, IndexFacts
 
@@ -121,5 +121,8 @@ def stale(column: SealedColumn, facts: ColumnFacts) -> tuple[AssuranceFacts, ...
 
 def changed(column: SealedColumn, facts: ColumnFacts) -> tuple[Term, ...]:
     """Terms that are declared, and of which the server vouches for another meaning: groups of another length, say."""
-    held = {found.name.removeprefix(PREFIX).rpartition("_")[0] for found in stale(column, facts)}
+    # What was about to go, and is declared again, has not changed.
+    same = {receding(wanted.name) for wanted in assurances(column, facts.quoted)}
+    others = {found.name for found in stale(column, facts)} - same
+    held = {other.removeprefix(PREFIX).rpartition("_")[0] for other in others}
     return tuple(term for term in declared_terms(column.search) if term.function in held)
