@@ -7,6 +7,8 @@ import json
 import keystore
 from tests.cli.conftest import Project
 
+SEARCHED = '[columns."public.customers.ssn"]\ntype = "text"\nsearch = ["equality", "match"]'
+
 
 def test_a_dry_run_changes_nothing(project: Project) -> None:
     """It says what would be done, and neither database nor keystore is touched."""
@@ -53,6 +55,56 @@ def test_apply_says_what_it_refuses_and_exits_1(project: Project) -> None:
     report = json.loads(project.out)
     assert report["ok"] is False
     assert report["changed"] is False
+
+
+def test_a_new_search_is_forecast_and_then_made(project: Project) -> None:
+    """What each kind of term costs is said before; afterwards how many rows were given them, with the indexes."""
+    project.sealed()
+    project.configure(change=('[columns."public.customers.ssn"]\ntype = "text"', SEARCHED))
+    dsn = project.database.dsn()
+    assert project.run("apply", "--dry-run", "--dsn", dsn) == 0
+    assert "public.customers.ssn: would be given equality and match terms" in project.out
+    assert "equality terms take 16.0 bytes a value, their index" in project.out
+    assert "would take about" in project.out
+    assert project.run("apply", "--dsn", dsn) == 0
+    assert "public.customers.ssn: given equality and match terms" in project.out
+    assert "given other terms in" in project.out
+    assert (
+        '"customers_ssn_match" ON "public"."customers" USING gin (sealgate.match(ssn))'
+        in project.out
+    )
+    assert project.run("apply", "--dsn", dsn) == 0
+    assert "nothing to do" in project.out
+
+
+def test_triggers_act_only_where_that_is_said(project: Project) -> None:
+    """The table's owner is refused; --fire-triggers is the way that the message names."""
+    project.sealed()
+    project.database.postgres.create_role("cli_owner")
+    project.database.psql(
+        "GRANT ALL ON SCHEMA public TO cli_owner; ALTER TABLE customers OWNER TO cli_owner;"
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        "CREATE TRIGGER keep BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION keep()"
+    )
+    project.configure(change=('[columns."public.customers.ssn"]\ntype = "text"', SEARCHED))
+    dsn = project.database.dsn("cli_owner")
+    assert project.run("apply", "--dsn", dsn) == 1
+    assert "trigger keep would act on every row" in project.out
+    assert "--fire-triggers" in project.out
+    assert project.run("apply", "--fire-triggers", "--dsn", dsn) == 0
+
+
+def test_check_measures_what_terms_tell(project: Project) -> None:
+    """As lines for people, as numbers in JSON; other findings have none."""
+    project.sealed()
+    dsn = project.database.dsn()
+    project.run("check", "--dsn", dsn)
+    assert "whoever has a copy of the database learns from its equality terms" in project.out
+    project.run("check", "--json", "--dsn", dsn)
+    measured = {f["code"]: f["measured"] for f in json.loads(project.out)}
+    assert measured["SG036"]["distinct"] >= 1
+    assert measured["SG036"]["min_entropy_bits"] >= 0
+    assert all(numbers is None for code, numbers in measured.items() if code != "SG036")
 
 
 def test_apply_as_a_login_that_owns_nothing_is_refused(project: Project) -> None:
