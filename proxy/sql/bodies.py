@@ -2,7 +2,8 @@
 
 They run later, in the server, where nothing is sealed on the way. What they hand on (rows of NEW, columns of a query) is
 sealed as it was. A constant for a sealed column would stand in the catalog and the server's log as it is, and would
-never be equal to what is stored; so a body that has one beside such a column is refused. What is put together at run
+never be equal to what is stored; so a body that has one beside such a column is refused. Neither may it take the terms
+of a sealed table: what it finds or sorts by them, it would tell roles that may not compare. What is put together at run
 time (EXECUTE 'SELECT ...' || ...) nobody can see; the column's domain refuses it as a value.
 """
 
@@ -11,15 +12,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from proxy.catalog import Catalog
+from proxy.catalog import SCHEMA, Catalog
 from proxy.sql import refusals
 from proxy.sql.commands import is_name, sealed_names
 from proxy.sql.lexer import Kind, Token, UnreadableSql, tokenize
 from proxy.sql.values import word
 
-_OPERATORS: Final = frozenset({"=", "<>", "!=", "<", ">", "<=", ">=", ":=", "like", "ilike", "in"})
+_OPERATORS: Final = frozenset(
+    {
+        *("=", "<>", "!=", "<", ">", "<=", ">=", ":=", "like", "ilike", "in", "between", "is"),
+        *("similar", "~", "~*", "!~", "~~", "~~*", "!~~", "!~~*", "^@", "->", "->>", "#>", "#>>"),
+        *("@>", "<@"),
+    }
+)
 _CONSTANTS: Final = frozenset({Kind.STRING, Kind.NUMBER})
-_BETWEEN: Final = frozenset({"(", "not", "-"})
+_BETWEEN: Final = frozenset({"(", "not", "-", "distinct", "from", "to", "symmetric"})
 _HINT: Final = (
     "Give the value to the function as an argument, and compare in a statement of the application."
 )
@@ -47,6 +54,8 @@ def check_routine(catalog: Catalog, tokens: Sequence[Token]) -> None:
 
 def _check(catalog: Catalog, tokens: Sequence[Token]) -> None:
     sealed = sealed_names(catalog, tokens)
+    if sealed and _calls_ours(tokens):
+        raise refusals.terms_are_internal()
     for at, token in enumerate(tokens):
         if is_name(token) and token.value in sealed and _beside_constant(tokens, at):
             raise refusals.unsupported(
@@ -54,9 +63,19 @@ def _check(catalog: Catalog, tokens: Sequence[Token]) -> None:
             )
 
 
+def _calls_ours(tokens: Sequence[Token]) -> bool:
+    """`sealgate.ord(...)`: a function of ours, not one of our types."""
+    return any(
+        is_name(token)
+        and token.value == SCHEMA
+        and [t.text for t in tokens[at + 1 : at + 4 : 2]] == [".", "("]
+        for at, token in enumerate(tokens)
+    )
+
+
 def _beside_constant(tokens: Sequence[Token], at: int) -> bool:
-    """`email = 'x'`, `NEW.email := 'x'`, `'x' = c.email`, `email NOT IN ('x', ...)`"""
-    behind = at + 1
+    """`email = 'x'`, `NEW.email := 'x'`, `'x' = c.email`, `email NOT IN ('x', ...)`, `(email, id) > ('x', 1)`"""
+    behind = _behind_row(tokens, at + 1)
     while behind < len(tokens) and tokens[behind].value in _BETWEEN | {")"}:
         behind += 1
     if behind < len(tokens) and tokens[behind].value in _OPERATORS:
@@ -73,3 +92,12 @@ def _beside_constant(tokens: Sequence[Token], at: int) -> bool:
     if before > 0 and tokens[before].value in _OPERATORS:
         return tokens[before - 1].kind in _CONSTANTS
     return False
+
+
+def _behind_row(tokens: Sequence[Token], at: int) -> int:
+    """The bracket that ends a row of names, where `at` is a comma in one; else `at`."""
+    behind = at
+    while behind < len(tokens) and (tokens[behind].text in (",", ".") or is_name(tokens[behind])):
+        behind += 1
+    is_row = tokens[at : at + 1] and tokens[at].text == "," and tokens[behind : behind + 1]
+    return behind if is_row and tokens[behind].text == ")" else at
