@@ -3,7 +3,8 @@
 As src/backend/utils/adt/like_match.c and like_escape: `%` is any run of characters, `_` any one, and what follows the
 escape character is itself. A pattern is cut at its `%` into segments. The first stands at the beginning of the text,
 the last at its end, and each of the others is right where it is found first: a text that matches at all matches so.
-Hence there is no going back, and no pattern takes longer than its length times the text's.
+Hence there is no going back. A segment with a few `_` is tried at each place of the text; one with many is refused, since of
+an unfortunate text ('aaaa...') that would take as long as the product of both lengths.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ _ANY: Final = None
 
 LONGEST_PATTERN: Final = 65_536
 """Characters."""
+MOST_RUNS: Final = 8
+"""Characters side by side, between `_`, of a segment that may stand anywhere."""
 
 Segment = tuple[str | None, ...]
 """Characters, and None for any one."""
@@ -120,9 +123,20 @@ def read_pattern(pattern: str, escape: str | None = None, *, insensitive: bool =
     if escaped:
         raise CellError(_INVALID_ESCAPE, "LIKE pattern must not end with escape character")
     segments.append(tuple(current))
+    if any(_runs_of(segment) > MOST_RUNS for segment in segments[1:-1]):
+        raise CellError(
+            "54000",
+            f"a pattern with more than {MOST_RUNS} runs of characters, cut by _, between two %",
+        )
     if insensitive:
         segments = [tuple(c if c is _ANY else lowered(c) for c in s) for s in segments]
     return Like(tuple(segments), insensitive)
+
+
+def _runs_of(segment: Segment) -> int:
+    return sum(
+        c is not _ANY and (at == 0 or segment[at - 1] is _ANY) for at, c in enumerate(segment)
+    )
 
 
 class _Sought:
@@ -143,7 +157,10 @@ class _Sought:
             at = text.find(self._anchor, at + self._offset) - self._offset
             if at + self._offset < 0 or at > last:
                 return -1
-            if all(text.startswith(run, at + offset) for offset, run in self._others):
+            for offset, run in self._others:
+                if not text.startswith(run, at + offset):
+                    break
+            else:
                 return at
             at += 1
         return -1

@@ -9,7 +9,7 @@ import pytest
 from proxy.cells import CellError
 from proxy.cells.folding import lowered, uppered
 from proxy.cells.grams import MOST_GRAMS, grams
-from proxy.cells.like import LONGEST_PATTERN, Like, read_pattern
+from proxy.cells.like import LONGEST_PATTERN, MOST_RUNS, Like, read_pattern
 from tests.cells.oracle import Oracle
 
 LETTERS = "aabbA\N{LATIN SMALL LETTER E WITH ACUTE}\N{LATIN CAPITAL LETTER E WITH ACUTE}\N{GRINNING FACE} "
@@ -172,10 +172,11 @@ def test_percent_signs_alone_match_anything(pattern: str) -> None:
         ("abc\\", None, "22025"),
         ("abc", "xy", "22025"),
         ("x" * (LONGEST_PATTERN + 1), None, "54000"),
+        ("%abc" + "_a" * MOST_RUNS + "%", None, "54000"),
     ],
 )
 def test_what_is_no_pattern(pattern: str, escape: str | None, sqlstate: str) -> None:
-    """An escape without a character behind it, one of two characters, a pattern without end."""
+    """An escape without a character behind it, one of two characters, a pattern without end, one that would be tried without end."""
     with pytest.raises(CellError) as refused:
         read_pattern(pattern, escape)
     assert refused.value.sqlstate == sqlstate
@@ -186,6 +187,14 @@ def test_wildcards_do_not_multiply() -> None:
     """Twenty `%` with as many near misses are read in one pass: with going back this would never end."""
     pattern = "%".join(["a_a"] * 20) + "%b"
     assert not read_pattern("%" + pattern).matches("a" * 20_000 + "c")
+
+
+def test_many_underscores_where_the_place_is_known() -> None:
+    """At the beginning and at the end of the text a segment is tried once, however it is cut; so are `_` side by side."""
+    many = "a_" * 1000
+    assert read_pattern(many + "%").matches("ab" * 1000 + "c")
+    assert read_pattern("%" + many).matches("c" + "ab" * 1000)
+    assert read_pattern("%b" + "_" * 1000 + "c%").matches("ab" + "x" * 1000 + "cd")
 
 
 def test_a_pattern_prints_nothing() -> None:
