@@ -73,8 +73,16 @@ PATHS_BODY = (
     f" AS place) FROM (SELECT value, {_MATCH_END} AS start FROM (SELECT value, {_ORDER_END} AS start"
     f" FROM (SELECT substring(value, 1, {_PATHS_END}) AS value OFFSET 0) AS head) AS orders OFFSET 0) AS terms) END"
 )
-LESSER_BODY = "RETURN CASE WHEN sealgate.ord(b) < sealgate.ord(a) THEN b ELSE a END"
-GREATER_BODY = "RETURN CASE WHEN sealgate.ord(b) > sealgate.ord(a) THEN b ELSE a END"
+# PL/pgSQL keeps its plans from row to row: a SQL function as an aggregate's step took eight times as long.
+EITHER_BODY = "BEGIN RETURN a; END"
+LESSER_BODY = (
+    "BEGIN IF sealgate.ord(b) OPERATOR(pg_catalog.<) sealgate.ord(a) THEN RETURN b; END IF;"
+    " RETURN a; END"
+)
+GREATER_BODY = (
+    "BEGIN IF sealgate.ord(b) OPERATOR(pg_catalog.>) sealgate.ord(a) THEN RETURN b; END IF;"
+    " RETURN a; END"
+)
 ORD_PREFIX_BODY = (
     "RETURN sealgate.ord(value) >= sealgate.ord(prefix)"
     r" AND sealgate.ord(value) < (sealgate.ord(prefix) || '\xffffffffffffffff'::bytea)"
@@ -131,8 +139,6 @@ PATHS_PRINTED = (
     'CT "substring"(paths.value, 1, 131630) AS value OFFSET 0) head) orders OFFSET 0) terms) ELSE NUL'
     "L::bytea[] END"
 )
-LESSER_PRINTED = "RETURN CASE WHEN (sealgate.ord(b) < sealgate.ord(a)) THEN b ELSE a END"
-GREATER_PRINTED = "RETURN CASE WHEN (sealgate.ord(b) > sealgate.ord(a)) THEN b ELSE a END"
 ORD_PREFIX_PRINTED = (
     "RETURN ((sealgate.ord(value) >= sealgate.ord(prefix))"
     r" AND (sealgate.ord(value) < (sealgate.ord(prefix) || '\xffffffffffffffff'::bytea)))"
@@ -171,16 +177,16 @@ def _term(name: str, result: str, body: str, printed: str, comment: str) -> Func
     )
 
 
-def _step(name: str, body: str, printed: str, comment: str) -> Function:
+def _step(name: str, body: str, comment: str) -> Function:
     """STRICT: the first value of a group is the state, NULLs are passed over."""
     return Function(
         signature=f"{name}(bytea, bytea)",
         create=(
             f"FUNCTION {SCHEMA}.{name}(a bytea, b bytea) RETURNS bytea"
-            f" LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE {body}"
+            f" LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $step${body}$step$"
         ),
         comment=comment,
-        catalog=("i", "s", printed, ()),
+        catalog=("i", "s", body, ()),
     )
 
 
@@ -246,9 +252,9 @@ FUNCTIONS = (
         comment="Whether a sealed text's order term begins with that of a prefix; an index on sealgate.ord(c) serves.",
         catalog=("i", "s", ORD_PREFIX_PRINTED, ()),
     ),
-    _step("either", "RETURN a", "RETURN a", "Step of sealgate.any_value."),
-    _step("lesser", LESSER_BODY, LESSER_PRINTED, "Step of sealgate.min."),
-    _step("greater", GREATER_BODY, GREATER_PRINTED, "Step of sealgate.max."),
+    _step("either", EITHER_BODY, "Step of sealgate.any_value."),
+    _step("lesser", LESSER_BODY, "Step of sealgate.min."),
+    _step("greater", GREATER_BODY, "Step of sealgate.max."),
     _aggregate("any_value", "either", "One of a group's sealed values."),
     _aggregate("min", "lesser", "The sealed value that is first by its order term."),
     _aggregate("max", "greater", "The sealed value that is last by its order term."),
