@@ -215,7 +215,7 @@ def deduplicated(label: str) -> Refused:
     return Refused(
         FEATURE_NOT_SUPPORTED,
         f"column {label} is sealed and cannot be deduplicated by UNION, INTERSECT or EXCEPT",
-        "Equal values are sealed differently each time: use UNION ALL, or deduplicate in the application.",
+        "UNION can be where it is the whole statement; otherwise SELECT DISTINCT from the UNION ALL in FROM. For INTERSECT and EXCEPT use EXISTS (... WHERE a = b) and NOT EXISTS.",
     )
 
 
