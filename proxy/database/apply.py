@@ -19,7 +19,7 @@ from dataclasses import replace
 
 import asyncpg
 
-from keystore import Keyset
+from keystore import Keyset, KeystoreError
 from proxy.catalog import SCHEMA, Declaration, SealedColumn, sealed_columns
 from proxy.database import obstacles, schema
 from proxy.database.deriving import assure, derive_terms, forbid, recede, withdraw
@@ -451,10 +451,10 @@ def _measurable(steps: TableSteps) -> bool:
 async def _measured(
     connection: asyncpg.Connection, steps: TableSteps, keyset: Keyset
 ) -> TableReport:
-    """The dry run's report. What cannot be sealed is an obstacle of the run itself."""
+    """The dry run's report; without sizes where a key is missing, or a value is not what it should be, which the run itself says."""
     try:
         told = await forecast(connection, steps, keyset)
-    except CannotSeal:
+    except (CannotSeal, KeystoreError):
         return _report(steps)
     return replace(
         _report(steps, before=steps.table),

@@ -121,8 +121,9 @@ def stale(column: SealedColumn, facts: ColumnFacts) -> tuple[AssuranceFacts, ...
 
 def changed(column: SealedColumn, facts: ColumnFacts) -> tuple[Term, ...]:
     """Terms that are declared, and of which the server vouches for another meaning: groups of another length, say."""
-    # What was about to go, and is declared again, has not changed.
-    same = {receding(wanted.name) for wanted in assurances(column, facts.quoted)}
+    # What was about to go, and is declared again, has not changed; nor has what says something else under the right name.
+    wanted = {assurance.name for assurance in assurances(column, facts.quoted)}
+    same = wanted | {receding(name) for name in wanted}
     others = {found.name for found in stale(column, facts)} - same
     held = {other.removeprefix(PREFIX).rpartition("_")[0] for other in others}
     return tuple(term for term in declared_terms(column.search) if term.function in held)

@@ -54,6 +54,24 @@ async def test_the_forecast_is_near_the_truth(shop: Shop, passes: bool) -> None:
     assert ("locked for about" in text) == (not passes)
 
 
+async def test_without_keys_there_are_no_sizes(shop: Shop) -> None:
+    """A dry run that lacks a key, or cannot open what is stored, still says what would be done."""
+    await shop.connection.execute(FILL.format(rows=50))
+    shop.columns = columns(search=False)
+    shop.keyset = generate(())
+    report = await shop.apply(dry_run=True)
+    assert "no active keys" in report.obstacles[0].problem
+    assert report.tables[0].rows is None
+    shop.keyset = generate(shop.columns)
+    await shop.sealed()
+    shop.columns = columns(search=True)
+    shop.keyset = generate(("public.other.x", *shop.columns))
+    report = await shop.apply(dry_run=True)
+    assert report.ok
+    assert report.tables[0].rows is None
+    assert "would be given equality terms" in "\n".join(report.lines())
+
+
 def test_index_sizes_of_known_terms() -> None:
     """40 bytes a row for distinct equality terms; repeated ones share their key; nothing costs nothing."""
     distinct = [i.to_bytes(16, "big") for i in range(1000)]
