@@ -25,7 +25,8 @@ from typing import Any
 import asyncpg
 
 from keystore import Keyset
-from keystore.sealed import terms_end
+from keystore.sealed import EQUALITY, HEADER_SIZE, TERM_SIZE, terms_end
+from keystore.terms import LENGTH_SIZE
 from proxy.assurance import receding
 from proxy.database.look import fixed_names
 from proxy.database.sealing import (
@@ -37,6 +38,7 @@ from proxy.database.sealing import (
     sealer,
 )
 from proxy.database.steps import ColumnSteps, TableSteps, identifier, qualified
+from proxy.database.terms import TERMS
 
 UPDATED_ROWS = 1000
 """Rows of one transaction: they are locked until it ends."""
@@ -56,17 +58,18 @@ async def derive_terms(
     passes: int,
     without_triggers: bool,
 ) -> tuple[int, bool]:
-    """Rows updated, and whether a pass found none that had to be. Raises CannotSeal for a stored value that does not open.
+    """Rows updated, and whether a pass found none that had to be, or after the first one none that lacked a declared term:
+    a proxy that still writes terms which are declared no more keeps nobody waiting. Raises CannotSeal for a stored value that does not open.
 
     passes            at most; others may write as fast as this rewrites
     without_triggers  keep the table's own triggers and rules out (session_replication_role; needs a superuser)
     """
     columns = [_Column.of(column, keyset) for column in steps.derived]
     updated = 0
-    for _ in range(passes):
-        changed = await _pass(connection, steps, columns, progress, without_triggers)
+    for number in range(passes):
+        changed, lacking = await _pass(connection, steps, columns, progress, without_triggers)
         updated += changed
-        if not changed:
+        if not changed or (number and not lacking):
             return updated, True
     return updated, False
 
@@ -99,16 +102,41 @@ def terms_of(value: bytes) -> tuple[int, bytes]:
     return value[3], value[8 : terms_end(value)]
 
 
+def _lacks(value: bytes | None, fresh: bytes | None) -> bool:
+    """Has `value` not all of the terms of `fresh`?"""
+    if value is fresh or value is None or fresh is None:
+        return False
+    held = _by_flag(value)
+    return any(held.get(flag) != term for flag, term in _by_flag(fresh).items())
+
+
+def _by_flag(value: bytes) -> dict[int, bytes]:
+    """The terms of a sealed value that was opened, or made."""
+    flags, at = value[3], HEADER_SIZE
+    found: dict[int, bytes] = {}
+    if flags & EQUALITY:
+        found[EQUALITY] = value[at : at + TERM_SIZE]
+        at += TERM_SIZE
+    for term in TERMS:
+        if term.flag != EQUALITY and flags & term.flag:
+            end = at + LENGTH_SIZE + int.from_bytes(value[at : at + LENGTH_SIZE], "big")
+            found[term.flag] = value[at:end]
+            at = end
+    return found
+
+
 async def _pass(
     connection: asyncpg.Connection,
     steps: TableSteps,
     columns: Sequence[_Column],
     progress: Report,
     without_triggers: bool,
-) -> int:
-    """Rows that were to be changed: updated, or left to the next pass because somebody else changed them."""
+) -> tuple[int, int]:
+    """Rows that were to be changed: updated, or left to the next pass because somebody else changed them. And how many
+    of them lacked a term.
+    """
     label = steps.table.label
-    done = changed = 0
+    done = changed = lacking = 0
     total = max(steps.table.rows_estimate, 0)
     progress(Progress(label, "derive", 0, total))
     for member in steps.table.members:
@@ -121,9 +149,11 @@ async def _pass(
                 missed = await _update(connection, member.label, columns, batch, without_triggers)
                 await _follow(connection, member.label, columns, missed, without_triggers)
             changed += len(stale)
+            width = len(columns)
+            lacking += sum(any(map(_lacks, row[1 : 1 + width], row[1 + width :])) for row in stale)
             done += len(rows)
             progress(Progress(label, "derive", done, max(total, done)))
-    return changed
+    return changed, lacking
 
 
 def _renewed(row: Sequence[Any], columns: Sequence[_Column]) -> tuple[Any, ...] | None:

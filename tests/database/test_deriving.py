@@ -329,6 +329,29 @@ async def test_concurrent_writers_win(
     assert {row[0]: row[1:] for row in await everything(shop)} == expected
 
 
+async def test_terms_too_many_keep_nobody_waiting(
+    shop: Shop, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One entry less, and a proxy that is not reloaded yet writes the old terms before every pass: there is an end all the same."""
+    await people(shop, "equality", "match")
+    declare(shop, NAME, "text", "equality")
+    other = await connect(shop.owner)
+    real = deriving._pass
+    passes: list[tuple[int, int]] = []
+
+    async def written_before(*arguments: object) -> tuple[int, int]:
+        value = resealed(shop, NAME, "old", "equality", "match")
+        await other.execute("UPDATE people SET name = $1 WHERE id = 5", value)
+        passes.append(await real(*arguments))  # type: ignore[arg-type]
+        return passes[-1]
+
+    monkeypatch.setattr(deriving, "_pass", written_before)
+    await shop.sealed()
+    assert passes == [(3000, 0), (1, 0)]
+    await right_terms(shop)
+    assert await assurances(shop) == [True]
+
+
 async def test_a_row_that_changed_between_reading_and_updating_is_left_to_its_writer(
     shop: Shop, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
