@@ -24,7 +24,7 @@ from proxy.outgoing import Outgoing
 from proxy.rows import BadCell, Programs, RowProgram, UnshowableCell, Withheld
 from proxy.seal import ValueRefused, parameter_type
 from proxy.shape import NO_ROWS, Shape
-from proxy.sql.plan import Changes, StatementPlan, Test
+from proxy.sql.plan import Changes, StatementPlan
 from proxy.state import FAILED, IDLE, State
 from proxy.statements import Portal
 from proxy.tampering import tampered_event
@@ -371,14 +371,14 @@ class Response:
         self._running.authority = authority
         self._program = self._programs.get(shape, formats, authority, self._state.settings)
         if plan is not None and plan.filters:
-            self._matching = self._tested(head, shape, formats, plan.filters, self._program)
+            self._matching = self._tested(head, shape, formats, plan, self._program)
 
     def _tested(
         self,
         head: Owed,
         shape: Shape,
         formats: tuple[int, ...],
-        filters: tuple[tuple[Test, ...], ...],
+        plan: StatementPlan,
         program: RowProgram,
     ) -> Matching:
         portal = head.portal
@@ -391,9 +391,13 @@ class Response:
         if matchers is None:
             # FETCH of a portal that was bound in the same pipeline, or something else that should have been refused.
             raise BadMessage("rows that have to be tested, and by what is not known")
+        if plan.outputs is not None and len(plan.outputs) != len(shape.fields):
+            raise BadMessage(
+                "rows that have to be tested, and have not the columns that were planned"
+            )
         limit = portal.limit if portal is not None else 0
         authority = self._state.current_authority()
-        return Matching(program, shape, formats, filters, matchers, authority, max(limit, 0))
+        return Matching(program, shape, formats, plan.filters, matchers, authority, max(limit, 0))
 
     def answer(self, data: bytes, position: int, end: int) -> bytes:
         """A row of what we have asked ourselves."""

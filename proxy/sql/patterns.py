@@ -468,10 +468,10 @@ def _output(draft: Draft, scope: Scope, select: exp.Select, column: _Column) -> 
     for item in select.expressions:
         expression = item.this if isinstance(item, exp.Alias) else item
         columns, more = _columns(draft, scope, expression)
+        if more:
+            break  # They may stand before those that are known.
         if sought in columns:
             return place + columns.index(sought)
-        if more:
-            break
         place += len(columns)
     raise refusals.unsupported(
         f"LIKE on {column.ref.label}, which the SELECT does not show,", _HINT
