@@ -103,6 +103,10 @@ terms, and not read them. What that tells is in leakage.md; read it before you d
 - LIKE by `match`: the server finds rows that have all groups of characters of the pattern, and Sealgate drops those whose
   value does not match once it is unsealed. So the column has to be in the select list, and forms that count, limit or
   change rows are refused. `LIKE 'abc%'` on a column with `order:C:N` has none of these limits.
+- A portal with LIKE by `match` is executed once: of an Execute with a row limit the rows behind it are not to be had, and a
+  driver that fetches in batches is refused at the second one. SQL's cursors, PREPARE, COPY and views cannot have one.
+- Upper and lower case (ILIKE, `lower()`, `upper()`, `equality:casefold`) are Unicode's simple mappings, character by character,
+  whatever the database's collation.
 - Texts sort by their first N bytes; those longer than N that begin alike have no particular order among them. Comparing
   with a value of more than N bytes is refused.
 {_KINDS}
