@@ -113,6 +113,17 @@ def test_allowed_changes_are_counted() -> None:
     assert found.edits == Counter({"term": 3, "sealed": 1, "terms of a query": 1})
 
 
+def test_allowed_changes_inside_a_union_are_counted() -> None:
+    """Each side of a set operation is a SELECT of its own."""
+    found = Comparison(
+        "SELECT DISTINCT * FROM t UNION ALL SELECT DISTINCT * FROM u",
+        "SELECT DISTINCT ON (1, sealgate.eq(t.b)) * FROM t"
+        " UNION ALL SELECT DISTINCT ON (1, sealgate.eq(u.b)) * FROM u",
+    )
+    assert not found.differences
+    assert found.edits == Counter({"distinct": 2})
+
+
 def test_allowed_changes_of_groups_are_counted() -> None:
     """What sorting and grouping change, it names."""
     found = Comparison(

@@ -167,6 +167,8 @@ class Comparison:
                     yield f"{path}.{key}"
             elif key == "expr" and "name" in old and "name" not in new:
                 continue
+            elif key in ("larg", "rarg") and key in old and key in new:
+                yield from self._select(old[key], new[key], f"{path}.{key}")
             elif key == "name" and key not in old and new[key] == _unnamed(old.get("val")):
                 self.edits["name"] += 1
             elif key in ("usingClause", "isNatural") and key not in new and "quals" in new:
