@@ -207,7 +207,7 @@ def over(draft: Draft, scope: Scope, node: exp.Expr) -> None:
         ordering.told_apart(draft, scope, part, "in a window definition")
     order, frame = node.args.get("order"), node.args.get("spec")
     if order is not None:
-        ordering.sorted_by(draft, scope, order.expressions, frame)
+        ordering.tell_peers(draft, ordering.sorted_by(draft, scope, order.expressions, frame))
     if frame is not None:
         walk(draft, scope, frame, "in a window definition")
     for key, argument in node.args.items():

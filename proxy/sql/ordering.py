@@ -64,14 +64,7 @@ def _sorted(draft: Draft, scope: Scope, item: exp.Expr, result: Result) -> Sorte
     node = unbracketed(item.this)
     place = place_of_output(draft, scope, node, result)
     if place is None:
-        ref = _sort(draft, scope, item.this)
-        column = _column(draft, scope, node)
-        if ref is None:
-            return Sorted(None, node, column, None)
-        inner = bare(node)
-        text = spelled(draft, scope, inner) if isinstance(inner, exp.Column) else ""
-        end = _end(draft, column_span(draft, item.this)[1]) if text else 0
-        return Sorted(None, node, column, ref, text, end)
+        return _sorted_by(draft, scope, item.this)
     chosen = result.items[place]
     column = selection.column_of(draft, scope, chosen)
     draft.use_cells(chosen.field.cells)
@@ -82,6 +75,24 @@ def _sorted(draft: Draft, scope: Scope, item: exp.Expr, result: Result) -> Sorte
     by = capability.order(draft, ref)
     at, text = _put(draft, scope, chosen, ref, node, by, "in ORDER BY")
     return Sorted(place, node, column, ref, text, _end(draft, _behind(draft, at, item.this)))
+
+
+def _sorted_by(draft: Draft, scope: Scope, node: exp.Expr) -> Sorted:
+    """An item that is no column of the select list."""
+    inner = unbracketed(node)
+    ref = _sort(draft, scope, node)
+    column = _column(draft, scope, inner)
+    if ref is None:
+        return Sorted(None, inner, column, None)
+    collated = isinstance(inner, exp.Collate)
+    name = bare(inner.this if collated else inner)
+    if not isinstance(name, exp.Column):
+        return Sorted(None, inner, column, ref)
+    if collated:
+        at = _behind(draft, column_span(draft, inner.this)[1] + 1, node)
+    else:
+        _, at = column_span(draft, node)
+    return Sorted(None, inner, column, ref, spelled(draft, scope, name), _end(draft, at))
 
 
 def place_of_output(draft: Draft, scope: Scope, node: exp.Expr, result: Result) -> int | None:
@@ -164,20 +175,44 @@ def _end(draft: Draft, at: int) -> int:
     return draft.tokens[at - 1].end
 
 
+def tell_peers(draft: Draft, orders: Sequence[Sorted]) -> None:
+    """For what asks which rows are equal in ORDER BY: rank(), a window's frame, WITH TIES.
+
+    The order terms of a text tell its first bytes only, so its terms of equality stand behind them.
+    """
+    for one in orders:
+        if one.ref is None or not capability.order(draft, one.ref).prefix:
+            continue
+        equality = capability.equality(draft, one.ref)
+        if equality.function != "eq" or not one.text:
+            raise refusals.misuse(one.ref.label, "to tell which rows are equal in ORDER BY")
+        _add(draft, one.end, [equality], one.text)
+
+
+def with_ties(node: exp.Expr | None) -> bool:
+    """FETCH FIRST ... WITH TIES"""
+    limit = node.args.get("limit") if node is not None else None
+    options = limit.args.get("limit_options") if isinstance(limit, exp.Fetch) else None
+    return options is not None and bool(options.args.get("with_ties"))
+
+
 # Where there is no select list to refer to.
 
 
 def sorted_by(
     draft: Draft, scope: Scope, items: Sequence[exp.Expr], frame: exp.Expr | None = None
-) -> None:
+) -> list[Sorted]:
     """ORDER BY of an aggregate or a window. `frame`: of the window, which may measure distances."""
+    found = []
     for item in items:
         if not isinstance(item, exp.Ordered):
             raise refusals.not_understood("ORDER BY")
         only(item, "this", "desc", "nulls_first")
-        ref = _sort(draft, scope, item.this)
-        if ref is not None and frame is not None and _measures(frame):
-            raise refusals.misuse(ref.label, "to measure distances in a window")
+        one = _sorted_by(draft, scope, item.this)
+        if one.ref is not None and frame is not None and _measures(frame):
+            raise refusals.misuse(one.ref.label, "to measure distances in a window")
+        found.append(one)
+    return found
 
 
 def _measures(frame: exp.Expr) -> bool:

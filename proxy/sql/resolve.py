@@ -146,6 +146,8 @@ def _select(
         for item in ordering.order(draft, scope, order, result)
     ]
     ordering.distinct(draft, scope, node.args.get("distinct"), result, sorts)
+    if ordering.with_ties(node) or (orders and ordering.with_ties(node.parent)):
+        ordering.tell_peers(draft, sorts)
     _limits(draft, scope, node)
     return result.shape
 

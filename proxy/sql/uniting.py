@@ -65,6 +65,8 @@ def unite(draft: Draft, node: exp.SetOperation, shape: Shape) -> None:
     if any(one.place is None for one in orders):
         # The server takes no expression here, and would where the result is that of a SELECT.
         raise refusals.not_understood("ORDER BY")
+    if ordering.with_ties(node):
+        ordering.tell_peers(draft, orders)
     if distinct:
         terms = ordering.terms(draft, Scope(), result, orders)
         select = select.replace("SELECT", f"SELECT DISTINCT ON ({', '.join(terms)})", 1)

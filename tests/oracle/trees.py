@@ -158,6 +158,8 @@ class Comparison:
         yield from self._fields(old, new, path)
 
     def _fields(self, old: dict[str, Node], new: dict[str, Node], path: str) -> Iterator[str]:
+        if "orderClause" in new:  # of a window
+            new = {**new, "orderClause": list(_without_second_terms(new["orderClause"]))}
         for key in sorted((old.keys() | new.keys()) - _PLACES):
             if key == "name" and "IndexElem" in path and key not in new:
                 # ON CONFLICT (email) is ON CONFLICT (sealgate.eq(email)) then.
@@ -502,7 +504,7 @@ def _uncast(node: Node) -> Node:
 
 
 def _without_second_terms(items: Any) -> Iterator[Node]:
-    """ORDER BY and DISTINCT ON without the term of equality behind an order term of the same."""
+    """ORDER BY, of a window too, and DISTINCT ON without the term of equality behind an order term of the same."""
     before = None
     for item in items:
         inner = item.get("SortBy", {}).get("node", item) if isinstance(item, dict) else item

@@ -107,8 +107,9 @@ terms, and not read them. What that tells is in leakage.md; read it before you d
   driver that fetches in batches is refused at the second one. SQL's cursors, PREPARE, COPY and views cannot have one.
 - Upper and lower case (ILIKE, `lower()`, `upper()`, `equality:casefold`) are Unicode's simple mappings, character by character,
   whatever the database's collation.
-- Texts sort by their first N bytes; those longer than N that begin alike have no particular order among them. Comparing
-  with a value of more than N bytes is refused.
+- Texts sort by their first N bytes; those longer than N that begin alike have no particular order among them, and min() and
+  max() give one of them. Comparing with a value of more than N bytes is refused. Windows and WITH TIES, which ask what is
+  equal, need equality as well.
 {_KINDS}
 Below, `email` has equality; `login` equality:casefold; `born`, `salary`, `score`, `seen` order; `age` equality and order; `name`
 equality, equality:casefold, order:C:16 and match; `note` match; `profile` path:city, path:tags.vip and path:age; `ssn` nothing.
