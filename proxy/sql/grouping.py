@@ -26,7 +26,7 @@ from proxy.sql import capability, comparisons, expressions, ordering, refusals, 
 from proxy.sql.capability import By
 from proxy.sql.columns import bare, resolved
 from proxy.sql.draft import Draft
-from proxy.sql.scope import SYSTEM_COLUMNS, Field, RowSource, Scope
+from proxy.sql.scope import SYSTEM_COLUMNS, Field, RowSource, Scope, SealedRef
 from proxy.sql.selection import Result
 from proxy.sql.tree import only, unbracketed
 
@@ -40,6 +40,8 @@ class Grouping:
     referred: list[tuple[exp.Expr, int]] = field(default_factory=list)
     """Names and numbers of result columns that are no columns of FROM: with their places."""
     numbers: list[exp.Expr] = field(default_factory=list)
+    expressions: list[tuple[exp.Expr, SealedRef]] = field(default_factory=list)
+    """What is grouped by and is no column, of which the values are sealed."""
 
 
 def read(draft: Draft, scope: Scope, node: exp.Select) -> Grouping:
@@ -58,7 +60,7 @@ def read(draft: Draft, scope: Scope, node: exp.Select) -> Grouping:
     places: dict[int, int | None] = {}
     for leaf in [leaf for part in parts for leaf in _leaves(part)]:
         place = _output(draft, scope, leaf, result, found)
-        grouped = _by_expression(draft, scope, leaf) if place is None else None
+        grouped = _by_expression(draft, scope, leaf, found) if place is None else None
         if place is not None:
             grouped = _by_output(draft, scope, leaf, result, place)
             if grouped is None:
@@ -124,7 +126,9 @@ def _output(
     return number - 1 if not result.open and 1 <= number <= len(result.items) else None
 
 
-def _by_expression(draft: Draft, scope: Scope, leaf: exp.Expr) -> tuple[Field, By] | None:
+def _by_expression(
+    draft: Draft, scope: Scope, leaf: exp.Expr, grouping: Grouping
+) -> tuple[Field, By] | None:
     """An item that is grouped by as it stands. Returns the sealed column that it is, for the select list."""
     if isinstance(unbracketed(leaf), exp.Literal):
         return None
@@ -134,7 +138,10 @@ def _by_expression(draft: Draft, scope: Scope, leaf: exp.Expr) -> tuple[Field, B
         return None
     ordering.check_alone(draft, *comparisons.term(draft, scope, found[0], leaf, found[1]))
     inner = bare(leaf)
-    return (resolved(draft, scope, inner), found[1]) if isinstance(inner, exp.Column) else None
+    if isinstance(inner, exp.Column):
+        return resolved(draft, scope, inner), found[1]
+    grouping.expressions.append((unbracketed(leaf), found[0]))
+    return None
 
 
 def _by_output(
@@ -163,6 +170,11 @@ def settle(draft: Draft, grouping: Grouping, result: Result) -> None:
         draft.deciding.update(draft.tokens[ordering.token(one)].start for one in grouping.numbers)
         if result.open:
             raise refusals.misuse(sealed.label, "in GROUP BY")
+    for node, ref in grouping.expressions:
+        # Of two values that are written alike the sealed ones differ, and the server would say that it is not grouped by.
+        draft.literal_shaped = True
+        if any(item.node is not None and unbracketed(item.node) == node for item in result.items):
+            raise refusals.by_reference(ref.label, "in GROUP BY")
     for _, place in grouping.referred:
         column = result.items[place].field
         if column.sealed is not None:
