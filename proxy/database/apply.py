@@ -464,6 +464,7 @@ async def _measured(
         index_bytes_after=told.index_bytes,
         staging_bytes=told.staging_bytes or None,
         seconds=told.seconds if steps.rewritten else None,
+        derived=told.derived if steps.derived else None,
         derived_seconds=told.derived_seconds if steps.derived else None,
         terms=told.terms,
     )

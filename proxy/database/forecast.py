@@ -27,6 +27,7 @@ import asyncpg
 from keystore import Keyset
 from keystore.sealed import HEADER_SIZE, OVERHEAD, TERM_SIZE
 from keystore.terms import LENGTH_SIZE
+from proxy.database.deriving import terms_of
 from proxy.database.report import TermReport
 from proxy.database.sealing import SEND, opener, plain_reader, sealer
 from proxy.database.steps import Action, ColumnSteps, TableSteps
@@ -71,16 +72,20 @@ class Forecast:
     staging_bytes: int
     index_bytes: int
     seconds: float
+    derived: int
+    """Rows that a pass would update, where there is one."""
     derived_seconds: float
     terms: tuple[TermReport, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Sampled:
-    """Per value of the sample: bytes of the plaintext, of the terms it would carry, of those it carries, and the terms."""
+    """Per value of the sample: bytes of the plaintext and of the terms it carries; and the terms it should carry."""
 
     plaintext: float
     carried: float
+    stale: float
+    """Share of those that carry others than they should."""
     terms: dict[Term, list[bytes]]
 
 
@@ -89,7 +94,7 @@ async def forecast(connection: asyncpg.Connection, steps: TableSteps, keyset: Ke
     changing = [c for c in steps.columns if _readable(c)]
     rows, cells, stored = await _counted(connection, steps, changing)
     live, index = steps.table.table_bytes, steps.table.index_bytes
-    sealed = derived = further = 0
+    sealed = derived = looked_at = further = 0
     told: list[TermReport] = []
     for n, column in enumerate(changing):
         sampled = await _sampled(connection, steps, column, keyset)
@@ -106,7 +111,8 @@ async def forecast(connection: asyncpg.Connection, steps: TableSteps, keyset: Ke
             sealed += after
             further += cells[n] * len(terms.keys() - {EQUALITY})
         else:
-            derived = max(derived, cells[n])
+            derived = max(derived, round(cells[n] * sampled.stale))
+            looked_at = max(looked_at, cells[n])
         replaced = {i.function for i in column.created}
         for term, values in sampled.terms.items():
             size = index_size(term, values, cells[n], live / _PAGE)
@@ -125,11 +131,12 @@ async def forecast(connection: asyncpg.Connection, steps: TableSteps, keyset: Ke
     return Forecast(
         rows=rows,
         live_bytes=live,
-        dead_bytes=min(steps.table.table_bytes, live) if derived else 0,
+        dead_bytes=round(min(steps.table.table_bytes, live) * derived / rows) if derived else 0,
         staging_bytes=sealed + rows * STAGED_ROW if rewritten else 0,
         index_bytes=index,
         seconds=round(rows * rewritten / CELLS_A_SECOND + further / TERMS_A_SECOND, 1),
-        derived_seconds=round(derived * len(steps.derived) / DERIVED_A_SECOND, 1),
+        derived=derived,
+        derived_seconds=round((looked_at + derived) / 2 * len(steps.derived) / DERIVED_A_SECOND, 1),
         terms=tuple(told),
     )
 
@@ -233,15 +240,17 @@ async def _sampled(
         f" ORDER BY pg_catalog.random() LIMIT {SAMPLE_ROWS}"
     )
     terms: dict[Term, list[bytes]] = {term: [] for term in declared_terms(declared.search)}
-    plaintext, carried = [], []
+    plaintext, carried, stale = [], [], []
     for (value,) in values:
         opened = plain(value)
         plaintext.append(len(opened))
+        fresh = seal(opened)
         if column.action is not Action.SEAL:
             carried.append(len(value) - OVERHEAD - len(opened))
-        for term, found in split_terms(seal(opened)).items():
+            stale.append(terms_of(value) != terms_of(fresh))
+        for term, found in split_terms(fresh).items():
             terms[term].append(found)
-    return _Sampled(_mean(plaintext), _mean(carried), terms)
+    return _Sampled(_mean(plaintext), _mean(carried), _mean(stale), terms)
 
 
 def split_terms(value: bytes) -> dict[Term, bytes]:

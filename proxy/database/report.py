@@ -119,6 +119,10 @@ def _table_lines(table: TableReport, dry_run: bool) -> Iterator[str]:
     for column in table.columns if table.changes else ():
         terms = f"{column.search} terms" if column.search else "no terms"
         done = table.done and not dry_run
+        if column.action == "derive" and not table.derived and table.derived is not None:
+            said = "would come to vouch" if dry_run else "vouches"
+            yield f"{column.column}: has {terms}, for which the server {said}"
+            continue
         if column.action == "derive":
             yield f"{column.column}: {'given' if done else 'would be given'} {terms}"
             continue
@@ -142,10 +146,12 @@ def _table_lines(table: TableReport, dry_run: bool) -> Iterator[str]:
             f"{term.column}: {term.term} terms take {term.value_bytes:.1f} bytes a value,"
             f" their index {_size(term.index_bytes)} ({term.entry_bytes:.1f} bytes a row)"
         )
-    if dry_run and table.derived_seconds is not None:
-        yield f"{table.table}: other terms would take about {_took(table.derived_seconds)}, while everybody works"
     if table.derived is not None:
-        yield f"{table.table}: {_rows(table.derived)} given other terms in {_took(table.derived_seconds or 0)}"
+        would, about = ("would be ", "about ") if dry_run else ("", "")
+        yield (
+            f"{table.table}: {about}{_rows(table.derived)} {would}given other terms in {about}{_took(table.derived_seconds or 0)},"
+            " while everybody works"
+        )
     for statement in table.indexes:
         yield f"{table.table}: {statement}"
     for note in table.notes:

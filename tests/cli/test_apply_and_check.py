@@ -65,7 +65,7 @@ def test_a_new_search_is_forecast_and_then_made(project: Project) -> None:
     assert project.run("apply", "--dry-run", "--dsn", dsn) == 0
     assert "public.customers.ssn: would be given equality and match terms" in project.out
     assert "equality terms take 16.0 bytes a value, their index" in project.out
-    assert "would take about" in project.out
+    assert "about 1 row would be given other terms in about 1 s" in project.out
     assert project.run("apply", "--dsn", dsn) == 0
     assert "public.customers.ssn: given equality and match terms" in project.out
     assert "given other terms in" in project.out
