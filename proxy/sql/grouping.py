@@ -114,6 +114,7 @@ def _output(
             found.referred.append((node, place))
             return None
         if place is not None:
+            _check_one(draft, scope, result, node.name)
             draft.name(node.this)
         return place
     number = selection.ordinal(draft, node)
@@ -124,6 +125,14 @@ def _output(
     if any(one is not None and one.sealed is not None for one in columns):
         draft.deciding.add(draft.tokens[ordering.token(node)].start)
     return number - 1 if not result.open and 1 <= number <= len(result.items) else None
+
+
+def _check_one(draft: Draft, scope: Scope, result: Result, name: str) -> None:
+    """Raises Refused for a name that several result columns have, of which a sealed one becomes its term."""
+    columns = [selection.column_of(draft, scope, result.items[at]) for at in result.named(name)]
+    sealed = any(one is not None and one.sealed is not None for one in columns)
+    if sealed and any(one is None or one is not columns[0] for one in columns):
+        raise refusals.ambiguous_column(name)
 
 
 def _by_expression(

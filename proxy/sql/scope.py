@@ -228,7 +228,9 @@ class Scope:
 
 def _certain(name: str, matches: list[Field], uncertain: bool) -> Field:
     sealed = [f for f in matches if f.sealed is not None]
-    if sealed and (uncertain or len(matches) > 1):
+    # One that is written out, because USING became ON, would no longer be ambiguous to the server.
+    written = [f for f in matches if f.qualified is not None]
+    if (sealed and uncertain) or ((sealed or written) and len(matches) > 1):
         raise refusals.ambiguous_column(name)
     return matches[0]
 
