@@ -1,18 +1,11 @@
-"""ORDER BY and DISTINCT, which may name columns of the select list by name or number.
+"""ORDER BY, which may name columns of the select list by name or number, and what tells rows apart beside it.
 
     ORDER BY birth DESC          ORDER BY sealgate.ord(birth) DESC
-    SELECT DISTINCT a, email     SELECT DISTINCT ON (1, sealgate.eq(email)) a, email
-    DISTINCT ON (email)          DISTINCT ON (sealgate.eq(email))
     count(DISTINCT email)        count(DISTINCT sealgate.eq(email))
     PARTITION BY email           PARTITION BY sealgate.eq(email)
 
-Order terms are bytea and sort as the values do; terms of equality tell apart what PostgreSQL tells apart. Which of two
-equal values DISTINCT keeps is as open as in PostgreSQL (1.0 or 1.00).
-
-Whose name goes first follows PostgreSQL (findTargetlistEntrySQL92): ORDER BY and DISTINCT ON look at the select list,
-then at the columns of FROM. A number that decides makes the plan good for this text only. Of DISTINCT and ORDER BY
-together PostgreSQL demands that they speak of the same expressions (transformDistinctOnClause), so a column that is
-sorted by is told apart by its order terms; a text, whose order terms tell its first bytes only, by both of its terms.
+Order terms are bytea and sort as the values do. Whose name goes first follows PostgreSQL (findTargetlistEntrySQL92): ORDER
+BY looks at the select list, then at the columns of FROM. A number that decides makes the plan good for this number only.
 """
 
 from __future__ import annotations
@@ -71,17 +64,17 @@ def _sorted(draft: Draft, scope: Scope, item: exp.Expr, result: Result) -> Sorte
     ref = chosen.field.sealed
     if ref is None:
         return Sorted(place, node, column, None)
-    _check_own(ref, chosen, column, "in ORDER BY")
+    check_own(ref, chosen, column, "in ORDER BY")
     by = capability.order(draft, ref)
-    at, text = _put(draft, scope, chosen, ref, node, by, "in ORDER BY")
-    return Sorted(place, node, column, ref, text, _end(draft, _behind(draft, at, item.this)))
+    at, text = put_term(draft, scope, chosen, ref, node, by, "in ORDER BY")
+    return Sorted(place, node, column, ref, text, _end(draft, behind(draft, at, item.this)))
 
 
 def _sorted_by(draft: Draft, scope: Scope, node: exp.Expr) -> Sorted:
     """An item that is no column of the select list."""
     inner = unbracketed(node)
     ref = _sort(draft, scope, node)
-    column = _column(draft, scope, inner)
+    column = column_of(draft, scope, inner)
     if ref is None:
         return Sorted(None, inner, column, None)
     collated = isinstance(inner, exp.Collate)
@@ -89,7 +82,7 @@ def _sorted_by(draft: Draft, scope: Scope, node: exp.Expr) -> Sorted:
     if not isinstance(name, exp.Column):
         return Sorted(None, inner, column, ref)
     if collated:
-        at = _behind(draft, column_span(draft, inner.this)[1] + 1, node)
+        at = behind(draft, column_span(draft, inner.this)[1] + 1, node)
     else:
         _, at = column_span(draft, node)
     return Sorted(None, inner, column, ref, spelled(draft, scope, name), _end(draft, at))
@@ -123,7 +116,7 @@ def _numbered(draft: Draft, node: exp.Expr, number: int, result: Result, how: st
     return number - 1
 
 
-def _put(
+def put_term(
     draft: Draft, scope: Scope, chosen: Item, ref: SealedRef, node: exp.Expr, by: By, how: str
 ) -> tuple[int, str]:
     """The name or number of a result column becomes a term of it; returns the token, and the column as it is written."""
@@ -144,14 +137,14 @@ def token(node: exp.Expr) -> int:
     return index
 
 
-def _check_own(ref: SealedRef, chosen: Item, column: Field | None, how: str) -> None:
+def check_own(ref: SealedRef, chosen: Item, column: Field | None, how: str) -> None:
     """Raises Refused for values of a list that are sealed as they are stored: they were others before (1.005, 1.01)."""
     listed = chosen.node is None or isinstance(bare(chosen.node), exp.Column)
     if listed and (column is None or column.sealed is None):
         raise refusals.misuse(ref.label, how)
 
 
-def _behind(draft: Draft, at: int, node: exp.Expr) -> int:
+def behind(draft: Draft, at: int, node: exp.Expr) -> int:
     """The token behind a name or a number and its brackets."""
     end = at + 1
     while isinstance(node, exp.Paren) and text_at(draft, end) == ")":
@@ -160,7 +153,7 @@ def _behind(draft: Draft, at: int, node: exp.Expr) -> int:
     return end
 
 
-def _column(draft: Draft, scope: Scope, node: exp.Expr) -> Field | None:
+def column_of(draft: Draft, scope: Scope, node: exp.Expr) -> Field | None:
     inner = bare(node)
     if not isinstance(inner, exp.Column) or isinstance(inner.this, exp.Star):
         return None
@@ -186,7 +179,7 @@ def tell_peers(draft: Draft, orders: Sequence[Sorted]) -> None:
         equality = capability.equality(draft, one.ref)
         if equality.function != "eq" or not one.text:
             raise refusals.misuse(one.ref.label, "to tell which rows are equal in ORDER BY")
-        _add(draft, one.end, [equality], one.text)
+        add_terms(draft, one.end, [equality], one.text)
 
 
 def with_ties(node: exp.Expr | None) -> bool:
@@ -284,162 +277,10 @@ _AFTER: Final = frozenset(
 )
 
 
-# DISTINCT.
-
-
-def distinct(
-    draft: Draft,
-    scope: Scope,
-    node: exp.Expr | None,
-    result: Result,
-    orders: Sequence[Sorted],
-) -> None:
-    if node is None:
-        return
-    only(node, "on")
-    on = node.args.get("on")
-    if on is not None:
-        for item in on.expressions if isinstance(on, exp.Tuple) else [on]:
-            _distinct_on(draft, scope, item, result, orders)
-        return
-    for item in result.items:
-        draft.use_cells(item.field.cells)
-    sealed = result.sealed
-    if sealed is None:
-        return
-    if result.open:
-        raise refusals.misuse(sealed.label, "in DISTINCT")
-    for one in orders:
-        _check_listed(draft, scope, result, one)
-    listed = terms(draft, scope, result, orders)
-    at = _distinct_token(draft, result)
-    end = draft.tokens[at].end
-    blank = "" if draft.tokens[at + 1].start > end else " "
-    draft.edit(end, end, f" ON ({', '.join(listed)}){blank}")
-
-
-def terms(draft: Draft, scope: Scope, result: Result, orders: Sequence[Sorted]) -> list[str]:
-    """What tells rows of a result apart: numbers of plain columns, terms of sealed ones."""
-    found: list[str] = []
-    for place, chosen in enumerate(result.items):
-        ref = chosen.field.sealed
-        if ref is None:
-            found.append(str(place + 1))
-            continue
-        text = selection.text(draft, scope, chosen)
-        if text is None:
-            raise refusals.by_reference(ref.label, "in DISTINCT")
-        column = selection.column_of(draft, scope, chosen)
-        _check_own(ref, chosen, column, "in DISTINCT")
-        told = _told_apart(draft, ref, _sorting(orders, place, column, chosen.node))
-        found += [f"{by.opening}{text})" for by in told]
-    return found
-
-
-def _distinct_on(
-    draft: Draft, scope: Scope, item: exp.Expr, result: Result, orders: Sequence[Sorted]
-) -> None:
-    node = unbracketed(item)
-    place = place_of_output(draft, scope, node, result)
-    if place is not None:
-        chosen = result.items[place]
-        draft.use_cells(chosen.field.cells)
-        ref = chosen.field.sealed
-        if ref is not None:
-            column = selection.column_of(draft, scope, chosen)
-            _check_own(ref, chosen, column, "in DISTINCT")
-            sorting = _sorting(orders, place, column, chosen.node)
-            first, *more = _told_apart(draft, ref, sorting)
-            at, text = _put(draft, scope, chosen, ref, node, first, "in DISTINCT")
-            _add(draft, draft.tokens[_behind(draft, at, item) - 1].end, more, text)
-        return
-    inner = bare(node)
-    ref = sealed_column(draft, scope, node)
-    if ref is None or not isinstance(inner, exp.Column):
-        told_apart(draft, scope, item, "in DISTINCT")
-        return
-    sorting = _sorting(orders, None, _column(draft, scope, node), node)
-    first, *more = _told_apart(draft, ref, sorting)
-    start, end = column_span(draft, item)
-    check_alone(draft, start, end)
-    comparisons.as_term(draft, node, first)
-    _add(draft, draft.tokens[end - 1].end, more, spelled(draft, scope, inner))
-
-
-def _add(draft: Draft, end: int, terms: Sequence[By], text: str) -> None:
+def add_terms(draft: Draft, end: int, terms: Sequence[By], text: str) -> None:
     """Further terms of a value, behind its first one."""
     for by in terms:
         draft.edit(end, end, f", {by.opening}{text})")
-
-
-def _sorting(
-    orders: Sequence[Sorted], place: int | None, column: Field | None, node: exp.Expr | None
-) -> list[Sorted]:
-    """The items of ORDER BY that are this column of the result, or of FROM, or this expression."""
-    return [
-        one
-        for one in orders
-        if (place is not None and one.place == place)
-        or (column is not None and one.column is column)
-        or (node is not None and one.ref is not None and one.node == unbracketed(node))
-    ]
-
-
-def _told_apart(draft: Draft, ref: SealedRef, orders: Sequence[Sorted]) -> list[By]:
-    """The terms by which DISTINCT tells a column's values apart, and ORDER BY sorts them where it does."""
-    equality = capability.equality(draft, ref)
-    if not orders:
-        return [equality]
-    by = capability.order(draft, ref)
-    if not by.prefix:
-        return [by]
-    if equality.function != "eq":
-        raise refusals.misuse(ref.label, "in DISTINCT and in ORDER BY at once")
-    for one in orders:
-        if not one.text:
-            raise refusals.by_reference(ref.label, "in DISTINCT")
-        _add(draft, one.end, [equality], one.text)
-    return [by, equality]
-
-
-def _check_listed(draft: Draft, scope: Scope, result: Result, item: Sorted) -> None:
-    """Raises Refused for what the server does not take with DISTINCT, and would with DISTINCT ON."""
-    if item.place is not None or selection.ordinal(draft, item.node) is not None:
-        return
-    draft.literal_shaped |= item.column is None
-    for chosen in result.items:
-        if item.column is not None and selection.column_of(draft, scope, chosen) is item.column:
-            return
-        if chosen.node is not None and unbracketed(chosen.node) == item.node:
-            return
-    raise refusals.not_listed()
-
-
-def _distinct_token(draft: Draft, result: Result) -> int:
-    """The keyword, in front of the select list."""
-    places = (_first(draft, item) for item in result.items if item.field.sealed is not None)
-    at = next((place for place in places if place is not None), -1)
-    depth = 0
-    while at >= 0:
-        text = text_at(draft, at)
-        depth += (text in (")", "]")) - (text in ("(", "["))
-        depth = max(depth, 0)
-        if depth == 0 and word(draft.tokens, at) == "select" and is_keyword(draft, at):
-            if word(draft.tokens, at + 1) == "distinct":
-                return at + 1
-            break
-        at -= 1
-    raise refusals.not_understood("DISTINCT")
-
-
-def is_keyword(draft: Draft, at: int) -> bool:
-    """`t.select` and `AS select` are names."""
-    return at == 0 or (text_at(draft, at - 1) != "." and word(draft.tokens, at - 1) != "as")
-
-
-def _first(draft: Draft, item: Item) -> int | None:
-    """A token of a result column that stands in no subquery."""
-    return column_span(draft, item.node)[0] if item.node is not None else item.at
 
 
 def order_by_output(draft: Draft, node: exp.Expr, shape: Shape) -> None:

@@ -21,6 +21,7 @@ from sqlglot import exp
 from proxy.sql import (
     assignment,
     common,
+    distinct,
     expressions,
     functions,
     grouping,
@@ -145,7 +146,7 @@ def _select(
         for order in (node.args.get("order"), *orders)
         for item in ordering.order(draft, scope, order, result)
     ]
-    ordering.distinct(draft, scope, node.args.get("distinct"), result, sorts)
+    distinct.distinct(draft, scope, node.args.get("distinct"), result, sorts)
     if ordering.with_ties(node) or (orders and ordering.with_ties(node.parent)):
         ordering.tell_peers(draft, sorts)
     _limits(draft, scope, node)
@@ -299,10 +300,10 @@ def _set_operation(
         use_cells(draft, right)
     shape = _united(draft, left, right)
     sealed = shape.sealed or left.sealed or right.sealed
-    distinct = not bag and sealed is not None and not uniting.is_absorbed(node)
-    if distinct and sealed is not None and (targets is not None or not isinstance(node, exp.Union)):
+    united = not bag and sealed is not None and not uniting.is_absorbed(node)
+    if united and sealed is not None and (targets is not None or not isinstance(node, exp.Union)):
         raise refusals.deduplicated(sealed.label)
-    if distinct or (targets is None and ordering.sorts_sealed(draft, node, shape)):
+    if united or (targets is None and ordering.sorts_sealed(draft, node, shape)):
         uniting.unite(draft, node, shape)
     else:
         ordering.order_by_output(draft, node, shape)

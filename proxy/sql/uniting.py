@@ -16,7 +16,7 @@ from typing import Final
 
 from sqlglot import exp
 
-from proxy.sql import ordering, refusals, selection
+from proxy.sql import distinct, ordering, refusals, selection
 from proxy.sql.draft import Draft
 from proxy.sql.scope import Scope, Shape
 from proxy.sql.selection import Item, Result
@@ -43,8 +43,8 @@ def unite(draft: Draft, node: exp.SetOperation, shape: Shape) -> None:
     sealed = shape.sealed
     if sealed is None:
         raise refusals.not_understood("UNION")
-    distinct = bool(node.args.get("distinct"))
-    refusal = refusals.deduplicated if distinct else refusals.united_order
+    tells = bool(node.args.get("distinct"))
+    refusal = refusals.deduplicated if tells else refusals.united_order
     if shape.open or node.parent is not None or not all(_is_union(one) for one in _chain(node)):
         raise refusal(sealed.label)
     start = _start(draft)
@@ -67,8 +67,8 @@ def unite(draft: Draft, node: exp.SetOperation, shape: Shape) -> None:
         raise refusals.not_understood("ORDER BY")
     if ordering.with_ties(node):
         ordering.tell_peers(draft, orders)
-    if distinct:
-        terms = ordering.terms(draft, Scope(), result, orders)
+    if tells:
+        terms = distinct.terms(draft, Scope(), result, orders)
         select = select.replace("SELECT", f"SELECT DISTINCT ON ({', '.join(terms)})", 1)
         for at in operators:
             if word(draft.tokens, at + 1) == "distinct":
@@ -97,7 +97,7 @@ def _start(draft: Draft) -> int:
     for at in range(1, len(draft.tokens)):
         text = text_at(draft, at)
         if depth == 0 and (
-            (word(draft.tokens, at) in _FIRST and ordering.is_keyword(draft, at))
+            (word(draft.tokens, at) in _FIRST and distinct.is_keyword(draft, at))
             or (text == "(" and text_at(draft, at - 1) == ")")
         ):
             return at
@@ -125,5 +125,5 @@ def _outside(draft: Draft, start: int) -> Iterator[int]:
     for at in range(start, len(draft.tokens)):
         text = text_at(draft, at)
         depth += (text in ("(", "[")) - (text in (")", "]"))
-        if depth == 0 and ordering.is_keyword(draft, at):
+        if depth == 0 and distinct.is_keyword(draft, at):
             yield at
