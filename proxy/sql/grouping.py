@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
+from proxy.catalog import SCHEMA
 from proxy.sql import capability, comparisons, expressions, ordering, refusals, selection
 from proxy.sql.capability import By
 from proxy.sql.columns import bare, resolved
@@ -56,7 +57,6 @@ def read(draft: Draft, scope: Scope, node: exp.Select) -> Grouping:
     columns: list[tuple[Field, str]] = []
     parts = [one for key in _PARTS for one in clause.args.get(key) or ()]
     sets = any(map(_has_sets, parts))
-    shown = _SHOWN_IN_SETS if sets else _SHOWN
     places: dict[int, int | None] = {}
     for leaf in [leaf for part in parts for leaf in _leaves(part)]:
         place = _output(draft, scope, leaf, result, found)
@@ -70,7 +70,7 @@ def read(draft: Draft, scope: Scope, node: exp.Select) -> Grouping:
             if sets and places.setdefault(id(column), place) != place:
                 # Each result column is then one of its own, which is NULL where its own place is not in the set.
                 raise refusals.misuse(_label(column), "in grouping sets as two result columns")
-            columns.append((column, shown.replace("eq(", by.opening.partition(".")[2])))
+            columns.append((column, _shown(by, sets=sets)))
     if columns:
         found.scope = _grouped(scope, columns)
     return found
@@ -82,8 +82,12 @@ def _label(column: Field) -> str:
 
 _PARTS = ("expressions", "grouping_sets", "cube", "rollup")
 _SETS = (exp.Rollup, exp.Cube, exp.GroupingSets)
-_SHOWN = "sealgate.any_value({0})"
-_SHOWN_IN_SETS = "CASE WHEN sealgate.eq({0}) IS NOT NULL THEN sealgate.any_value({0}) END"
+
+
+def _shown(by: By, *, sets: bool) -> str:
+    """What a reference to the column becomes, `{0}` for itself."""
+    value = f"{SCHEMA}.any_value({{0}})"
+    return f"CASE WHEN {by.opening}{{0}}) IS NOT NULL THEN {value} END" if sets else value
 
 
 def _leaves(node: exp.Expr) -> Iterator[exp.Expr]:
