@@ -424,9 +424,9 @@ def test_a_copy_out_that_fails(shop: Shop, app: Connection) -> None:
 
 
 def test_a_value_of_another_column_ends_the_session(shop: Shop, app: Connection) -> None:
-    """ADR 1 holds for COPY: it is not shown as an e-mail address."""
+    """ADR 1 holds for COPY: it is not shown as a number."""
     with shop.direct() as direct:
-        direct.execute("UPDATE customers SET email = ssn WHERE id = 2")
+        direct.execute("UPDATE customers SET ssn = email WHERE id = 2")
     try:
         before = shop.clear_events()
         with WireClient(shop.port) as wire:
@@ -438,7 +438,7 @@ def test_a_value_of_another_column_ends_the_session(shop: Shop, app: Connection)
         codes = [e["metadata"]["event_code"] for e in shop.events()[before:]]
         assert "value.tampered" in codes, codes
     finally:
-        run(app, "UPDATE customers SET email = 'bob@example.com' WHERE id = 2")
+        run(app, "UPDATE customers SET ssn = '987-65-4321' WHERE id = 2")
 
 
 # Drivers.

@@ -59,6 +59,14 @@ SELECT id FROM customers ORDER BY email = 'ann@x'
 SELECT row_number() OVER (ORDER BY email = 'ann@x', id) FROM customers
 SELECT city FROM customers GROUP BY city, email = 'ann@x'
 SELECT DISTINCT ON (email = 'ann@x') id FROM customers
+SELECT count(DISTINCT email) FROM customers
+SELECT DISTINCT email FROM customers
+SELECT DISTINCT ON (email) id FROM customers
+SELECT email FROM customers GROUP BY email
+SELECT count(*) FROM customers GROUP BY email
+SELECT count(*) FROM customers GROUP BY ROLLUP (email)
+SELECT email FROM customers UNION SELECT email FROM customers
+SELECT rank() OVER (PARTITION BY born) FROM customers
 SELECT id FROM orders LIMIT (SELECT count(*) FROM customers WHERE email = 'ann@x')
 SELECT g FROM generate_series(1, (SELECT count(*) FROM customers WHERE email = 'ann@x')) g
 SELECT id FROM orders o WHERE EXISTS (SELECT 1 FROM customers c WHERE c.email = 'ann@x')
@@ -137,17 +145,15 @@ SELECT email BETWEEN 'a' AND 'b' FROM customers
 SELECT GREATEST(email, 'ann@x') FROM customers
 SELECT min(email) FROM customers
 SELECT array_agg(email) FROM customers
-SELECT count(DISTINCT email) FROM customers
 SELECT mode() WITHIN GROUP (ORDER BY email) FROM customers
 SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY age) FROM customers
-SELECT DISTINCT email FROM customers
-SELECT email FROM customers GROUP BY email
-SELECT email FROM customers UNION SELECT email FROM customers
 SELECT email FROM customers INTERSECT SELECT email FROM customers
 SELECT id FROM customers ORDER BY email
 SELECT id FROM customers ORDER BY age DESC
 SELECT rank() OVER (ORDER BY email) FROM customers
-SELECT rank() OVER (PARTITION BY born) FROM customers
+SELECT ssn FROM customers GROUP BY ssn
+SELECT DISTINCT ssn FROM customers
+SELECT rank() OVER (PARTITION BY ssn) FROM customers
 SELECT c FROM customers c
 SELECT c::text FROM customers c
 SELECT to_jsonb(c) FROM customers c

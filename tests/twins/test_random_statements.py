@@ -30,6 +30,7 @@ SIZE = int(os.environ.get("TWINS_SIZE", "300"))
 DOCUMENTED = (
     "and cannot be used",
     "its search has no equality",
+    "its search has no order",
     "it can be compared with parameters, literals and itself",
     "cannot take a value that is not",
     "it would carry the value under another key",
