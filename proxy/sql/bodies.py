@@ -2,7 +2,8 @@
 
 They run later, in the server, where nothing is sealed on the way. What they hand on (rows of NEW, columns of a query) is
 sealed as it was. A constant for a sealed column would stand in the catalog and the server's log as it is, and would
-never be equal to what is stored; so a body that has one beside such a column is refused. Neither may it take the terms
+never be equal to what is stored; so a body that has one beside such a column is refused. So is one that sorts or groups
+by such a column: it would do so by what is stored, in silence. Neither may it take the terms
 of a sealed table: what it finds or sorts by them, it would tell roles that may not compare. What is put together at run
 time (EXECUTE 'SELECT ...' || ...) nobody can see; the column's domain refuses it as a value.
 """
@@ -61,6 +62,11 @@ def _check(catalog: Catalog, tokens: Sequence[Token]) -> None:
             raise refusals.unsupported(
                 "a function whose body has a constant for a sealed column", _HINT
             )
+        if is_name(token) and token.value in sealed and _in_list_of_by(tokens, at):
+            raise refusals.unsupported(
+                "a function whose body sorts or groups by a sealed column",
+                "Sort and group in a statement of the application: there Sealgate puts the terms in.",
+            )
 
 
 def _calls_ours(tokens: Sequence[Token]) -> bool:
@@ -71,6 +77,22 @@ def _calls_ours(tokens: Sequence[Token]) -> bool:
         and [t.text for t in tokens[at + 1 : at + 4 : 2]] == [".", "("]
         for at, token in enumerate(tokens)
     )
+
+
+def _in_list_of_by(tokens: Sequence[Token], at: int) -> bool:
+    """`ORDER BY email`, `GROUP BY id, c.email`, `PARTITION BY (email)`, `DISTINCT email`, `DISTINCT ON (email)`"""
+    while at > 0:
+        at -= 1
+        if word(tokens, at) in ("by", "distinct"):
+            return True
+        behind = tokens[at + 1].text in (",", ".") or word(tokens, at + 1) in _DIRECTIONS
+        listed = tokens[at].text in (",", ".", "(") or word(tokens, at) in _DIRECTIONS | {"on"}
+        if not listed and not (is_name(tokens[at]) and behind):
+            return False
+    return False
+
+
+_DIRECTIONS: Final = frozenset({"asc", "desc", "nulls", "first", "last"})
 
 
 def _beside_constant(tokens: Sequence[Token], at: int) -> bool:
