@@ -148,7 +148,11 @@ FOREIGN = seal("x")[:4] + b"\x07\x07\x07\x07" + seal("x")[8:]
 
 
 @pytest.mark.parametrize("login", ["shop_app", "support", "nobody"])
-@pytest.mark.parametrize("value", [TAMPERED, FOREIGN, seal("x", SSN), b"x", b"", seal("x")[:30]])
+@pytest.mark.parametrize(
+    "value",
+    [TAMPERED, FOREIGN, seal("x", SSN), b"x", b"", seal("x")[:30]],
+    ids=["tampered", "unknown key", "another column", "plain", "empty", "cut"],
+)
 def test_a_value_that_cannot_be_tested(value: bytes, login: str) -> None:
     """Whether it would be shown or not: neither dropped nor taken for a match."""
     data = data_row([b"1", value, None])
