@@ -359,13 +359,13 @@ def test_no_pattern_is_logged(shop: Shop, named: None) -> None:
     said: list[str] = []
     with shop.connect() as connection:
         for sql in (
-            "SELECT name FROM people WHERE name LIKE '%canary%'",
-            "SELECT name FROM people WHERE name LIKE '%' || 'canary' || '%' ESCAPE '!'",
-            "SELECT name FROM people WHERE upper(name) LIKE UPPER('%canary%')",
-            "SELECT name FROM people WHERE name LIKE 'canary%' LIMIT 3",
-            "SELECT name FROM people WHERE name LIKE 'canary\\'",
-            "SELECT name FROM people WHERE name ~~ 'canary' || 'canary'",
-            "SELECT name FROM people WHERE name LIKE 'canary%' AND nothing = 3",
+            "SELECT name FROM people WHERE name LIKE '%canary-like%'",
+            "SELECT name FROM people WHERE name LIKE '%' || 'canary-like' || '%' ESCAPE '!'",
+            "SELECT name FROM people WHERE upper(name) LIKE UPPER('%canary-like%')",
+            "SELECT name FROM people WHERE name LIKE 'canary-like%' LIMIT 3",
+            "SELECT name FROM people WHERE name LIKE 'canary-like\\'",
+            "SELECT name FROM people WHERE name ~~ 'canary-like' || 'canary-like'",
+            "SELECT name FROM people WHERE name LIKE 'canary-like%' AND nothing = 3",
         ):
             try:
                 connection.execute(sql.encode())
@@ -373,10 +373,10 @@ def test_no_pattern_is_logged(shop: Shop, named: None) -> None:
                 said.append(str(error))
     logged = shop.database.postgres.log_path.read_text(errors="replace")
     assert len(said) == 4
-    assert "canary" not in "".join(said).lower()
-    assert "canary" not in shop.audit_path.read_text().lower()
-    assert "canary" not in shop.output_path.read_text().lower()
-    assert "canary" not in logged.lower()
+    assert "canary-like" not in "".join(said).lower()
+    assert "canary-like" not in shop.audit_path.read_text().lower()
+    assert "canary-like" not in shop.output_path.read_text().lower()
+    assert "canary-like" not in logged.lower()
 
 
 def test_a_value_put_in_from_elsewhere(shop: Shop, named: None) -> None:
