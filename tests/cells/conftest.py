@@ -8,15 +8,23 @@ from collections.abc import Iterator
 
 import pytest
 
+from proxy.cells import Settings
 from proxy.embedded import EmbeddedPostgres
 from tests.cells.oracle import Oracle
 
 
 @pytest.fixture(scope="session")
-def oracle(postgres: EmbeddedPostgres) -> Iterator[Oracle]:
+def connected(postgres: EmbeddedPostgres) -> Iterator[Oracle]:
     connection = Oracle(postgres.dsn("postgres"))
     yield connection
     connection.close()
+
+
+@pytest.fixture
+def oracle(connected: Oracle) -> Oracle:
+    """With the settings that a test begins with, whatever the one before has left."""
+    connected.use(Settings())
+    return connected
 
 
 @pytest.fixture
