@@ -225,7 +225,7 @@ def test_killed_at_random(path: Path) -> None:
             log.write_all([EVENT] * draw.randint(1, 40))
 
     pids = {n: forked(log, n, write) for n in (1, 2)}
-    for _ in range(20):
+    for _ in range(8):
         writer = draw.choice((1, 2))
         time.sleep(draw.random() / 50)
         os.kill(pids[writer], signal.SIGKILL)
