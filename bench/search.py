@@ -1,6 +1,7 @@
 """Search on sealed columns against the same on plain ones: time of a query, bytes of a value and of an index entry. [io]
 
     python -m bench.search [--rows 1000000] [--seconds 2] [--out FILE] [--tree DIR]
+    python -m bench.search --report      bench/README.md, from the newest file of bench/results/search
 
 One table in plaintext and one sealed, with the same rows; the plain one has the indexes that an application would have,
 pg_trgm's included where the distribution's PostgreSQL is installed (Debian and Ubuntu: apt install postgresql; the embedded
@@ -25,6 +26,7 @@ from typing import Any
 
 import psycopg
 
+from bench import report
 from bench.pgcrypto import PackagedPostgres, installed
 from bench.servers import APPLICATION, DATABASE, HOST, NotAvailable, Sealgate, postgres, prepare
 from proxy.compiled import mode
@@ -172,12 +174,23 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2.0, help="for each query and side")
     parser.add_argument("--out", type=Path, help="the figures as JSON")
     parser.add_argument("--tree", type=Path, default=Path.cwd(), help="whose proxy is measured")
+    parser.add_argument("--report", action="store_true", help="measure nothing")
     options = parser.parse_args()
+    if options.report:
+        readme = report.BENCH / "README.md"
+        readme.write_text(report.filled(readme.read_text(), {"search": newest()}))
+        return 0
     result = measure(options.rows, options.seconds, options.tree.resolve(), _say)
     print("\n".join(table(result)))
     if options.out is not None:
         options.out.write_text(json.dumps(result, indent=1) + "\n")
     return 0
+
+
+def newest() -> str:
+    """The tables of the newest committed result."""
+    file = max((report.BENCH / "results" / "search").glob("*.json"))
+    return "\n".join(table(json.loads(file.read_text())))
 
 
 def _say(text: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.search import PLAIN_INDEXES, QUERIES, measure, table
+from bench import report
+from bench.search import PLAIN_INDEXES, QUERIES, measure, newest, table
 
 
 def test_a_small_run() -> None:
@@ -20,3 +21,9 @@ def test_a_small_run() -> None:
     assert 36 + 16 <= sizes["value of email"]["sealed"] - sizes["value of email"]["plain"] <= 60
     text = "\n".join(table(result))
     assert all(f"| {query.name} |" in text for query in QUERIES)
+
+
+def test_the_readme_shows_the_newest_result() -> None:
+    """If this fails, run `python -m bench.search --report`."""
+    text = (report.BENCH / "README.md").read_text()
+    assert report.filled(text, {"search": newest()}) == text
