@@ -176,8 +176,8 @@ def _of_spread(
         yield warning(
             "SG033",
             column.label,
-            f"its {term.said} terms repeat too much: {spread.coincidences:,.1f} rows a term,"
-            f" where the rule of coincidences allows {spread.most_coincidences:,.0f} and frequencies name the rest ({said})",
+            f"its {term.said} terms are few and repeat: {spread.distinct:,} of them, {spread.coincidences:,.1f} rows each (the rule of"
+            f" coincidences: fewer than {spread.most_coincidences:,.0f}), and frequencies name many of them ({said})",
             f"{_DROP} Shorter terms would not help: the values themselves are few.",
         )
     elif max(spread.share(1), spread.guessed / spread.rows) >= LARGE_SHARE:

@@ -283,7 +283,7 @@ async def test_more_rows_a_term_than_the_square_root_leak(checked: Checked) -> N
     checked.columns["public.customers.kind"] = {"type": "text", "search": ["equality"]}
     await _apply_more(checked)
     found = await checked.only("SG033")
-    assert "20.0 rows a term, where the rule of coincidences allows 20" in found.message
+    assert "20.0 rows each (the rule of coincidences: fewer than 20)" in found.message
 
 
 async def test_one_value_that_dominates_leaks(checked: Checked) -> None:
