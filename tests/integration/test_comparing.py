@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from psycopg import ClientCursor
 from tests.conftest import Database
 from tests.integration.shop import Shop
 
-ROWS = 20_000
+ROWS = int(os.environ.get("EXPLAIN_ROWS", "20000"))
 SCHEMA = """
 CREATE TABLE person (
     id int PRIMARY KEY, name text, email text, nick text, born date, height int, score numeric, city text

@@ -529,11 +529,12 @@ def test_a_long_result_is_tested_in_parts(shop: Shop, named: None) -> None:
 
 @pytest.fixture(scope="module")
 def crowd(shop: Shop) -> None:
-    """8,000 names."""
+    """Names, `EXPLAIN_ROWS` of them."""
+    size = int(os.environ.get("EXPLAIN_ROWS", "8000"))
     with shop.connect() as connection, connection.cursor() as cursor:
         with cursor.copy("COPY people (id, name) FROM STDIN") as copy:
-            for n in range(8_000):
-                copy.write_row((100_000 + n, f"person {n * 7919 % 8_000:05} of the crowd"))
+            for n in range(size):
+                copy.write_row((1_000_000 + n, f"person {n * 7919 % size:05} of the crowd"))
         connection.execute("ANALYZE people")
 
 

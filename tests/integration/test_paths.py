@@ -398,7 +398,7 @@ def crowd(shop: Shop) -> None:
     """20,000 documents."""
     with shop.connect() as connection, connection.cursor() as cursor:
         with cursor.copy("COPY docs (id, data) FROM STDIN") as copy:
-            for n in range(20_000):
+            for n in range(int(os.environ.get("EXPLAIN_ROWS", "20000"))):
                 found = {"a": f"city {n % 5000}", "b": {"a": n}, "é": None}
                 copy.write_row((100_000 + n, Jsonb(found)))
         connection.execute("ANALYZE docs")
