@@ -82,15 +82,6 @@ def truncated(term: bytes, size: int) -> bytes:
     return term[: TERM_BYTES * size]
 
 
-def past_prefix(term: bytes) -> bytes:
-    """Sorts above every term that begins with `term`, and below those greater that do not.
-
-    True of UTF-8, where no byte is FF: 8 bytes FF would take a byte of the form that is, and a number of F that is
-    254, 8 times over.
-    """
-    return term + b"\xff" * TERM_BYTES
-
-
 def _masked(chunk: bytes, encrypt: Callable[[bytes], bytes]) -> bytes:
     """F + bit for each bit of at most 14 bytes.
 

@@ -36,7 +36,7 @@ from keystore.errors import TamperedValue
 from keystore.grams import gram_terms
 from keystore.long import LONG
 from keystore.order import OrderKey
-from keystore.terms import CASEFOLD, FURTHER, LENGTH_SIZE, NO_TERMS
+from keystore.terms import CASEFOLD, FURTHER, LENGTH_SIZE, NO_TERMS, split
 
 MAGIC: Final = b"\x5e\xa1"
 VERSION: Final = 1
@@ -98,6 +98,14 @@ def terms_end(value: bytes) -> int:
             at += LENGTH_SIZE + (value[at] << 8) + value[at + 1]
         further >>= 1
     return at
+
+
+def terms_by_flag(value: bytes) -> dict[int, bytes]:
+    """The terms of a sealed value, that of equality as well. It was opened, or made here."""
+    block = value[HEADER_SIZE : terms_end(value)]
+    if not value[3] & EQUALITY:
+        return split(value[3], block)
+    return {EQUALITY: block[:TERM_SIZE], **split(value[3], block[TERM_SIZE:])}
 
 
 @final

@@ -41,3 +41,15 @@ def further(
             flags |= flag
             found += len(term).to_bytes(LENGTH_SIZE, "big") + term
     return bytes((flags,)) + found if flags else NO_TERMS
+
+
+def split(flags: int, block: bytes) -> dict[int, bytes]:
+    """The terms in a block that these flags tell of, by flag, without their lengths. The block must be whole."""
+    found: dict[int, bytes] = {}
+    at = 0
+    for flag in (CASEFOLD, ORDER, MATCH, PATHS):
+        if flags & flag:
+            start = at + LENGTH_SIZE
+            at = start + int.from_bytes(block[at:start], "big")
+            found[flag] = block[start:at]
+    return found

@@ -12,7 +12,7 @@ from typing import Final, final
 
 from keystore import ColumnKeys
 from keystore.order import truncated
-from keystore.terms import further
+from keystore.terms import further, split
 from proxy import coercion
 from proxy.catalog import SealedColumn
 from proxy.cells import CellError, LogicalType, Settings
@@ -186,16 +186,7 @@ def _lowered(canonical: bytes) -> bytes:
 
 def _contains(stored: bytes, compared: bytes) -> bool:
     """Both as `terms.further` gives them; the one has all that the other has."""
-    found = _split(stored)
-    return all(found.get(flag) == term for flag, term in _split(compared).items())
-
-
-def _split(terms: bytes) -> dict[int, bytes]:
-    found = {}
-    at = 1
-    for bit in range(8):
-        if terms and terms[0] >> bit & 1:
-            end = at + 2 + (terms[at] << 8 | terms[at + 1])
-            found[bit] = terms[at + 2 : end]
-            at = end
-    return found
+    if not compared:
+        return True
+    found = split(stored[0], stored[1:]) if stored else {}
+    return all(found.get(flag) == term for flag, term in split(compared[0], compared[1:]).items())

@@ -25,8 +25,7 @@ from typing import Any
 import asyncpg
 
 from keystore import Keyset
-from keystore.sealed import EQUALITY, HEADER_SIZE, TERM_SIZE, terms_end
-from keystore.terms import LENGTH_SIZE
+from keystore.sealed import terms_by_flag, terms_end
 from proxy.assurance import receding
 from proxy.database.look import fixed_names
 from proxy.database.sealing import (
@@ -38,7 +37,6 @@ from proxy.database.sealing import (
     sealer,
 )
 from proxy.database.steps import ColumnSteps, TableSteps, identifier, qualified
-from proxy.database.terms import TERMS
 
 UPDATED_ROWS = 1000
 """Rows of one transaction: they are locked until it ends."""
@@ -106,23 +104,8 @@ def _lacks(value: bytes | None, fresh: bytes | None) -> bool:
     """Has `value` not all of the terms of `fresh`?"""
     if value is fresh or value is None or fresh is None:
         return False
-    held = _by_flag(value)
-    return any(held.get(flag) != term for flag, term in _by_flag(fresh).items())
-
-
-def _by_flag(value: bytes) -> dict[int, bytes]:
-    """The terms of a sealed value that was opened, or made."""
-    flags, at = value[3], HEADER_SIZE
-    found: dict[int, bytes] = {}
-    if flags & EQUALITY:
-        found[EQUALITY] = value[at : at + TERM_SIZE]
-        at += TERM_SIZE
-    for term in TERMS:
-        if term.flag != EQUALITY and flags & term.flag:
-            end = at + LENGTH_SIZE + int.from_bytes(value[at : at + LENGTH_SIZE], "big")
-            found[term.flag] = value[at:end]
-            at = end
-    return found
+    held = terms_by_flag(value)
+    return any(held.get(flag) != term for flag, term in terms_by_flag(fresh).items())
 
 
 async def _pass(

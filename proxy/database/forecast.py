@@ -25,7 +25,7 @@ from typing import Final
 import asyncpg
 
 from keystore import Keyset
-from keystore.sealed import HEADER_SIZE, OVERHEAD, TERM_SIZE
+from keystore.sealed import OVERHEAD, TERM_SIZE, terms_by_flag
 from keystore.terms import LENGTH_SIZE
 from proxy.database.deriving import terms_of
 from proxy.database.report import TermReport
@@ -255,15 +255,5 @@ async def _sampled(
 
 def split_terms(value: bytes) -> dict[Term, bytes]:
     """The terms of a sealed value, each without its length."""
-    flags, at = value[3], HEADER_SIZE
-    found: dict[Term, bytes] = {}
-    for term in TERMS:
-        if not flags & term.flag:
-            continue
-        length = TERM_SIZE
-        if term is not EQUALITY:
-            length = int.from_bytes(value[at : at + LENGTH_SIZE], "big")
-            at += LENGTH_SIZE
-        found[term] = value[at : at + length]
-        at += length
-    return found
+    found = terms_by_flag(value)
+    return {term: found[term.flag] for term in TERMS if term.flag in found}

@@ -24,7 +24,6 @@ from tests.cells.oracle import Oracle, Outcome, differences
 from tests.cells.test_forms import canonical
 
 DEFAULT = Settings()
-NO_TIMES = ("date", "timestamp", "timestamptz")
 
 
 def specs(rng: random.Random) -> Iterator[str]:

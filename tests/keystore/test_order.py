@@ -16,17 +16,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keystore._raw import Secret
-from keystore.order import HIGHEST, LOWEST, OrderKey, just_above, past_prefix, truncated
+from keystore.order import HIGHEST, LOWEST, OrderKey, just_above, truncated
 from tests.vectors import make_order_v1
 
 VECTORS: dict[str, Any] = json.loads(
     (Path(__file__).parent.parent / "vectors" / "order_v1.json").read_text()
 )
 KEY = OrderKey(Secret(bytes(range(32))))
+
 OTHER = OrderKey(Secret(bytes(range(1, 33))))
 SCATTERED = [hashlib.sha256(b"%d" % number).digest()[:12] for number in range(2000)]
 """Forms that have no more than their first bits in common."""
 TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=40).map(str.encode)
+
+
+def past_prefix(term: bytes) -> bytes:
+    """The upper bound of sealgate.ord_prefix: 8 bytes FF, since of a byte of UTF-8 not all bits are set."""
+    return term + b"\xff" * 8
 
 
 @st.composite

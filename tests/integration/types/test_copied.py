@@ -15,7 +15,6 @@ from tests.integration.types.twins import COLUMNS, Statement, Twins
 
 ALL = ", ".join(COLUMNS)
 SIGNATURE = b"PGCOPY\n\xff\r\n\0"
-STRINGS = ("c_text", "c_varchar", "c_bpchar")
 
 TEXT_OPTIONS = (
     "",
