@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -52,3 +54,11 @@ def schemas(schemas_shop: Shop) -> Iterator[Schemas]:
     found.sealed.use("SET search_path = sealed")
     yield found
     found.close()
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Randomness whose seed a failure shows: TYPES_SEED=... repeats it."""
+    seed = int(os.environ.get("TYPES_SEED", random.SystemRandom().getrandbits(32)))
+    print(f"TYPES_SEED={seed} for {request.node.nodeid}")
+    return random.Random(seed)

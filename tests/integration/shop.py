@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import ClientCursor
 
 from proxy.embedded import free_port
 from tests.conftest import Database
@@ -209,6 +212,21 @@ path = "audit.jsonl"
     def direct(self, login: str = "postgres") -> psycopg.Connection[Any]:
         """A psycopg connection around the proxy."""
         return psycopg.connect(self.database.dsn(login), autocommit=True)
+
+    @contextmanager
+    def twins(
+        self, protocol: str
+    ) -> Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]:
+        """The same application on schema plain of the server itself and through the proxy; `protocol` "simple" or not."""
+        factory = ClientCursor if protocol == "simple" else psycopg.Cursor
+        direct = psycopg.connect(
+            self.database.dsn("shop_app"), autocommit=True, cursor_factory=factory
+        )
+        with direct as plain, self.connect(cursor_factory=factory) as sealed:
+            for connection in (plain, sealed):
+                connection.execute("SET timezone = 'UTC'")
+            plain.execute("SET search_path = plain")
+            yield plain, sealed
 
     def events(self) -> list[dict[str, Any]]:
         if not self.audit_path.exists():

@@ -16,7 +16,6 @@ from typing import Any
 import asyncpg
 import psycopg
 import pytest
-from psycopg import ClientCursor
 
 from proxy.wire.messages import message
 from tests.conftest import Database
@@ -208,16 +207,9 @@ def played(connection: psycopg.Connection[Any], sql: str, values: list[Any], bin
 @pytest.mark.parametrize("protocol", ["extended", "simple", "binary"])
 def test_random_patterns(shop: Shop, filled: list[str], rng: random.Random, protocol: str) -> None:
     """The same tags, rows and errors on both, or a documented refusal."""
-    factory = ClientCursor if protocol == "simple" else psycopg.Cursor
     seen: Counter[str] = Counter()
     found = 0
-    with (
-        shop.connect(cursor_factory=factory) as sealed,
-        psycopg.connect(
-            shop.database.dsn("shop_app"), autocommit=True, cursor_factory=factory
-        ) as plain,
-    ):
-        plain.execute("SET search_path = plain")
+    with shop.twins(protocol) as (plain, sealed):
         for _ in range(ROUNDS):
             made = Statements(rng, filled)
             sql = made.statement()

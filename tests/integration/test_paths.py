@@ -14,7 +14,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import ClientCursor
 from psycopg.types.json import Jsonb
 
 from tests.cells.documents import document, path, template
@@ -210,17 +209,10 @@ def played(
 @pytest.mark.parametrize("protocol", ["extended", "simple", "binary"])
 def test_random_predicates(shop: Shop, filled: None, rng: random.Random, protocol: str) -> None:
     """The same tags, rows and errors on both, or a documented refusal."""
-    factory = ClientCursor if protocol == "simple" else psycopg.Cursor
     binary = protocol == "binary"
     seen: Counter[str] = Counter()
     found = 0
-    with (
-        shop.connect(cursor_factory=factory) as sealed,
-        psycopg.connect(
-            shop.database.dsn("shop_app"), autocommit=True, cursor_factory=factory
-        ) as plain,
-    ):
-        plain.execute("SET search_path = plain")
+    with shop.twins(protocol) as (plain, sealed):
         for _ in range(ROUNDS):
             predicates = Predicates(rng)
             sql = statement(rng, predicates.condition())

@@ -16,7 +16,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import ClientCursor
 from psycopg.types.numeric import NumericBinaryLoader
 
 from proxy.cells.folding import lowered
@@ -439,16 +438,7 @@ def shop(
 
 @pytest.fixture(params=["extended", "simple", "binary"])
 def twins(shop: Shop, request: pytest.FixtureRequest) -> Iterator[Twins]:
-    factory = ClientCursor if request.param == "simple" else psycopg.Cursor
-    with (
-        psycopg.connect(
-            shop.database.dsn("shop_app"), autocommit=True, cursor_factory=factory
-        ) as plain,
-        shop.connect(cursor_factory=factory) as sealed,
-    ):
-        for connection in (plain, sealed):
-            connection.execute("SET timezone = 'UTC'")
-        plain.execute("SET search_path = plain")
+    with shop.twins(request.param) as (plain, sealed):
         yield Twins(plain, sealed, request.param == "binary")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -40,14 +38,6 @@ def twins(_twins: Twins) -> Twins:
     """Both twins, empty, under the server's default settings."""
     _twins.reset()
     return _twins
-
-
-@pytest.fixture
-def rng(request: pytest.FixtureRequest) -> random.Random:
-    """Randomness whose seed a failure shows: TYPES_SEED=... repeats it."""
-    seed = int(os.environ.get("TYPES_SEED", random.SystemRandom().getrandbits(32)))
-    print(f"TYPES_SEED={seed} for {request.node.nodeid}")
-    return random.Random(seed)
 
 
 @pytest.fixture(params=[1, pytest.param(10, marks=pytest.mark.long)], ids=["some", "many"])
