@@ -40,6 +40,7 @@ Packages
     sql         lexer, parser, resolver, planner: SQL text to an immutable plan
     copying     COPY's data: cut into rows, sealed and unsealed
     audit       OCSF events and the access log
+    detection   budgets, honey, containment; detectors over the access log
     compiling   building: the hot modules compiled with mypyc
     database    schema `sealgate`: apply and check
     workers     [io] several processes on one port: supervisor, worker, what passes between them
@@ -50,6 +51,7 @@ Glossary
     canonical         a value in PostgreSQL's binary send format of its logical type: what is sealed
     catalog           the picture of the database's relations that the planner and the session use
     cell              one value of one row; a cell id names a stored sealed value in the access log
+    containment       what is done about a login after a finding: throttle, mask, quarantine, kill; for a time
     clear, masked, withheld      what a role gets of a sealed value
     control connection           the proxy's own login, for the catalog only
     data key          seals values of one column; named by a key id inside every sealed value

@@ -22,9 +22,20 @@ from keystore import KeystoreError, RootKeySource
 from policy import Policy, PolicyError
 from proxy.catalog import SealedColumn, sealed_columns
 from proxy.cells import Settings, TypeSpecError, logical_type
+from proxy.detection.settings import Detection
 from proxy.tables import BadTable, read, unknown
 
-SECTIONS = ("listen", "upstream", "control", "keystore", "audit", "policy", "columns", "roles")
+SECTIONS = (
+    "listen",
+    "upstream",
+    "control",
+    "keystore",
+    "audit",
+    "detection",
+    "policy",
+    "columns",
+    "roles",
+)
 
 
 class ConfigurationError(Exception):
@@ -134,6 +145,7 @@ class Configuration:
     control: Control
     keystore: KeystoreFile
     audit: Audit
+    detection: Detection
     policy: Policy
     columns: Mapping[str, SealedColumn]
 
@@ -190,6 +202,7 @@ def _configuration(document: Mapping[str, object], file: Path) -> Configuration:
     control = read(Control, document.get("control", {}), "control", base)
     keystore = read(KeystoreFile, document.get("keystore", {}), "keystore", base)
     audit = read(Audit, document.get("audit", {}), "audit", base)
+    detection = read(Detection, document.get("detection", {}), "detection", base)
     rules = policy.load(
         _table(document, "columns"),
         _table(document, "roles"),
@@ -208,6 +221,7 @@ def _configuration(document: Mapping[str, object], file: Path) -> Configuration:
         control=control,
         keystore=keystore,
         audit=audit,
+        detection=detection,
         policy=rules,
         columns=sealed_columns(rules.columns),
     )

@@ -1,7 +1,7 @@
 """A TOML table into a frozen dataclass, with errors that name the key and the fix.
 
 The dataclass is the schema: a field's name is the key, its annotation the type, its default the default. Known
-annotations: str, int, bool, Path, Literal of strings, another such dataclass, and each of them `| None`.
+annotations: str, int, bool, Path, Literal of strings, tuple[str, ...] (a list), another such dataclass, and each of them `| None`.
 Metadata of a field: `range` (low, high) for a number, `example` the value shown where the fix needs one.
 Relative paths are taken from `base`. An unknown key is an error, with the nearest known one.
 """
@@ -60,7 +60,8 @@ def unknown(key: str, name: str, known: Iterable[str]) -> BadTable:
 
 
 def _value(hint: Any, value: object, key: str, field: dataclasses.Field[Any], base: Path) -> Any:
-    if isinstance(hint, types.UnionType):
+    # `Literal[...] | None` is typing's own Union.
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
     if dataclasses.is_dataclass(hint):
         return read(typing.cast("type[Any]", hint), value, key, base)
@@ -71,12 +72,24 @@ def _value(hint: Any, value: object, key: str, field: dataclasses.Field[Any], ba
                 key, "is none of its possible values", f"Write one of: {_quoted(choices)}."
             )
         return value
+    if typing.get_origin(hint) is tuple:
+        return _strings(value, key, field)
     expected = str if hint is Path else hint
     # bool is an int to Python and not to anybody who writes a configuration file.
     if type(value) is not expected:
         problem = f"is {_kind(value)}, not {_NAMES[expected]}"
         raise BadTable(key, problem, f"Write for example: {_example(field, hint)}")
     return _checked(hint, value, key, field, base)
+
+
+def _strings(value: object, key: str, field: dataclasses.Field[Any]) -> tuple[str, ...]:
+    fix = f'Write for example: {field.name} = ["name"]'
+    if not isinstance(value, list) or not all(type(item) is str for item in value):
+        problem = f"is {_kind(value)}, not a list of strings"
+        raise BadTable(key, problem if not isinstance(value, list) else "is not all strings", fix)
+    if any(not item.strip() or "\0" in item for item in value):
+        raise BadTable(key, "has an empty string in it", fix)
+    return tuple(value)
 
 
 def _checked(hint: Any, value: Any, key: str, field: dataclasses.Field[Any], base: Path) -> Any:

@@ -11,6 +11,7 @@ import pytest
 
 from policy import ColumnRule, RoleGrants
 from proxy import config
+from proxy.detection.settings import Detection
 
 FILE = Path(__file__).parents[2] / "config.example.toml"
 TEXT = FILE.read_text()
@@ -22,6 +23,7 @@ SECTIONS = {
     "control": config.Control,
     "keystore": config.KeystoreFile,
     "audit": config.Audit,
+    "detection": Detection,
 }
 
 
@@ -60,7 +62,7 @@ def test_its_values_are_the_defaults() -> None:
     """Leaving a key out means what the example says; the control dsn is the one without a default."""
     example = config.load(FILE)
     minimal = config.parse('[control]\ndsn = "postgresql:///shop"\n', FILE)
-    for name in ("listen", "upstream", "keystore", "audit"):
+    for name in ("listen", "upstream", "keystore", "audit", "detection"):
         assert getattr(example, name) == getattr(minimal, name)
     assert example.control.refresh_seconds == minimal.control.refresh_seconds
     assert example.policy.denied_value == minimal.policy.denied_value
