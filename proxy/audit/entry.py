@@ -1,55 +1,134 @@
-"""An event in the form in which the log writes it: JSON, but for what the log itself adds."""
+"""An event in the form in which the log writes it: canonical JSON (RFC 8785), but for what the log itself adds."""
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import Any, Final, final
 
 import orjson
 
 from proxy.audit.ocsf import Event
 from proxy.audit.text import NAME_CAP, clean
+from proxy.audit.values import ACK
 
-_METADATA: Final = b'"metadata":{'
+AS_CONFIGURED: Final = -1
+"""What the log does with every event."""
+
+Pieces = tuple[bytes, bytes, bytes, bytes, bytes]
+
+SLOT: Final = "\0"
+"""Stands where something is filled in: no text that was cleaned has a NUL."""
+SLOT_JSON: Final = b'"\\u0000"'
+_LARGEST: Final = 1 << 53
+_DEEPEST: Final = 32
 
 
 @final
 class Entry:
-    """`head` is the event's JSON behind its first brace, up to and with the brace of its metadata; `rest` is what follows.
+    """`pieces` are the event's canonical JSON cut where the log fills in what it alone knows:
 
-    The log puts what it adds in front of both, and ends the line.
+        pieces[0] "<source>" pieces[1] <sequence>,"uid":"<ulid>" pieces[2] <time> pieces[3] {"chain":…} pieces[4]
+
+    They end `"log_source":`, `"sequence":`, `"time":` and `"integrity":`. `cells` are the ids for the side file, 8 bytes
+    each, if the event has a `cell_ids_file`. `mode`: what has to have happened before rows are released.
     """
 
-    __slots__ = ("head", "rest")
+    __slots__ = ("cells", "mode", "pieces")
 
-    def __init__(self, head: bytes, rest: bytes) -> None:
-        self.head = head
-        self.rest = rest
+    def __init__(self, pieces: Pieces, cells: bytes = b"", mode: int = ACK) -> None:
+        self.pieces = pieces
+        self.cells = cells
+        self.mode = mode
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Entry) and self.head == other.head and self.rest == other.rest
+        return (
+            isinstance(other, Entry)
+            and self.pieces == other.pieces
+            and self.cells == other.cells
+            and self.mode == other.mode
+        )
 
     @property
     def size(self) -> int:
-        """Bytes, without what is added."""
-        return len(self.head) + len(self.rest) + 2
+        """Bytes of the line, without what is added."""
+        p0, p1, p2, p3, p4 = self.pieces
+        return len(p0) + len(p1) + len(p2) + len(p3) + len(p4)
 
     @property
     def event(self) -> Event:
-        """For whoever wants to look into it; the log does not."""
-        read: Event = orjson.loads(b"{%b%b" % (self.head, self.rest))
+        """For whoever wants to look into it; the log does not. Without what the log adds."""
+        p0, p1, p2, p3, p4 = self.pieces
+        read: Event = orjson.loads(
+            b"".join((p0, b'""', p1, b'0,"uid":""', p2, b"0", p3, b"{}", p4))
+        )
+        for added in ("log_source", "sequence", "uid"):
+            del read["metadata"][added]
+        del read["time"]
+        ours = read["unmapped"]["sealgate"]
+        del ours["integrity"]
         return read
 
 
-def encode(event: Event) -> Entry:
-    """Raises orjson.JSONEncodeError (a TypeError) if it is not JSON."""
-    return Entry(*cut(orjson.dumps(event)))
+def encode(event: Event, mode: int = AS_CONFIGURED) -> Entry:
+    """Raises orjson.JSONEncodeError (a TypeError) if it is not JSON, or has a number that canonical JSON would not keep."""
+    return Entry(cut(slotted(event)), b"", mode)
 
 
-def cut(event: bytes) -> tuple[bytes, bytes]:
-    """An event's JSON as an `Entry` has it."""
-    # The first such key is the event's own: builders put metadata before what is nested. In a string its quotes
-    # would be escaped.
-    end = event.index(_METADATA) + len(_METADATA)
+def slotted(event: Event) -> Event:
+    """A copy of the event that has a place for each thing that the log adds."""
+    unmapped = event.get("unmapped", {})
+    ours = {**unmapped.get("sealgate", {}), "integrity": SLOT}
+    metadata = {**event["metadata"], "log_source": SLOT, "sequence": SLOT}
+    return {
+        **event,
+        "metadata": metadata,
+        "time": SLOT,
+        "unmapped": {**unmapped, "sealgate": ours},
+    }
+
+
+def canonical(value: Any) -> bytes:
+    """RFC 8785 for values whose keys are ASCII, without floats. Raises orjson.JSONEncodeError for others.
+
+    orjson escapes strings as RFC 8785 does, and sorts keys by their bytes: for ASCII that is by UTF-16 code units.
+    """
+    _check(value, _DEEPEST)
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def recut(head: bytes, rest: bytes) -> Entry:
+    """Of pieces in the order of before: to be gone as soon as templates are canonical."""
+    return encode(orjson.loads(b"{%b%b" % (head, rest)))
+
+
+def cut(event: Event) -> Pieces:
+    """A slotted event (`slotted`) as an `Entry` has it."""
+    pieces = canonical(event).split(SLOT_JSON)
+    if len(pieces) != 5:
+        raise orjson.JSONEncodeError("a text in the event is not clean")
+    return pieces[0], pieces[1], pieces[2], pieces[3], pieces[4]
+
+
+def _check(value: object, deep: int) -> None:
+    """Floats have as many forms as there are libraries, and integers beyond 2^53 are floats to some of them."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not (isinstance(key, str) and key.isascii() and deep):
+                raise orjson.JSONEncodeError("a key is not a short ASCII string")
+            _check(inner, deep - 1)
+    elif isinstance(value, (list, tuple)):
+        if not deep:
+            raise orjson.JSONEncodeError("too deep")
+        for inner in value:
+            _check(inner, deep - 1)
+    elif isinstance(value, float) or (
+        isinstance(value, int) and not -_LARGEST <= value <= _LARGEST
+    ):
+        raise orjson.JSONEncodeError("a number has no canonical form")
+
+
+def cut_at_metadata(event: bytes) -> tuple[bytes, bytes]:
+    """To be gone as soon as templates are canonical."""
+    end = event.index(b'"metadata":{') + len(b'"metadata":{')
     return event[1:end], event[end:]
 
 

@@ -25,6 +25,7 @@ import fcntl
 import os
 import secrets
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
+from proxy.audit.chain import aggregate, evolve, hash_of
 from proxy.audit.entry import Entry, decimal, encode
 from proxy.audit.lifecycle import log_repaired, log_resumed
 from proxy.audit.log_file import (
@@ -58,8 +60,8 @@ from proxy.audit.ocsf import Event
 from proxy.cells.errors import alone
 
 _LOCK_PATIENCE: Final = 0.5  # seconds; a writer holds the lock for some microseconds
-_BEGINNING: Final = b'{"time":'
-_STAMP_BYTES: Final = 200
+_BEGINNING: Final = b'{"a'
+_STAMP_BYTES: Final = 400
 LONGEST_ENTRY: Final = LINE_LIMIT - _STAMP_BYTES
 _BASE32: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS: Final = tuple([(high + low).encode() for high in _BASE32 for low in _BASE32])
@@ -117,6 +119,8 @@ class AuditLog:
         self._generation = 0
         self._patience = _LOCK_PATIENCE
         self._source = _base32(secrets.randbits(40))
+        self._source_json = b'"%b"' % self._source.encode()
+        self._chain_json = b'{"chain":"%b",' % uuid.uuid4().hex.encode()
         self._uids = _Uids(self._source)
         self.reopen()
 
@@ -216,13 +220,24 @@ class AuditLog:
         sequence = numbers[SEQUENCE]
         uids = self._uids
         uids.at(max(now, numbers[TIME]))
-        opening = b'{"time":%d,' % now
+        time_json = b"%d" % now
+        head, seal, key = self._state.seal()
         parts = [before]
         for entry in entries:
             sequence += 1
-            parts += (opening, entry.head, uids.stamp(sequence), entry.rest, b"\n")
+            p0, p1, p2, p3, p4 = entry.pieces
+            stamp = uids.stamp(sequence)
+            ahead = b"".join(
+                (p0, self._source_json, p1, stamp, p2, time_json, p3, self._chain_json)
+            )
+            behind = b"".join((b'"prev":"', head.hex().encode(), b'"}', p4))
+            head = hash_of(ahead, behind)
+            seal = aggregate(key, seal, head)
+            key = evolve(key)
+            parts += (ahead, b'"hash":"', head.hex().encode(), b'",', behind, b"\n")
         data = b"".join(parts)
         append(self._fd, data, start)
+        self._state.sealed(head, seal, key)
         numbers[SEQUENCE] = sequence
         numbers[TIME] = uids.time
         numbers[OFFSET] = start + len(data)
@@ -398,7 +413,6 @@ class _Uids:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._behind = b',"log_source":"%b",' % source.encode()
         self.time = 0
         self._block = -1
         self._before = b""
@@ -409,14 +423,14 @@ class _Uids:
             self._block = -1
 
     def stamp(self, sequence: int) -> bytes:
-        """The first members of an event's metadata. Of the last two of a uid's 26 digits there is a table."""
+        """An event's sequence and uid. Of the last two of a uid's 26 digits there is a table."""
         block = sequence >> 10
         if block != self._block:
             self._block = block
             uid = _base32(self.time, 10) + self._source + _base32(block, 6)
-            self._before = b'"uid":"' + uid.encode()
+            self._before = b',"uid":"' + uid.encode()
         pair = _PAIRS[sequence & 1023]
-        return b"".join((self._before, pair, b'","sequence":', decimal(sequence), self._behind))
+        return b"".join((decimal(sequence), self._before, pair, b'"'))
 
 
 def _base32(number: int, digits: int = 8) -> str:

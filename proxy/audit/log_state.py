@@ -44,8 +44,20 @@ class LogState:
     def __init__(self, writers: int) -> None:
         self._writers = writers
         self._reasons_at = 8 * (_HEADER + _PER_WRITER * writers)
-        self._memory = mmap.mmap(-1, self._reasons_at + _REASON_BYTES * writers)
+        self._chain_at = self._reasons_at + _REASON_BYTES * writers
+        self._memory = mmap.mmap(-1, self._chain_at + 96)
         self.numbers: memoryview[int] = memoryview(self._memory)[: self._reasons_at].cast("q")
+
+    def seal(self) -> tuple[bytes, bytes, bytes]:
+        at = self._chain_at
+        return (
+            self._memory[at : at + 32],
+            self._memory[at + 32 : at + 64],
+            self._memory[at + 64 : at + 96],
+        )
+
+    def sealed(self, head: bytes, seal: bytes, key: bytes) -> None:
+        self._memory[self._chain_at : self._chain_at + 96] = head + seal + key
 
     def lose(self, writer: int, count: int, now: int, reason: str) -> None:
         """`count` events of this writer are not in the log."""

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, final
 import orjson
 
 from proxy.audit.datastore import BY_OUTCOME, DONE, speak_of, strongest
-from proxy.audit.entry import Entry, cut, decimal, quoted_json, uid_json
+from proxy.audit.entry import Entry, cut_at_metadata, decimal, quoted_json, recut, uid_json
 from proxy.audit.ocsf import ALLOWED, DATASTORE_ACTIVITY, MODIFIED, base, controlled
 from proxy.audit.origin import Who, who
 from proxy.audit.text import LABEL_CAP, clean
@@ -131,7 +131,7 @@ class Template:
         }
         shown = clean(table, LABEL_CAP)
         speak_of(event, fields, shown, spoken.policy_version, spoken.statement)
-        opening, rest = cut(orjson.dumps(event))
+        opening, rest = cut_at_metadata(orjson.dumps(event))
         self.pieces = (*opening.split(_SLOT_JSON), *rest.split(_SLOT_JSON))
         self.of = quoted_json(f" of {shown} {verb} ")[1:-1]
         self.uses = quoted_json(f": {_uses(table, self.lines)}")[1:-1]
@@ -280,7 +280,7 @@ class _Filled:
                 self._complete if complete else self._incomplete,
             )
         )
-        return Entry(head, rest)
+        return recut(head, rest)
 
     def _told(self, rows: int, failed: bytes | None = None) -> bytes:
         """Up to the metadata. `failed`: with this SQLSTATE, as a JSON string."""
