@@ -19,6 +19,13 @@ Outcome = Literal["clear", "masked", "withheld", "written", "compared"]
 Access = Literal["read", "compare", "write", "presence"]
 Protocol = Literal["simple", "extended"]
 
+ASYNC: Final = 0
+"""Rows are released at once; the event is written within the round."""
+ACK: Final = 1
+"""Rows are released when the system has the event: it survives the proxy's end."""
+DURABLE: Final = 2
+"""Rows are released when the disk has the event: it survives the machine's end."""
+
 CELL_IDS_INLINE: Final = 256
 """Cell ids an event holds at most; beyond it `cell_ids_complete` is false."""
 
