@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import policy
 from keystore import KeystoreError, RootKeySource
 from policy import Policy, PolicyError
+from proxy.audit.sinks import Metrics, Sink, check_metrics, check_sinks
 from proxy.catalog import SealedColumn, sealed_columns
 from proxy.cells import Settings, TypeSpecError, logical_type
 from proxy.detection.settings import Detection
@@ -32,6 +33,7 @@ SECTIONS = (
     "keystore",
     "audit",
     "detection",
+    "metrics",
     "policy",
     "columns",
     "roles",
@@ -132,6 +134,7 @@ class Audit:
 
     path: Path = Path("audit.jsonl")
     on_failure: Literal["deny", "allow"] = "deny"
+    sinks: tuple[Sink, ...] = ()
     fsync: bool = False
 
 
@@ -146,6 +149,7 @@ class Configuration:
     keystore: KeystoreFile
     audit: Audit
     detection: Detection
+    metrics: Metrics
     policy: Policy
     columns: Mapping[str, SealedColumn]
 
@@ -203,6 +207,7 @@ def _configuration(document: Mapping[str, object], file: Path) -> Configuration:
     keystore = read(KeystoreFile, document.get("keystore", {}), "keystore", base)
     audit = read(Audit, document.get("audit", {}), "audit", base)
     detection = read(Detection, document.get("detection", {}), "detection", base)
+    metrics = read(Metrics, document.get("metrics", {}), "metrics", base)
     rules = policy.load(
         _table(document, "columns"),
         _table(document, "roles"),
@@ -213,6 +218,8 @@ def _configuration(document: Mapping[str, object], file: Path) -> Configuration:
     _check_upstream(upstream)
     _check_control(control)
     _check_files(keystore, audit)
+    check_sinks(audit.sinks)
+    check_metrics(metrics)
     _check_columns(rules)
     return Configuration(
         file=file,
@@ -222,6 +229,7 @@ def _configuration(document: Mapping[str, object], file: Path) -> Configuration:
         keystore=keystore,
         audit=audit,
         detection=detection,
+        metrics=metrics,
         policy=rules,
         columns=sealed_columns(rules.columns),
     )

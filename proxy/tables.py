@@ -1,7 +1,8 @@
 """A TOML table into a frozen dataclass, with errors that name the key and the fix.
 
 The dataclass is the schema: a field's name is the key, its annotation the type, its default the default. Known
-annotations: str, int, bool, Path, Literal of strings, tuple[str, ...] (a list), another such dataclass, and each of them `| None`.
+annotations: str, int, bool, Path, Literal of strings, tuple[str, ...] (a list), another such dataclass,
+a tuple of such (an array of tables), and each of them `| None`.
 Metadata of a field: `range` (low, high) for a number, `example` the value shown where the fix needs one.
 Relative paths are taken from `base`. An unknown key is an error, with the nearest known one.
 """
@@ -73,6 +74,9 @@ def _value(hint: Any, value: object, key: str, field: dataclasses.Field[Any], ba
             )
         return value
     if typing.get_origin(hint) is tuple:
+        item = typing.get_args(hint)[0]
+        if dataclasses.is_dataclass(item):
+            return _tables(item, value, key, base)
         return _strings(value, key, field)
     expected = str if hint is Path else hint
     # bool is an int to Python and not to anybody who writes a configuration file.
@@ -80,6 +84,14 @@ def _value(hint: Any, value: object, key: str, field: dataclasses.Field[Any], ba
         problem = f"is {_kind(value)}, not {_NAMES[expected]}"
         raise BadTable(key, problem, f"Write for example: {_example(field, hint)}")
     return _checked(hint, value, key, field, base)
+
+
+def _tables(schema: Any, value: object, key: str, base: Path) -> tuple[Any, ...]:
+    """An array of tables; the first one is number 0."""
+    if not isinstance(value, list):
+        problem = f"is {_kind(value)}, not an array of tables"
+        raise BadTable(key, problem, f"Write [[{key}]] and the keys of one below it.")
+    return tuple(read(schema, table, f"{key}[{n}]", base) for n, table in enumerate(value))
 
 
 def _strings(value: object, key: str, field: dataclasses.Field[Any]) -> tuple[str, ...]:

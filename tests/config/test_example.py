@@ -11,12 +11,13 @@ import pytest
 
 from policy import ColumnRule, RoleGrants
 from proxy import config
+from proxy.audit.sinks import Metrics, Sink
 from proxy.detection.settings import Detection
 
 FILE = Path(__file__).parents[2] / "config.example.toml"
 TEXT = FILE.read_text()
 # Keys without a default stand behind "# "; explanations are sentences and have no "=" after one word.
-UNCOMMENTED = re.sub(r"(?m)^# (?=[a-z_]+ = )", "", TEXT)
+UNCOMMENTED = re.sub(r"(?m)^# (?=\[\[|[a-z_]+ = )", "", TEXT)
 SECTIONS = {
     "listen": config.Listen,
     "upstream": config.Upstream,
@@ -24,6 +25,7 @@ SECTIONS = {
     "keystore": config.KeystoreFile,
     "audit": config.Audit,
     "detection": Detection,
+    "metrics": Metrics,
 }
 
 
@@ -39,6 +41,12 @@ def test_it_has_every_key_and_no_other(section: str, schema: type) -> None:
     """Keys of the file, commented ones included, are the fields of the section's dataclass."""
     fields = [field.name for field in dataclasses.fields(schema)]
     assert sorted(tomllib.loads(UNCOMMENTED)[section]) == sorted(fields)
+
+
+def test_it_shows_every_key_of_a_sink() -> None:
+    """The one sink of the example has every key there is."""
+    (shown,) = tomllib.loads(UNCOMMENTED)["audit"]["sinks"]
+    assert sorted(shown) == sorted(field.name for field in dataclasses.fields(Sink))
 
 
 def test_its_sections_are_all_there_are() -> None:
