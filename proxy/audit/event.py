@@ -23,6 +23,7 @@ from proxy.audit.lifecycle import (
     stopped,
 )
 from proxy.audit.ocsf import Event
+from proxy.audit.queried import Query, queried
 from proxy.audit.template import Line, Part, Spoken, Template
 from proxy.audit.values import (
     Access,
@@ -47,6 +48,7 @@ __all__ = [
     "Part",
     "PolicyLoad",
     "Protocol",
+    "Query",
     "Refused",
     "Spoken",
     "Started",
@@ -57,6 +59,7 @@ __all__ = [
     "keys_loaded",
     "policy_loaded",
     "protocol_violation",
+    "queried",
     "refused",
     "session_closed",
     "session_opened",

@@ -13,6 +13,7 @@ from proxy.audit.event import (
     Origin,
     Part,
     PolicyLoad,
+    Query,
     Refused,
     Spoken,
     Started,
@@ -23,6 +24,7 @@ from proxy.audit.event import (
     keys_loaded,
     policy_loaded,
     protocol_violation,
+    queried,
     refused,
     session_closed,
     session_opened,
@@ -197,5 +199,11 @@ def examples() -> dict[str, Event]:
         "Log resumed": log_resumed(lost=12, since=1795364924120, reason="No space left on device"),
         "Worker lost": worker_lost(WorkerLost(1, 4713, "it was killed by SIGKILL", sessions=12)),
         "Worker started again": worker_started(1, 4719),
+        "Log queried": queried(
+            Query(
+                "audit affected", {"login": "support", "from": "2026-11-23T00:00:00Z"}, 0, 41, 260
+            ),
+            {"name": "dba", "uid": 1001, "sudo_user": "grace"},
+        ),
         "Proxy stopped": stopped("SIGTERM", pid=4711),
     }
