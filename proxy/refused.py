@@ -41,6 +41,7 @@ def refused_events(origin: Origin, execution: Execution, refusal: Refusal) -> It
                 sqlstate=refusal.sqlstate,
                 reason=refusal.message,
                 policy_version=execution.authority.snapshot.policy.version,
+                comment=execution.stripped.comment if execution.stripped is not None else "",
             ),
         )
 

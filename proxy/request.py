@@ -278,7 +278,10 @@ class Request:
         inflight = state.inflight
         if state.refreshing or inflight.inquiring or (len(inflight) and not inflight.pipelining):
             return
-        inquiry = Inquiry(catalog=bool(state.unsettled & Changes.CATALOG))
+        unsettled = state.unsettled
+        inquiry = Inquiry(
+            catalog=bool(unsettled & Changes.CATALOG), claims=bool(unsettled & Changes.CLAIMS)
+        )
         sent, owed = inquiry.messages(sync=not inflight.pipelining)
         for entry in owed:
             inflight.push(entry)
@@ -306,14 +309,16 @@ class Request:
             settled(state, Changes.SETTINGS)
         if plan.untouched and not plan.by_name:
             state.synced()
-            state.sent(plan.statements)
+            state.sent(plan.statements, stripped)
             query = SimpleQuery(plan.statements, stripped)
             state.inflight.push(Owed(Kind.QUERY, query=query, changes=self._unnamed_dropped()))
             return None
+        if state.unsettled & Changes.CLAIMS:
+            settled(state, Changes.CLAIMS)
         steps = naming.steps(state, plan, stripped, text.sql)
         plans = tuple([step.plan for step in steps])
         state.synced()
-        state.sent(plans)
+        state.sent(plans, stripped)
         changes = self._unnamed_dropped()
         parts: list[Part] = []
         matchers: dict[int, Matchers] = {}
@@ -345,7 +350,8 @@ class Request:
         state.inflight.push(Owed(Kind.QUERY, query=query, changes=changes))
         if untouched:
             return None
-        return message(QUERY, text.encode("".join(part.sent for part in parts)) + b"\x00")
+        sent = "".join([part.sent for part in parts]) + stripped.comment
+        return message(QUERY, text.encode(sent) + b"\x00")
 
     def _unnamed_dropped(self) -> tuple[Change[Any], ...]:
         """The server drops the unnamed statement and portal when it comes to a simple query; it may never."""
@@ -430,7 +436,7 @@ class Request:
     ) -> bytes:
         check_parameters(self._state.current_authority().snapshot, statement, parse.types)
         sent = self._rendered(statement, prepared.stripped, prepared.sealed)
-        query = text.encode(sent)
+        query = text.encode(sent + prepared.stripped.comment)
         prepared.edited = Edited((Part(statement, sent),), prepared.stripped.literals)
         types = list(parse.types)
         if statement.parameters:
@@ -526,6 +532,10 @@ class Request:
         if portal is None:
             portal = Portal(None, known_as)
         prepared = portal.prepared
+        if state.unsettled & Changes.CLAIMS and (
+            prepared is None or prepared.plan is None or prepared.plan.touches
+        ):
+            settled(state, Changes.CLAIMS)
         refusal = self._run_refused(prepared, portal)
         if refusal is not None:
             attempted = naming.opened(state, prepared.plan if prepared else None, portal)
@@ -551,7 +561,7 @@ class Request:
                     state, prepared.plan, text, prepared.sealed, prepared.source
                 )
             if prepared.plan.changes:
-                state.sent((prepared.plan,))
+                state.sent((prepared.plan,), prepared.stripped)
         state.inflight.push(Owed(Kind.EXECUTE, portal=portal, changes=changes))
         if portal.matchers is not None:
             return before + message(EXECUTE, body)

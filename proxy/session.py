@@ -13,6 +13,7 @@ Whatever goes wrong in here ends this one session, with an error the client unde
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ParamSpec
 
 from proxy.audit.event import Origin, protocol_violation, session_closed
@@ -24,7 +25,7 @@ from proxy.response import Response
 from proxy.scram import Verifier
 from proxy.snapshot import Authority, SnapshotSource
 from proxy.sql.plan import Changes
-from proxy.state import State, startup_settings
+from proxy.state import State, startup_claims, startup_settings
 from proxy.wire.framing import BadMessage
 from proxy.wire.messages import error_response
 
@@ -254,7 +255,7 @@ class Session:
             return [ToClient(handshake.server_rest)]
         state = State(
             source=self._source,
-            origin=handshake.origin,
+            origin=replace(handshake.origin, claimed=startup_claims(handshake.startup.parameters)),
             authority=Authority(self._source.current, handshake.roles),
             settings=startup_settings(handshake.startup.parameters),
             message_limit=self._max_message,

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from proxy.audit.claims import CLAIM_CAP, Claims
+from proxy.audit.claims import SETTINGS as CLAIMS
 from proxy.audit.event import Origin
 from proxy.cells import CellError, Settings
 from proxy.cells.encoding import from_utf8, to_utf8
@@ -18,6 +20,7 @@ from proxy.inquiry import SETTINGS, Inquiry
 from proxy.picture import read_document
 from proxy.snapshot import Authority, OwnCatalog, SnapshotSource
 from proxy.sql.plan import Changes, Refusal, StatementPlan
+from proxy.sql.stripped import Stripped
 from proxy.statements import Names, Portal, Prepared
 from proxy.wire.framing import BadMessage
 
@@ -28,6 +31,8 @@ NAME_BYTES: Final = 63
 IDLE: Final = ord("I")
 FAILED: Final = ord("E")
 
+_CLAIM = re.compile(r"\bsealgate\"?\s*\.\s*\"?(?:actor|purpose)\b", re.IGNORECASE)
+_RESETS = re.compile(r"\b(?:RESET|DISCARD)\s+ALL\b", re.IGNORECASE)
 _PATH_ITEM = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",\s]+))\s*(?:,|\Z)')
 _OPTION = re.compile(r"(?:-c\s*|--)([A-Za-z_][\w.-]*)=((?:\\.|[^\s\\])*)")
 
@@ -87,16 +92,29 @@ class State:
 
     # What may have changed.
 
-    def sent(self, plans: tuple[StatementPlan, ...]) -> None:
-        """Statements are on their way to the server."""
+    def sent(self, plans: tuple[StatementPlan, ...], stripped: Stripped) -> None:
+        """Statements of a message are on their way to the server."""
         for plan in plans:
             if plan.changes:
                 changes = plan.changes
+                if changes & Changes.SETTINGS and self._changes_claims(stripped):
+                    changes |= Changes.CLAIMS
+                    # Rather none than those of somebody else, should this message go on to touch what is sealed.
+                    if self.origin.claimed:
+                        self.origin = replace(self.origin, claimed=())
                 if changes & Changes.TRANSACTION:
                     self.ended = True
                     changes = (changes | self.changed) & ~Changes.TRANSACTION
                 self.unsettled |= changes
                 self.changed |= changes
+
+    def _changes_claims(self, stripped: Stripped) -> bool:
+        """RESET ALL and its like come with every connection of a pool: they matter where there is something to reset."""
+        text = stripped.text
+        if _CLAIM.search(text) or any(map(_CLAIM.search, stripped.literals)):
+            return True
+        there = self.origin.claimed or (self.unsettled | self.changed) & Changes.CLAIMS
+        return bool(there) and _RESETS.search(text) is not None
 
     def synced(self) -> None:
         """A Sync, or a Query, is on its way: it ends a transaction that no BEGIN has begun, and what an error in that has
@@ -133,14 +151,18 @@ class State:
                 self.own_catalog = OwnCatalog(read_document(inquiry.document, declared))
             except (ValueError, KeyError, TypeError):
                 raise alone(BadMessage("the catalog was not told as it was asked for")) from None
-        self.unsettled = Changes.NOTHING
+        if inquiry.claims:
+            self.origin = replace(self.origin, claimed=inquiry.claimed())
+            self.unsettled = Changes.NOTHING
+        else:
+            self.unsettled &= Changes.CLAIMS
 
     def idle(self) -> bool:
         """ReadyForQuery outside a transaction, nothing in flight. True: the catalog may have changed for everybody."""
         changed = bool(self.changed & Changes.CATALOG)
         self.changed = Changes.NOTHING
         self.own_catalog = None
-        self.settle(~Changes.ROLE)
+        self.settle(~(Changes.ROLE | Changes.CLAIMS))  # The server reports everything else.
         if changed:
             self.unsettled |= Changes.CATALOG
         return changed
@@ -155,6 +177,7 @@ class State:
             self.settle(Changes.ROLE)
             self.user = _NOBODY
             self._look_up_path()
+        self.settle(Changes.CLAIMS)
 
     def _look_up_path(self) -> None:
         if not self.path_as_set:
@@ -262,12 +285,7 @@ def read_search_path(value: str, login: str) -> tuple[str, ...]:
 
 def startup_settings(parameters: Mapping[str, str]) -> Settings:
     """Settings that shape values and that the server does not report: only the startup packet tells them."""
-    given = {
-        name: value.replace("\\", "")
-        for name, value in _OPTION.findall(parameters.get("options", ""))
-    }
-    given = {name.replace("-", "_").lower(): value for name, value in given.items()}
-    given |= {name.lower(): value for name, value in parameters.items()}
+    given = _given(parameters)
     settings = Settings()
     if given.get("bytea_output", "").lower() == "escape":
         settings = replace(settings, bytea_output="escape")
@@ -275,3 +293,18 @@ def startup_settings(parameters: Mapping[str, str]) -> Settings:
         return replace(settings, extra_float_digits=int(given.get("extra_float_digits", "1")))
     except ValueError:
         return settings
+
+
+def startup_claims(parameters: Mapping[str, str]) -> Claims:
+    """Who asks and why, as the startup packet says."""
+    given = _given(parameters)
+    return tuple((n.partition(".")[2], given[n][:CLAIM_CAP]) for n in CLAIMS if given.get(n))
+
+
+def _given(parameters: Mapping[str, str]) -> dict[str, str]:
+    """The settings in a startup packet, those among its options too."""
+    given = {
+        name.replace("-", "_").lower(): value.replace("\\", "")
+        for name, value in _OPTION.findall(parameters.get("options", ""))
+    }
+    return given | {name.lower(): value for name, value in parameters.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from proxy.audit.claims import claimed
 from proxy.audit.ocsf import (
     BLOCKED,
     DATASTORE_ACTIVITY,
@@ -74,6 +75,9 @@ def refused(origin: Origin, refusal: Refused) -> Event:
         "columns": [_attempted(attempt) for attempt in refusal.attempts],
         "tls": origin.tls,
     }
+    claims = claimed(origin.claimed, refusal.comment)
+    if claims:
+        sealgate["claimed"] = claims
     table = None if refusal.table is None else clean(refusal.table, LABEL_CAP)
     return speak_of(event, sealgate, table, refusal.policy_version, refusal.statement)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
+    from proxy.audit.claims import Claims
     from proxy.audit.origin import Who
 
 Outcome = Literal["clear", "masked", "withheld", "written", "compared"]
@@ -45,6 +46,8 @@ class Origin:
     session: str
     database: str
     tls: bool
+    claimed: Claims = ()
+    """What the session's settings say of the person and the reason behind it."""
     told: Who | None = field(init=False, repr=False, compare=False, default=None)
     """What `proxy.audit.origin.who` made of it, once."""
 
@@ -75,6 +78,8 @@ class Refused:
     sqlstate: str
     reason: str
     policy_version: str
+    comment: str = ""
+    """The comment behind the statement: see `proxy.audit.claims`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,8 @@ class Changes:
     """client_encoding."""
     ROLE: Final = 32
     """SET ROLE: "$user" in search_path is another schema; the server reports no change of it."""
+    CLAIMS: Final = 64
+    """Who the client says asks, and why (`proxy.audit.claims`): settings of ours that the server does not report."""
 
 
 class Constant(Enum):

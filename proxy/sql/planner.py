@@ -19,6 +19,7 @@ from typing import Final
 
 from proxy.catalog import Catalog
 from proxy.sql import refusals
+from proxy.sql.comments import comment_start
 from proxy.sql.lexer import (
     STATEMENT_TOO_COMPLEX,
     Stripped,
@@ -50,11 +51,17 @@ class Planner:
         """What to do with a message. Never raises for what the text says: it is forwarded or refused.
 
         `search_path`: the schemas that unqualified names are looked up in, or None if not known.
+        A comment behind the message is in `Stripped.comment` and in no plan.
         """
-        try:
-            stripped = strip_literals(sql)
-        except UnreadableSql as error:
-            return self._unreadable(sql, error), Stripped("", ())
+        start = comment_start(sql) if standard_conforming_strings else -1
+        stripped = _in_front(sql, start) if start >= 0 else None
+        if stripped is not None:
+            sql = sql[:start]
+        else:
+            try:
+                stripped = strip_literals(sql)
+            except UnreadableSql as error:
+                return self._unreadable(sql, error), Stripped("", ())
         if not standard_conforming_strings and _has_backslash(sql, stripped):
             return self._uncertain(sql), Stripped("", ())
         key = (stripped.text, search_path, standard_conforming_strings)
@@ -136,6 +143,16 @@ class Planner:
         if harmless:
             return untouched("")
         return refused_message(Refusal(error.sqlstate, error.message, error.hint))
+
+
+def _in_front(sql: str, start: int) -> Stripped | None:
+    """The text in front of what seems to be a comment; None if that begins inside of something."""
+    try:
+        stripped = strip_literals(sql[:start])
+    except UnreadableSql:
+        return None
+    stripped.comment = sql[start:]
+    return stripped
 
 
 def _pattern(interesting: frozenset[str]) -> re.Pattern[str] | None:

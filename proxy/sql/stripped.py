@@ -30,10 +30,13 @@ class Stripped:
     `u` U&'x', `d` $$x$$, `i` integer, `n` other number. NUL cannot occur in SQL."""
     literals: tuple[str, ...] = field(repr=False)
     """The literals as written, in order."""
+    comment: str = field(repr=False)
+    """What stood behind `text` and was left out for planning (`proxy.sql.comments`): a comment, to the end."""
 
-    def __init__(self, text: str, literals: tuple[str, ...]) -> None:
+    def __init__(self, text: str, literals: tuple[str, ...], comment: str = "") -> None:
         self.text = text
         self.literals = literals
+        self.comment = comment
 
 
 _LONGEST: Final = 1024 * 1024

@@ -28,6 +28,7 @@ from proxy.sql.named import Prepares
 from proxy.sql.plan import Action, StatementPlan
 from proxy.sql.planner import Planner
 from proxy.sql.rewrite import render
+from proxy.sql.stripped import Stripped
 from tests.sql import shop
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -74,14 +75,16 @@ def outcome(planner: Planner, case: Case) -> str:
     """What the planner makes of a case, in the words of the fixture files."""
     plan, stripped = planner.plan(case.sql, case.path)
     alone = case.sql if len(plan.statements) == 1 else None
-    return "\n=> ".join(_described(s, alone, stripped.literals) for s in plan.statements)
+    return "\n=> ".join(_described(s, alone, stripped) for s in plan.statements)
 
 
-def _described(statement: StatementPlan, alone: str | None, literals: tuple[str, ...]) -> str:
+def _described(statement: StatementPlan, alone: str | None, stripped: Stripped) -> str:
     if statement.refusal is not None:
         assert statement.action is Action.REFUSE
         return f"refused {statement.refusal.sqlstate} {statement.refusal.message}"
-    text = shop.readable(render(statement, literals, shop.seal))
+    text = shop.readable(render(statement, stripped.literals, shop.seal))
+    if alone is not None:
+        text += stripped.comment
     if statement.action is Action.FORWARD:
         assert not statement.touches
         assert not statement.parameters
