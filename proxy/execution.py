@@ -85,7 +85,8 @@ class Execution:
         self.uid = uid
         self.plan = plan
         if plan is not None and plan.recorded_as is not None:
-            stripped = Stripped(plan.recorded_as, ())
+            comment = stripped.comment if stripped is not None else ""
+            stripped = Stripped(plan.recorded_as, (), comment)
         self.stripped = stripped
         self.authority = authority
         self.protocol: Protocol = protocol
