@@ -62,8 +62,10 @@ class Enumeration:
 
     mode: Mode | None = None
     window_seconds: int = _seconds(300)
+    rows: int = _number(10, 1, 256)
     distinct: int = _number(100, 2, 1_000_000)
-    new_percent: int = _number(95, 1, 100)
+    new_percent: int = _number(80, 1, 100)
+    percent: int = _number(200, 100, 10_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,7 @@ class FailedLogins:
     per_login: int = _number(5, 1, 1_000_000)
     per_address: int = _number(10, 1, 1_000_000)
     spray_logins: int = _number(5, 2, 1_000_000)
+    total: int = _number(100, 1, 1_000_000)
     before_success: int = _number(5, 1, 1_000_000)
 
 
@@ -117,7 +120,27 @@ class BulkExport:
     """[detection.bulk_export]: COPY, or a result of very many rows, that is new for its login."""
 
     mode: Mode | None = None
-    rows: int = _number(10_000, 1, 1_000_000_000)
+    rows: int = _number(1_000, 1, 1_000_000_000)
+    percent: int = _number(200, 100, 10_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """[detection.volume]: more cells than the login is usually shown, in a window or a day."""
+
+    mode: Mode | None = None
+    window_seconds: int = _seconds(300)
+    cells: int = _number(1_000, 1, 1_000_000_000)
+    day_cells: int = _number(5_000, 1, 1_000_000_000)
+    percent: int = _number(300, 100, 10_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StolenLogin:
+    """[detection.stolen_login]: several things at once that are new for the login."""
+
+    mode: Mode | None = None
+    score: int = _number(80, 1, 100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +169,8 @@ class Detection:
     new_application: NewApplication = field(default_factory=NewApplication)
     new_statement: NewStatement = field(default_factory=NewStatement)
     bulk_export: BulkExport = field(default_factory=BulkExport)
+    volume: Volume = field(default_factory=Volume)
+    stolen_login: StolenLogin = field(default_factory=StolenLogin)
     silence: Silence = field(default_factory=Silence)
 
     def mode_of(self, own: Mode | None, login: str = "") -> Mode:
