@@ -22,6 +22,7 @@ FIELDS = {
     "cell_ids": "ids of the sealed values read or written (first 8 bytes of their nonces), hex, at most 256",
     "cell_ids_complete": "false: there were more than are listed",
     "cells": "sealed values touched: in the event altogether, in `columns` per column",
+    "claimed": "who asks and why, as the client says and nobody has verified: a comment in the form of sqlcommenter, `sealgate.actor`, `sealgate.purpose`",
     "column": "the column in which the value was found; empty where the server does not say",
     "column_count": "sealed columns in the policy, or columns that the key set has keys for",
     "columns": "the sealed columns, one entry per column and outcome",
