@@ -40,6 +40,7 @@ Packages
     sql         lexer, parser, resolver, planner: SQL text to an immutable plan
     copying     COPY's data: cut into rows, sealed and unsealed
     audit       OCSF events and the access log
+    report      what a person signs: incidents, access reviews, changes, made of the log
     detection   budgets, honey, containment; detectors over the access log
     compiling   building: the hot modules compiled with mypyc
     database    schema `sealgate`: apply and check
