@@ -6,6 +6,7 @@ it raises `Strange`, and nothing is kept of a string beyond a bound.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, final
@@ -46,6 +47,7 @@ class Seen:
         "ok",
         "rows",
         "session",
+        "source",
         "sqlstate",
         "table",
         "time",
@@ -63,12 +65,13 @@ class Seen:
         self.kind = name(event["metadata"]["event_code"])
         self.time = count(event["time"])
         actor = event.get("actor") or {}
-        self.login = name((actor.get("user") or {}).get("name", ""))
+        user = actor.get("user") or event.get("user") or {}
+        self.login = as_given(name(user.get("name", "")))
         self.session = name((actor.get("session") or {}).get("uid", ""))
         self.application = name(actor.get("app_name", ""))
         endpoint = event.get("src_endpoint") or {}
         self.client = name(endpoint.get("ip") or endpoint.get("name") or "")
-        self.network = network_of(self.client) if self.client else ""
+        self.source, self.network = places(self.client)
         self.ok = event.get("status_id") == 1
         self.sqlstate = name(event.get("status_code", ""))
         self.fingerprint = self.table = self.command = self.execution = ""
@@ -123,14 +126,30 @@ def count(number: object) -> int:
     return number
 
 
+_ESCAPED: Final = re.compile(r"\\u\{([0-9a-f]{1,6})\}")
+
+
+def as_given(cleaned: str) -> str:
+    """The name that `proxy.audit.text.clean` spelt so: the one that containment has to know."""
+    if "\\u{" not in cleaned:
+        return cleaned
+    return _ESCAPED.sub(lambda m: chr(min(int(m[1], 16), 0x10FFFF)), cleaned)
+
+
 @lru_cache(maxsize=4096)
-def network_of(client: str) -> str:
-    """The /24 of an IPv4 address, the /64 of an IPv6 one: whoever has one address of it, has them all. Else the name itself."""
+def places(client: str) -> tuple[str, str]:
+    """Whom failures are counted for, and what a login is known to come from.
+
+    Of an IPv4 address: itself, and its /24. Of an IPv6 one twice its /64: who has one address of it, has them all. Else the name.
+    """
     try:
         address = ip_address(client)
     except ValueError:
-        return client
+        return client, client
     mapped = getattr(address, "ipv4_mapped", None)
     if mapped is not None:
         address = mapped
-    return str(ip_network((address, 24 if address.version == 4 else 64), strict=False))
+    if address.version == 6:
+        network = str(ip_network(f"{address.exploded.split('%')[0]}/64", strict=False))
+        return network, network
+    return str(address), str(ip_network(f"{address}/24", strict=False))
