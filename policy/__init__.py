@@ -8,6 +8,7 @@ Reading order:
     decide     policy x roles x column x access -> Decision
     load       the configuration's tables -> Policy, or PolicyError
     masking    what a masked value looks like
+    summary    what a policy gives, as data for the access log
     label      the one spelling of schema.table.column; wildcards
     errors     PolicyError
 
@@ -20,6 +21,7 @@ from policy.load import load
 from policy.masking import Mask, compile_mask
 from policy.model import Access, ColumnRule, Decision, Grant, Outcome, Policy, RoleGrants
 from policy.search import Order, Search, read_search
+from policy.summary import summary
 
 __all__ = [
     "DENY_BY_DEFAULT",
@@ -38,4 +40,5 @@ __all__ = [
     "decide",
     "load",
     "read_search",
+    "summary",
 ]

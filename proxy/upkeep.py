@@ -11,10 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import pwd
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import structlog
 
+import policy as rules
 from keystore import Keyset, KeystoreError, load, load_root_key
 from proxy.audit.event import (
     ConfigurationLoad,
@@ -26,6 +31,7 @@ from proxy.audit.event import (
     policy_loaded,
 )
 from proxy.audit.log import AuditFailed, AuditLog
+from proxy.audit.operator import operator
 from proxy.config import Configuration, ConfigurationError, parse, read_text
 from proxy.control import FAILURES, ControlConnection
 from proxy.listener import Listener, Reception, reception
@@ -94,14 +100,20 @@ def read_again(before: Loaded) -> Loaded:
 
 
 def in_force(after: Loaded, before: Loaded | None) -> list[Event]:
-    """Events for the policy and the keys that are new."""
+    """Events for the policy and the keys that are new; at start also for the configuration."""
     policy, keyset = after.configuration.policy, after.keyset
     old_policy = before.configuration.policy.version if before is not None else ""
     old_keys = before.keyset.version if before is not None else ""
     events = []
+    if before is None:
+        load = configuration_load(after.configuration.file, after.fingerprint, "", "", operator())
+        events.append(configuration_loaded(load))
     if policy.version != old_policy:
         columns, roles = len(policy.columns), len(policy.roles)
-        events.append(policy_loaded(PolicyLoad(policy.version, old_policy, columns, roles)))
+        said = rules.summary(policy)
+        events.append(
+            policy_loaded(PolicyLoad(policy.version, old_policy, columns, roles, summary=said))
+        )
     if keyset.version != old_keys:
         columns, keys = len(keyset.columns), len(keyset.data_keys)
         events.append(keys_loaded(KeysLoad(keyset.version, old_keys, columns, keys)))
@@ -111,7 +123,8 @@ def in_force(after: Loaded, before: Loaded | None) -> list[Event]:
 def tell(audit: AuditLog, before: Loaded, after: Loaded, problem: str) -> None:
     """The reload is over: `after` is in force; or there is a problem, and `before` is."""
     path = str(before.configuration.file)
-    load = ConfigurationLoad(path, after.fingerprint, before.fingerprint, problem)
+    file = before.configuration.file
+    load = configuration_load(file, after.fingerprint, before.fingerprint, problem)
     events = [configuration_loaded(load), *([] if problem else in_force(after, before))]
     if problem:
         log.error("configuration not reloaded", file=path, problem=problem)
@@ -121,6 +134,24 @@ def tell(audit: AuditLog, before: Loaded, after: Loaded, problem: str) -> None:
         audit.write_all(events)
     except AuditFailed as failed:
         log.error("access log not written", problem=str(failed))
+
+
+def configuration_load(
+    file: Path, fingerprint: str, previous: str, problem: str, by: Mapping[str, Any] | None = None
+) -> ConfigurationLoad:
+    """With what the file system says of the file: its owner, and when it was modified. `by`: who started the proxy."""
+    owner, modified = "", 0
+    try:
+        found = file.stat()
+        modified = found.st_mtime_ns // 1_000_000
+        owner = pwd.getpwuid(found.st_uid).pw_name
+    except KeyError:
+        owner = f"uid {found.st_uid}"
+    except OSError:
+        pass  # it was moved away after it was read
+    return ConfigurationLoad(
+        str(file), fingerprint, previous, problem, owner, modified, dict(by or {})
+    )
 
 
 class Upkeep:

@@ -7,6 +7,7 @@ is what callers import; `docs/events.md` shows an example of each event.
 
 from __future__ import annotations
 
+from proxy.audit.administration import keys_added, keys_created, schema_applied
 from proxy.audit.datastore import refused, session_opened
 from proxy.audit.entry import Entry
 from proxy.audit.finding import protocol_violation, tampered
@@ -56,11 +57,14 @@ __all__ = [
     "Template",
     "authentication",
     "configuration_loaded",
+    "keys_added",
+    "keys_created",
     "keys_loaded",
     "policy_loaded",
     "protocol_violation",
     "queried",
     "refused",
+    "schema_applied",
     "session_closed",
     "session_opened",
     "started",

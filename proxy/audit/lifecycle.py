@@ -7,8 +7,11 @@ words that hold no secret (a configuration error names file and key, never a pas
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
+
+import orjson
 
 from proxy.audit.ocsf import (
     APPLICATION_LIFECYCLE,
@@ -20,22 +23,25 @@ from proxy.audit.ocsf import (
     base,
     with_product,
 )
-from proxy.audit.text import REASON_CAP, clean, counted
+from proxy.audit.text import LABEL_CAP, REASON_CAP, clean, counted
 
 UPDATE, ACTIVATE = 3, 10  # activity_id of entity_management
 START, STOP, OTHER = 3, 4, 99  # of application_lifecycle
 POLICY_ENTITY: Final = 5  # type_id of managed_entity
+SUMMARY_BYTES: Final = 1 << 19
+"""A policy's summary that is longer is left out of its event, which then says how long it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyLoad:
-    """A policy came into force, or was refused. `previous` is "" at start."""
+    """A policy came into force, or was refused. `previous` is "" at start; `summary` as `policy.summary` makes it."""
 
     version: str
     previous: str
     columns: int
     roles: int
     problem: str = ""
+    summary: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +57,19 @@ class KeysLoad:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationLoad:
-    """A configuration file was read again. `fingerprint` is the file's, "" where it has none."""
+    """A configuration file was read, at start (`previous` is "") or again. `fingerprint` is the file's, "" where it has none.
+
+    `owner` is the file's owner and `modified` its time (epoch ms), when the event was made: hints at who changed it, and no
+    proof. `operator` is who started the proxy, empty for a reload: a signal does not say who sent it.
+    """
 
     path: str
     fingerprint: str
     previous: str
     problem: str = ""
+    owner: str = ""
+    modified: int = 0
+    operator: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +105,18 @@ def policy_loaded(load: PolicyLoad) -> Event:
         "type": "Policy",
         "version": clean(load.version),
     }
-    fields = {
+    fields: dict[str, Any] = {
         "column_count": load.columns,
         "role_count": load.roles,
         "previous": clean(load.previous),
     }
+    if load.summary:
+        said = _cleaned(load.summary)
+        size = len(orjson.dumps(said))
+        if size <= SUMMARY_BYTES:
+            fields["policy_summary"] = said
+        else:
+            fields["policy_summary_bytes"] = size
     return _entity(
         "policy", entity, f"policy {clean(load.version)}: {extent}", load.problem, fields
     )
@@ -124,7 +144,11 @@ def configuration_loaded(load: ConfigurationLoad) -> Event:
         "type": "Configuration",
         "version": clean(load.fingerprint),
     }
-    fields = {"previous": clean(load.previous)}
+    fields: dict[str, Any] = {"previous": clean(load.previous)}
+    if load.owner:
+        fields |= {"file_owner": clean(load.owner), "file_modified": load.modified}
+    if load.operator:
+        fields["operator"] = dict(load.operator)
     return _entity("configuration", entity, f"configuration {path}", load.problem, fields)
 
 
@@ -196,6 +220,15 @@ def log_resumed(lost: int, since: int, reason: str) -> Event:
     message = f"the access log can be written again; {counted(lost, 'event')} lost: {reason}"
     fields = {"lost": lost, "since": since, "reason": reason}
     return _lifecycle("log.resumed", OTHER, message, fields, severity=MEDIUM)
+
+
+def _cleaned(value: Any) -> Any:
+    """Names that people chose, in whatever they stand."""
+    if isinstance(value, str):
+        return clean(value, LABEL_CAP)
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    return {name: _cleaned(item) for name, item in value.items()}
 
 
 def _entity(

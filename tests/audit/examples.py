@@ -21,11 +21,14 @@ from proxy.audit.event import (
     Template,
     authentication,
     configuration_loaded,
+    keys_added,
+    keys_created,
     keys_loaded,
     policy_loaded,
     protocol_violation,
     queried,
     refused,
+    schema_applied,
     session_closed,
     session_opened,
     started,
@@ -135,9 +138,44 @@ COPIED = Tampered(
     statement="SELECT notes FROM customers",
 )
 DAMAGED = replace(COPIED, column="public.customers.ssn", key_id=None, cell_id=None, key_column=None)
-POLICY = PolicyLoad("9a4c1f0e22b7d381", "", columns=3, roles=2)
+SUMMARY = {
+    "columns": [
+        {
+            "name": "public.customers.email",
+            "type": "text",
+            "search": ["equality"],
+            "mask": "email",
+            "search_group": "people",
+        },
+        {"name": "public.customers.ssn", "type": "text", "mask": "keep_last:4"},
+    ],
+    "denied_value": "null",
+    "roles": [
+        {
+            "name": "shop_app",
+            "clear": ["public.customers.*"],
+            "write": ["public.customers.*"],
+        },
+        {
+            "name": "support",
+            "masked": ["public.customers.ssn"],
+            "search": ["public.customers.email"],
+        },
+    ],
+}
+POLICY = PolicyLoad("9a4c1f0e22b7d381", "", columns=2, roles=2, summary=SUMMARY)
+LARGE = PolicyLoad(
+    "77d0aa19c3e4b652",
+    "9a4c1f0e22b7d381",
+    columns=2,
+    roles=30_000,
+    summary={"roles": [{"name": f"role_{n}"} for n in range(30_000)]},
+)
+ADA = {"name": "root", "uid": 0, "sudo_user": "ada"}
 KEYS = KeysLoad("c07dbe41", "", columns=3, keys=4)
-CONFIGURATION = ConfigurationLoad("sealgate.toml", "5be1a0", "1b77f2")
+CONFIGURATION = ConfigurationLoad(
+    "sealgate.toml", "5be1a0", "1b77f2", owner="ada", modified=1795364900000
+)
 START = Started(
     "127.0.0.1", 6432, 4711, "shop", "9a4c1f0e22b7d381", "c07dbe41", "deny", (4712, 4713)
 )
@@ -168,7 +206,16 @@ def executed(origin: Origin, done: Executed) -> Event:
 def examples() -> dict[str, Event]:
     """Title -> event, in the order of a day."""
     return {
+        "Keystore created": keys_created("keystore.json", ["public.customers.email"], ADA),
+        "Keys added": keys_added("keystore.json", ["public.customers.ssn"], ADA),
+        "Database brought in line": schema_applied(
+            "shop", ["schema sealgate", "seal public.customers.email"], 0, ADA
+        ),
+        "Configuration at start": configuration_loaded(
+            replace(CONFIGURATION, previous="", operator=ADA)
+        ),
         "Policy in force": policy_loaded(POLICY),
+        "Large policy in force": policy_loaded(LARGE),
         "Policy refused": policy_loaded(
             replace(
                 POLICY, previous="9a4c1f0e22b7d381", problem="roles.support.masked: no such column"
