@@ -136,7 +136,7 @@ def keys_loaded(load: KeysLoad) -> Event:
 
 
 def configuration_loaded(load: ConfigurationLoad) -> Event:
-    """The configuration was read again, and is in force or was refused as a whole."""
+    """The configuration was read again, and is in force or was refused as a whole; at start it was read."""
     path = clean(load.path, REASON_CAP)
     entity = {
         "name": path,
@@ -149,7 +149,10 @@ def configuration_loaded(load: ConfigurationLoad) -> Event:
         fields |= {"file_owner": clean(load.owner), "file_modified": load.modified}
     if load.operator:
         fields["operator"] = dict(load.operator)
-    return _entity("configuration", entity, f"configuration {path}", load.problem, fields)
+    event = _entity("configuration", entity, f"configuration {path}", load.problem, fields)
+    if not load.previous and not load.problem:
+        event["metadata"]["event_code"] = "configuration.read"
+    return event
 
 
 def started(start: Started) -> Event:
@@ -205,13 +208,84 @@ def worker_started(worker: int, pid: int) -> Event:
     return _lifecycle("worker.started", OTHER, f"worker {worker} was started again", fields)
 
 
-def log_repaired(offset: int, size: int) -> Event:
-    """The log's last line was torn by a crash: `size` bytes at `offset` are no event."""
-    message = (
-        f"the access log ended in a torn line of {counted(size, 'byte')}: a process was killed"
-    )
-    fields = {"offset": offset, "size": size}
+def log_repaired(offset: int, size: int, file: str = "") -> Event:
+    """The log's last line was torn by a crash: `size` bytes at `offset` are no event; or they were cut off its side `file`."""
+    what = "side file ended in a torn record" if file else "ended in a torn line"
+    message = f"the access log {what} of {counted(size, 'byte')}: a process was killed"
+    fields: dict[str, Any] = {"offset": offset, "size": size}
+    if file:
+        fields["file"] = clean(file)
     return _lifecycle("log.repaired", OTHER, message, fields, severity=MEDIUM)
+
+
+def log_begun(*, log_existed: bool) -> Event:
+    """First event of a chain: there was no state. `log_existed`: something stood in the file already."""
+    message = "a new chain begins in the access log"
+    if log_existed:
+        message += ", which is not empty: the state of the chain before is gone"
+    severity = MEDIUM if log_existed else INFORMATIONAL
+    return _lifecycle("log.begun", OTHER, message, {"log_existed": log_existed}, severity)
+
+
+@dataclass(frozen=True, slots=True)
+class Unclean:
+    """The file is not as its state says, or nobody has stopped in order.
+
+    `last_sequence` is the state's last event, `found_sequence` the file's; `lost` events are in the state and not in the file.
+    """
+
+    last_sequence: int
+    found_sequence: int
+    lost: int
+    reason: str
+
+
+def log_unclean(unclean: Unclean) -> Event:
+    """Whoever goes on with the log has found it otherwise than the last writer has left it."""
+    reason = clean(unclean.reason, REASON_CAP)
+    message = f"the access log goes on behind an unclean end: {reason}"
+    if unclean.lost:
+        message += f"; {counted(unclean.lost, 'event')} missing"
+    fields = {
+        "last_sequence": unclean.last_sequence,
+        "found_sequence": unclean.found_sequence,
+        "lost": unclean.lost,
+        "reason": reason,
+    }
+    return _lifecycle("log.unclean", OTHER, message, fields, severity=MEDIUM)
+
+
+def log_rotated(file: str) -> Event:
+    """First event of a new file; `file` is the name that the one before has got, "" if it is not known."""
+    file = clean(file)
+    message = f"the access log goes on in a new file; the one before is {file or 'elsewhere'}"
+    return _lifecycle("log.rotated", OTHER, message, {"file": file})
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The chain's first `size` events, the last with hash `head`, under the aggregate `seal`; see `proxy.audit.chain`."""
+
+    size: int
+    head: str
+    seal: str
+    key: str
+    signature: str
+
+
+def log_checkpoint(point: Checkpoint) -> Event:
+    """How far the log has come, signed. It is due also when nothing happens, so that silence means something."""
+    fields = {
+        "checkpoint": {
+            "size": point.size,
+            "head": point.head,
+            "seal": point.seal,
+            "key": point.key,
+            "signature": point.signature,
+        }
+    }
+    message = f"the access log has {counted(point.size, 'event')}"
+    return _lifecycle("log.checkpoint", OTHER, message, fields)
 
 
 def log_resumed(lost: int, since: int, reason: str) -> Event:
