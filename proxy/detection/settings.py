@@ -130,8 +130,8 @@ class Volume:
 
     mode: Mode | None = None
     window_seconds: int = _seconds(300)
-    cells: int = _number(1_000, 1, 1_000_000_000)
-    day_cells: int = _number(5_000, 1, 1_000_000_000)
+    cells: int = _number(300, 1, 1_000_000_000)
+    day_cells: int = _number(1_000, 1, 1_000_000_000)
     percent: int = _number(300, 100, 10_000)
 
 
