@@ -30,6 +30,7 @@ SHELL = {
     "proxy/audit/log_file.py",
     "proxy/audit/log_state.py",
     "proxy/audit/operations.py",
+    "proxy/detection/containment.py",
 }
 SHELL_FOLDERS = (
     "proxy/commands/",

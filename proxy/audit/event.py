@@ -10,7 +10,7 @@ from __future__ import annotations
 from proxy.audit.administration import keys_added, keys_created, schema_applied
 from proxy.audit.datastore import refused, session_opened
 from proxy.audit.entry import Entry
-from proxy.audit.finding import protocol_violation, tampered
+from proxy.audit.finding import detected, protocol_violation, tampered
 from proxy.audit.identity import authentication, session_closed
 from proxy.audit.lifecycle import (
     ConfigurationLoad,
@@ -57,6 +57,7 @@ __all__ = [
     "Template",
     "authentication",
     "configuration_loaded",
+    "detected",
     "keys_added",
     "keys_created",
     "keys_loaded",

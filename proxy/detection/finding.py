@@ -49,4 +49,5 @@ class Finding:
 
 def finding_uid(*parts: object) -> str:
     """32 hexadecimal digits that name a finding: of its detector, login, window, ..."""
-    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:32]
+    text = "\0".join(map(str, parts))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -88,6 +88,19 @@ FIELDS = {
     "worker": "which worker, counted from 0",
     "worker_pids": "the processes that serve clients",
     "workers": "how many processes serve clients",
+    "detector": "the key in [detection] of the configuration",
+    "mode": "what a finding leads to: `observe`, `alert`, `throttle`, `mask`, `quarantine`, `kill`",
+    "action": "what was done: `observed`, `alerted`, `throttled`, `masked`, `quarantined`, `killed`, or `exempt`: nothing, because of [detection] exempt",
+    "numbers": "what was counted, and what it was compared with; the names are the detector's",
+    "shown": "in `numbers`: cells, or different subjects, with those that were about to be shown",
+    "limit": "in `numbers`: of the budget",
+    "seconds": "in `numbers`: the window",
+    "begun": "when it was contained, epoch milliseconds",
+    "until": "when it is over by itself, epoch milliseconds",
+    "finding": "uid of the finding that led to it (`finding_info.uid`)",
+    "session": "only this session is contained",
+    "ended": "`released` by somebody, or `expired`",
+    "place": "the table that the honey row is in, or the column that is honey",
 }
 """Every name under `unmapped.sealgate`, except what `query_info` brings along."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from proxy.audit.containment import containment_begun, containment_ended, honey_changed
 from proxy.audit.event import (
     Attempt,
     ConfigurationLoad,
@@ -42,6 +43,9 @@ from proxy.audit.lifecycle import (
     worker_lost,
     worker_started,
 )
+from proxy.audit.finding import detected
+from proxy.detection.finding import Finding
+from proxy.detection.restraint import Containment
 from tests.audit.plain import ColumnUse, Executed
 
 SUPPORT = Origin(
@@ -203,6 +207,26 @@ def executed(origin: Origin, done: Executed) -> Event:
     )
 
 
+SPENT = Finding(
+    "budget_cells",
+    "Budget of cells is spent",
+    "support",
+    "mask",
+    "masked",
+    "high",
+    session="ses-4f1c22",
+    client="10.1.4.7",
+    numbers={"shown": 10_212, "limit": 10_000, "seconds": 300},
+    first=1795364624120,
+    last=1795364924120,
+    uid="5d2c1f0e9a4b7d3811aa22bb33cc44dd",
+)
+SILENT = Finding("silence", "No checkpoint", "", "observe", "observed", "medium")
+CONTAINED = Containment(
+    "support", None, "mask", 1795364924120, 1795368524120, SPENT.title, SPENT.uid
+)
+
+
 def examples() -> dict[str, Event]:
     """Title -> event, in the order of a day."""
     return {
@@ -246,6 +270,27 @@ def examples() -> dict[str, Event]:
         "Log resumed": log_resumed(lost=12, since=1795364924120, reason="No space left on device"),
         "Worker lost": worker_lost(WorkerLost(1, 4713, "it was killed by SIGKILL", sessions=12)),
         "Worker started again": worker_started(1, 4719),
+        "Honey added": honey_changed("added", "decoy-1", "public.customers", ADA),
+        "Budget spent": detected(SPENT),
+        "Honey touched": detected(
+            replace(
+                SPENT,
+                detector="honey",
+                title="Honey was touched",
+                numbers={},
+                table="public.customers",
+                action="exempt",
+                mode="alert",
+            )
+        ),
+        "Log silent": detected(SILENT),
+        "Login contained": containment_begun(CONTAINED),
+        "Session contained": containment_begun(
+            replace(CONTAINED, session="ses-4f1c22", mode="kill")
+        ),
+        "Containment over": containment_ended(CONTAINED, "expired", "its time is over"),
+        "Containment released": containment_ended(CONTAINED, "released", "ticket 8812", ADA),
+        "Honey removed": honey_changed("removed", "decoy-1", "public.customers", ADA),
         "Log queried": queried(
             Query(
                 "audit affected", {"login": "support", "from": "2026-11-23T00:00:00Z"}, 0, 41, 260
