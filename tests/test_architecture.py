@@ -33,6 +33,7 @@ SHELL = {
     "proxy/detection/containment.py",
 }
 SHELL_FOLDERS = (
+    "proxy/auditor/",
     "proxy/commands/",
     "proxy/compiling/",
     "proxy/database/",
