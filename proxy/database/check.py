@@ -22,6 +22,7 @@ from proxy.catalog import (
     label,
     sealed_columns,
 )
+from proxy.database.exposure import exposure
 from proxy.database.finding import (
     Access,
     Elsewhere,
@@ -162,6 +163,23 @@ async def check(
     keys = None if keyset is None else {i: key.column for i, key in keyset.data_keys.items()}
     missing = () if keyset is None else keyset.missing(declared)
     return findings(facts, declared, policy, keys, missing)
+
+
+async def reach(connection: asyncpg.Connection, policy: Policy) -> tuple[Access, list[Finding]]:
+    """Of `check`, what is about roles and about ways around the proxy (SG04x, SG05x). Reads the catalog only."""
+    declared = sealed_columns(policy.columns)
+    async with fixed_names(connection, readonly=True):
+        tables = await table_facts(connection, declared)
+        facts = Facts(
+            role=await role_facts(connection),
+            schema=await schema_facts(connection),
+            tables=tables,
+            access=await _access(connection, declared, tables, policy),
+            stored={},
+            namesakes=await _namesakes(connection, declared),
+            functions=await _functions(connection, declared),
+        )
+    return facts.access, list(exposure(facts, policy))
 
 
 async def _facts(

@@ -12,9 +12,7 @@ from proxy.report.read import Seen
 from proxy.report.tallies import Span
 from proxy.report.times import moment, said
 
-SAYS_GAP: Final = frozenset(
-    {"log.unclean", "log.resumed", "log.repaired", "log.begun", "auditor.lost"}
-)
+SAYS_GAP: Final = frozenset({"log.unclean", "log.resumed", "log.repaired", "log.begun"})
 _SHOWN: Final = 100
 _CHAINS: Final = 100
 OK: Final = "ok"
@@ -39,6 +37,8 @@ class Gap:
     time: datetime
     event_code: str
     text: str
+    loses: bool
+    """Events that were promised are missing, or may be. False: a crash that took nothing with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +77,12 @@ class Reading:
     _chains: dict[str, list[int]] = field(default_factory=dict)
     _gaps: deque[Gap] = field(default_factory=deque)
     _gap_count: int = 0
+    _loses: bool = False
 
     def see(self, one: Seen) -> None:
         self._span.at(one.time)
-        if one.code in SAYS_GAP and not _harmless(one):
-            self._gap(one, one.message)
+        if one.code in SAYS_GAP and (loses := _loses(one)) is not None:
+            self._gap(one, one.message, loses=loses)
         if not one.chain or not one.sequence:
             return
         known = self._chains.get(one.chain)
@@ -90,13 +91,14 @@ class Reading:
                 self._chains[one.chain] = [one.sequence, one.sequence]
             return
         if one.sequence != known[1] + 1:
-            self._gap(one, f"sequence {one.sequence} follows {known[1]} in chain {one.chain}")
+            text = f"sequence {one.sequence} follows {known[1]} in chain {one.chain}"
+            self._gap(one, text, loses=True)
         known[1] = one.sequence
 
     def evidence(self, verdict: Verdict, unreadable: int) -> Evidence:
         first = moment(self._span.first) if self._span.events else None
         last = moment(self._span.last) if self._span.events else None
-        whole = verdict.result == OK and not unreadable and not self._gap_count
+        whole = verdict.result == OK and not unreadable and not self._loses
         return Evidence(
             verdict=verdict,
             since=moment(self.since),
@@ -111,15 +113,20 @@ class Reading:
             whole=whole,
         )
 
-    def _gap(self, one: Seen, text: str) -> None:
+    def _gap(self, one: Seen, text: str, *, loses: bool) -> None:
         self._gap_count += 1
+        self._loses = self._loses or loses
         if len(self._gaps) < _SHOWN:
-            self._gaps.append(Gap(moment(one.time), one.code, text))
+            self._gaps.append(Gap(moment(one.time), one.code, text, loses))
 
 
-def _harmless(one: Seen) -> bool:
-    """A chain that begins with the log takes nothing away."""
-    return one.code == "log.begun" and one.sealgate.get("log_existed") is not True
+def _loses(one: Seen) -> bool | None:
+    """Whether events are missing; None: it is no gap. A torn line's event was never acknowledged, so nothing rests on it."""
+    if one.code == "log.begun":  # a chain that begins with the log takes nothing away
+        return True if one.sealgate.get("log_existed") is True else None
+    if one.code == "log.repaired":
+        return False
+    return one.count("lost") > 0
 
 
 def section(evidence: Evidence) -> Section:
@@ -167,6 +174,6 @@ def _warning(evidence: Evidence) -> str:
         reasons.append(f"the log's verdict is: {evidence.verdict.result}")
     if evidence.unreadable:
         reasons.append(f"{evidence.unreadable} lines are no event")
-    if evidence.gaps:
-        reasons.append("events may be missing")
+    if any(gap.loses for gap in evidence.gaps) or evidence.gaps_left_out:
+        reasons.append("events are missing, or may be")
     return f"This report may be incomplete: {'; '.join(reasons)}. Its numbers are what the log shows, at least."

@@ -47,6 +47,10 @@ class Tallies(Generic[K, T]):
         """In the order in which they were first seen."""
         yield from self._kept.items()
 
+    def values(self) -> Iterator[T]:
+        """Without what is `beyond`."""
+        yield from self._kept.values()
+
 
 @dataclass(slots=True)
 class Span:
