@@ -133,9 +133,15 @@ class Audit:
     """[audit]: the access log."""
 
     path: Path = Path("audit.jsonl")
+    state: Path | None = field(default=None, metadata={"example": "audit.jsonl.state"})
+    mode: Literal["async", "ack", "durable"] = "ack"
     on_failure: Literal["deny", "allow"] = "deny"
+    rotate_bytes: int = _number(1 << 30, 0, 1 << 50)
+    rotate_seconds: int = _number(86_400, 0, 366 * 86_400)
+    compress: bool = True
+    checkpoint_events: int = _number(1000, 1, 1_000_000)
+    checkpoint_seconds: int = _number(10, 1, 86_400)
     sinks: tuple[Sink, ...] = ()
-    fsync: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +211,7 @@ def _configuration(document: Mapping[str, object], file: Path) -> Configuration:
     upstream = read(Upstream, document.get("upstream", {}), "upstream", base)
     control = read(Control, document.get("control", {}), "control", base)
     keystore = read(KeystoreFile, document.get("keystore", {}), "keystore", base)
-    audit = read(Audit, document.get("audit", {}), "audit", base)
+    audit = read(Audit, _without_fsync(document.get("audit", {})), "audit", base)
     detection = read(Detection, document.get("detection", {}), "detection", base)
     metrics = read(Metrics, document.get("metrics", {}), "metrics", base)
     rules = policy.load(
@@ -233,6 +239,14 @@ def _configuration(document: Mapping[str, object], file: Path) -> Configuration:
         policy=rules,
         columns=sealed_columns(rules.columns),
     )
+
+
+def _without_fsync(table: object) -> object:
+    """What this key said before there were modes must not be lost in silence."""
+    if isinstance(table, Mapping) and "fsync" in table:
+        fix = 'Write mode = "durable" for fsync = true, mode = "ack" for false.'
+        raise BadTable("audit.fsync", "is no key any more", fix)
+    return table
 
 
 def _table(document: Mapping[str, object], name: str) -> Mapping[str, object]:

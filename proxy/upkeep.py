@@ -91,7 +91,13 @@ def read_again(before: Loaded) -> Loaded:
         "listen.workers": (old.listen.workers, new.listen.workers),
         "control.dsn": (old.control.dsn, new.control.dsn),
         "audit.path": (old.audit.path, new.audit.path),
-        "audit.fsync": (old.audit.fsync, new.audit.fsync),
+        "audit.state": (old.audit.state, new.audit.state),
+        "audit.mode": (old.audit.mode, new.audit.mode),
+        "audit.rotate_bytes": (old.audit.rotate_bytes, new.audit.rotate_bytes),
+        "audit.rotate_seconds": (old.audit.rotate_seconds, new.audit.rotate_seconds),
+        "audit.compress": (old.audit.compress, new.audit.compress),
+        "audit.checkpoint_events": (old.audit.checkpoint_events, new.audit.checkpoint_events),
+        "audit.checkpoint_seconds": (old.audit.checkpoint_seconds, new.audit.checkpoint_seconds),
     }
     changed = [key for key, (was, becomes) in fixed.items() if was != becomes]
     if changed:

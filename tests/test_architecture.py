@@ -26,10 +26,14 @@ SHELL = {
     "proxy/turns.py",
     "proxy/upkeep.py",
     "proxy/upstream.py",
+    "proxy/audit/catch_up.py",
+    "proxy/audit/head.py",
+    "proxy/audit/keys.py",
     "proxy/audit/log.py",
     "proxy/audit/log_file.py",
     "proxy/audit/log_state.py",
     "proxy/audit/operations.py",
+    "proxy/audit/rotation.py",
     "proxy/detection/containment.py",
 }
 SHELL_FOLDERS = (

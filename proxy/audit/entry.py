@@ -120,9 +120,7 @@ def _check(value: object, deep: int) -> None:
             raise orjson.JSONEncodeError("too deep")
         for inner in value:
             _check(inner, deep - 1)
-    elif isinstance(value, float) or (
-        isinstance(value, int) and not -_LARGEST <= value <= _LARGEST
-    ):
+    elif isinstance(value, float) or (isinstance(value, int) and not -_LARGEST < value < _LARGEST):
         raise orjson.JSONEncodeError("a number has no canonical form")
 
 

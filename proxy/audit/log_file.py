@@ -32,7 +32,7 @@ def open_log(path: Path, *, create: bool = True, sync_directory: bool = False) -
         if mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise OSError(errno.EPERM, "others than its owner may write to it (chmod go-w)")
         if sync_directory:
-            _sync_directory(path.parent)
+            sync(path.parent)
     except BaseException:
         os.close(fd)
         raise
@@ -100,13 +100,8 @@ def _finish(fd: int, data: bytes, written: int, start: int) -> None:
         raise
 
 
-def tail(fd: int, start: int, size: int) -> bytes:
-    """The file from `start` on, but no more than surely has its last whole line."""
-    start = max(start, size - 2 * LINE_LIMIT)
-    return os.pread(fd, size - start, start)
-
-
-def _sync_directory(path: Path) -> None:
+def sync(path: Path) -> None:
+    """A directory's entries to the disk."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

@@ -27,8 +27,11 @@ ACK: Final = 1
 DURABLE: Final = 2
 """Rows are released when the disk has the event: it survives the machine's end."""
 
+MODES: Final = {"async": ASYNC, "ack": ACK, "durable": DURABLE}
+"""As the configuration names them."""
+
 CELL_IDS_INLINE: Final = 256
-"""Cell ids an event holds at most; beyond it `cell_ids_complete` is false."""
+"""Cell ids an event holds at most; if there are more, all of them are in the side file (`proxy.audit.cells_file`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from contextlib import asynccontextmanager
 import structlog
 
 from proxy.audit.event import stopped
-from proxy.audit.log import AuditFailed, AuditLog
+from proxy.audit.log import AuditFailed, AuditLog, Keeping
 from proxy.audit.operations import configure
+from proxy.audit.values import MODES
 from proxy.commands.errors import CommandRefused
 from proxy.compiled import mode
 from proxy.config import Configuration, ConfigurationError, parse, read_text
@@ -83,7 +84,9 @@ async def _serve(loaded: Loaded) -> int:
                 log.info("draining", reason=reason, sessions=listener.clients)
                 drained = asyncio.ensure_future(listener.drain())
                 await asyncio.wait([drained, _second_signal()], return_when=asyncio.FIRST_COMPLETED)
+                listener.commits.commit()  # what was to follow its rows
                 audit.write(stopped(reason, os.getpid(), listener.clients))
+                audit.checkpoint()
             log.info("stopped", reason=reason)
             return 0
         finally:
@@ -96,11 +99,37 @@ async def _serve(loaded: Loaded) -> int:
 
 def _audit_log(configuration: Configuration, writers: int) -> AuditLog:
     place = configuration.audit
+    keeping = Keeping(
+        mode=MODES[place.mode],
+        rotate_bytes=place.rotate_bytes,
+        rotate_seconds=place.rotate_seconds,
+        compress=place.compress,
+        checkpoint_events=place.checkpoint_events,
+        checkpoint_seconds=place.checkpoint_seconds,
+    )
     try:
-        return AuditLog(place.path, fsync=place.fsync, writers=writers)
+        audit = AuditLog(place.path, state=place.state, keeping=keeping, writers=writers)
     except AuditFailed as failed:
-        fix = "Make the directory, and let this user write there."
+        fix = "Make the directory, and let this user write there (docs/audit.md)."
         raise ConfigurationError(configuration.file, "audit.path", str(failed), fix) from None
+    if audit.seal_key_is_here:
+        fix = "Move seal.key to the auditor, off this host: with it here the seal proves nothing."
+        log.warning("the seal key is still here", path=str(audit.state_path), fix=fix)
+    return audit
+
+
+async def _sign(audit: AuditLog) -> None:
+    """Checkpoints, also when nothing happens."""
+    failing = False
+    while True:
+        await asyncio.sleep(audit.checkpoint_seconds)
+        try:
+            audit.checkpoint()
+            failing = False
+        except AuditFailed as failed:
+            if not failing:
+                log.error("access log not written", problem=str(failed))
+            failing = True
 
 
 @asynccontextmanager
@@ -128,14 +157,17 @@ async def _listening(
         loop.add_signal_handler(number, stop, number.name)
     loop.add_signal_handler(signal.SIGHUP, reload)
     audit.write_all(announcement(loaded, port, (os.getpid(),)))
+    audit.checkpoint()
     host = configuration.listen.host
     log.info("accepting clients", host=host, port=port, pid=os.getpid(), mode=mode())
     print(f"listening on {host}:{port}", flush=True)
     watch = loop.create_task(upkeep.watch())
+    signing = loop.create_task(_sign(audit))
     try:
         yield asked
     finally:
         watch.cancel()
+        signing.cancel()
 
 
 async def _start(listener: Listener, configuration: Configuration) -> int:

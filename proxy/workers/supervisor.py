@@ -72,6 +72,8 @@ class Supervisor:
         self._serving = False
         self._stopping = ""
         self._deadline: float | None = None
+        self._sign_at: float | None = None
+        """When the next checkpoint of the access log is due."""
 
     def run(self) -> int:
         gc.collect()
@@ -92,6 +94,7 @@ class Supervisor:
             if self._serving:
                 cut = sum(seat.cut for seat in self.seats)
                 self.audit.write(stopped(self._stopping, os.getpid(), cut))
+                self.audit.checkpoint()
                 log.info("stopped", reason=self._stopping)
             return 0
         finally:
@@ -160,9 +163,11 @@ class Supervisor:
             raise cannot_listen(self.loaded.configuration, error) from None
         try:
             self.audit.write_all(announcement(self.loaded, port, pids))
+            self.audit.checkpoint()
         except AuditFailed as failed:
             raise CommandRefused(f"the access log cannot be written: {failed}") from None
         self._serving = True
+        self._sign_at = time.monotonic() + self.audit.checkpoint_seconds
         self._port.open()
         log.info(
             "accepting clients",
@@ -372,7 +377,7 @@ class Supervisor:
     def _pause(self) -> float | None:
         """Seconds until something is due; None: nothing is."""
         moments = [seat.due for seat in self.seats]
-        moments += [self._deadline, self._port.due]
+        moments += [self._deadline, self._port.due, self._sign_at]
         if self._reload is not None:
             moments.append(self._reload.deadline)
         due = [moment for moment in moments if moment is not None]
@@ -389,6 +394,9 @@ class Supervisor:
             self._reloaded(self._reload)  # The next one, if it was asked for, may be over at once.
         if self._port.due is not None and now >= self._port.due:
             self._port.open()
+        if self._sign_at is not None and now >= self._sign_at:
+            self._sign_at = now + self.audit.checkpoint_seconds
+            self._sign()
         if self._deadline is not None and now >= self._deadline:
             self._deadline = None
             for seat in self.seats:
@@ -406,6 +414,12 @@ class Supervisor:
                 key = self._selector.get_key(seat.channel.sock)
                 if key.events != events:
                     self._selector.modify(seat.channel.sock, events, key.data)
+
+    def _sign(self) -> None:
+        try:
+            self.audit.checkpoint()
+        except AuditFailed as failed:
+            log.error("access log not written", problem=str(failed))
 
     def _write(self, event: Event) -> None:
         try:

@@ -96,7 +96,10 @@ class Worker:
         drained = asyncio.ensure_future(listener.drain())
         ended = asyncio.ensure_future(self._end.wait())
         await asyncio.wait([drained, ended], return_when=asyncio.FIRST_COMPLETED)
-        self._say("ended", sessions=listener.clients)
+        try:
+            listener.commits.commit()  # what was to follow its rows
+        finally:
+            self._say("ended", sessions=listener.clients)
         await self._process.close()
 
     # Clients.

@@ -67,7 +67,9 @@ def test_a_root_key_from_the_environment() -> None:
     [
         ("[listn]\n", "listn", "not a known key", "Did you mean listen?"),
         ("[listen]\nprot = 1\n", "listen.prot", "not a known key", "Did you mean port?"),
-        ("[audit]\nzzz = 1\n", "audit.zzz", "not a known key", "Known here: fsync, on_failure, path"),
+        ("[audit]\nzzz = 1\n", "audit.zzz", "not a known key", "Known here: checkpoint_events, checkpoint_seconds, compress, mode, "),
+        ("[audit]\nfsync = true\n", "audit.fsync", "no key any more", 'mode = "durable"'),
+        ('[audit]\nmode = "fast"\n', "audit.mode", "none of its possible values", '"async"'),
         ('[listen]\nport = "6432"\n', "listen.port", "is a string, not a whole number", "port = 6432"),
         ("[listen]\nport = true\n", "listen.port", "is true or false", "port = 6432"),
         ("[listen]\nport = 70000\n", "listen.port", "out of range", "from 0 to 65535"),

@@ -7,8 +7,9 @@ from typing import cast
 
 import pytest
 
-from proxy.audit.entry import Entry
+from proxy.audit.entry import AS_CONFIGURED, Entry
 from proxy.audit.log import LONGEST_ENTRY, AuditFailed, AuditLog
+from proxy.audit.values import ACK
 from proxy.effects import Close, Effect, Record, ToClient
 from proxy.group_commit import GroupCommit
 from tests.connection.test_long import STAND_INS, Stage
@@ -23,7 +24,10 @@ class Log:
         self.calls: list[list[str]] = []
         self.fails: Exception | None = None
 
-    def write_entries(self, entries: list[Entry]) -> None:
+    def mode_of(self, entry: Entry) -> int:
+        return ACK if entry.mode == AS_CONFIGURED else entry.mode
+
+    def write_unsynced(self, entries: list[Entry]) -> None:
         if any(entry.size > LONGEST_ENTRY for entry in entries):
             raise AuditFailed("too long")
         if self.fails is not None:
