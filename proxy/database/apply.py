@@ -21,10 +21,18 @@ import asyncpg
 
 from keystore import Keyset, KeystoreError
 from proxy.catalog import SCHEMA, Declaration, SealedColumn, sealed_columns
-from proxy.database import obstacles, schema
+from proxy.database import history, obstacles, schema
 from proxy.database.deriving import assure, derive_terms, forbid, recede, withdraw
 from proxy.database.forecast import forecast
 from proxy.database.indexing import create_index, drop_index, free_name, unhurried
+from proxy.database.keeping import (
+    Subjects,
+    change,
+    drop_triggers,
+    forgotten,
+    history_facts,
+)
+from proxy.database.keeping import run as run_changes
 from proxy.database.look import fixed_names, role_facts, schema_facts, table_facts
 from proxy.database.obstacles import Obstacle
 from proxy.database.report import ApplyReport, ColumnReport, TableReport
@@ -47,6 +55,7 @@ MOST_PASSES = 9
 """Passes over a table before, and after, the server is told to refuse rows without the declared terms."""
 MOST_ROUNDS = 3
 """How often rows are gone through again because some were written without terms before the server refused such."""
+_NOBODY: Subjects = {}
 # Any number; the same for every Sealgate, so that two of them do not apply to one database at once.
 _ADVISORY_LOCK = 0x5EA1_6A7E
 _CONNECTION_LOST = ("08", "57P")
@@ -62,6 +71,8 @@ async def apply(
     lock_seconds: float = LOCK_SECONDS,
     fire_triggers: bool = False,
     notice_seconds: float = 0.0,
+    subjects: Subjects = _NOBODY,
+    reader: str | None = None,
 ) -> ApplyReport:
     """Creates or repairs schema `sealgate`, seals what is declared and plain, and brings terms and indexes in line.
 
@@ -70,6 +81,8 @@ async def apply(
     progress       called with Progress as rows are sealed, the table is rewritten and read back, rows get other terms
     fire_triggers  a table's own UPDATE triggers may act where its rows get other terms
     notice_seconds how long running proxies may take to see that terms are about to change (`control.refresh_seconds`)
+    subjects       table label -> the columns that name the person whose row it is ([subjects])
+    reader         the login that may see which rows held values that are gone (`control.dsn`'s)
 
     Never raises for what stands in the way: that is in the report, and `ok` is False. Raises asyncpg's errors when
     the connection fails; the open transaction is then the server's to take back.
@@ -82,6 +95,8 @@ async def apply(
         lock_seconds,
         fire_triggers,
         notice_seconds,
+        subjects,
+        reader,
     )
     if dry_run:
         return await application.tell()
@@ -108,6 +123,8 @@ class _Application:
         lock_seconds: float,
         fire_triggers: bool,
         notice_seconds: float,
+        subjects: Subjects,
+        reader: str | None,
     ) -> None:
         self._connection = connection
         self._declared = declared
@@ -116,6 +133,8 @@ class _Application:
         self._lock_seconds = lock_seconds
         self._fire_triggers = fire_triggers
         self._notice_seconds = notice_seconds
+        self._subjects = subjects
+        self._reader = reader
         self._may_replicate = False
         self._begun = False
 
@@ -123,11 +142,13 @@ class _Application:
         """The dry run."""
         async with fixed_names(self._connection, readonly=True):
             changes, steps, found = await self._look()
+            needless = await self._forgotten(steps)
             tables = [
                 await _measured(self._connection, s, self._keyset) if _measurable(s) else _report(s)
                 for s in steps
             ]
-        return ApplyReport(True, tuple(c.said for c in changes), tuple(tables), found)
+        said = tuple(c.said for c in (*changes, *needless))
+        return ApplyReport(True, said, tuple(tables), found)
 
     async def run(self) -> ApplyReport:
         async with fixed_names(self._connection, readonly=True):
@@ -149,15 +170,49 @@ class _Application:
             report, refused = await self._change_table(planned.table.label)
             late += refused
             tables += [report] if report else []
-        return ApplyReport(
-            False, tuple(c.said for c in changes), tuple(tables), tuple(late), begun=self._begun
+        needless, refused = await self._forget(steps) if not late else ((), ())
+        said = tuple(c.said for c in (*changes, *needless))
+        return ApplyReport(False, said, tuple(tables), (*late, *refused), begun=self._begun)
+
+    async def _forgotten(self, steps: list[TableSteps]) -> tuple[schema.Change, ...]:
+        """Triggers and functions of ours that nothing declared needs."""
+        return await forgotten(
+            self._connection,
+            [member.label for s in steps for member in s.table.members],
+            [history.function_name(s.table.label) for s in steps],
         )
+
+    async def _forget(
+        self, steps: list[TableSteps]
+    ) -> tuple[tuple[schema.Change, ...], tuple[Obstacle, ...]]:
+        async with fixed_names(self._connection, readonly=True):
+            needless = await self._forgotten(steps)
+        done: list[schema.Change] = []
+        refused: list[Obstacle] = []
+        for step in needless:
+            try:
+                await change(self._connection, (step,), self._lock_seconds)
+            except (
+                asyncpg.InsufficientPrivilegeError,
+                asyncpg.LockNotAvailableError,
+                asyncpg.DependentObjectsStillExistError,
+            ):
+                refused.append(
+                    Obstacle(
+                        f"schema {SCHEMA}",
+                        f"cannot {step.said} (a table is in use, or belongs to somebody else)",
+                        "Run apply again when it is quiet, with --dsn as the tables' owner.",
+                    )
+                )
+            else:
+                done.append(step)
+        return tuple(done), tuple(refused)
 
     async def _look(
         self,
     ) -> tuple[tuple[schema.Change, ...], list[TableSteps], tuple[Obstacle, ...]]:
         role = await role_facts(self._connection)
-        facts = await schema_facts(self._connection)
+        facts = await schema_facts(self._connection, self._reader)
         found = [
             *obstacles.of_schema(facts, role),
             *obstacles.missing_keys(self._keyset.missing(self._declared)),
@@ -169,13 +224,17 @@ class _Application:
             if table is None:
                 found += [obstacles.missing_table(column) for column in columns]
                 continue
-            planned, refused = await self._steps(table, columns, role)
+            planned, refused = await self._steps(table, columns, role, facts)
             steps.append(planned)
             found += refused
         return schema.changes(facts), steps, tuple(found)
 
     async def _steps(
-        self, table: TableFacts, columns: list[SealedColumn], role: RoleFacts
+        self,
+        table: TableFacts,
+        columns: list[SealedColumn],
+        role: RoleFacts,
+        present: schema.SchemaFacts,
     ) -> tuple[TableSteps, tuple[Obstacle, ...]]:
         different = {
             column.label
@@ -185,9 +244,18 @@ class _Application:
             and table.selectable
             and await _flags_differ(self._connection, table, facts.quoted, column)
         }
-        return steps_for(
-            table, columns, role, frozenset(different), fire_triggers=self._fire_triggers
+        kept = await history_facts(self._connection, table, self._subjects.get(table.label, ()))
+        sealed = {found.name: found.quoted for found in table.columns}
+        needed = history.changes(kept, sealed, present)
+        steps, refused = steps_for(
+            table,
+            columns,
+            role,
+            frozenset(different),
+            history=needed,
+            fire_triggers=self._fire_triggers,
         )
+        return steps, (*refused, *history.obstacle(kept, needed, present, role.name))
 
     async def _change_schema(self, changes: tuple[schema.Change, ...]) -> Obstacle | None:
         said = ""
@@ -214,9 +282,15 @@ class _Application:
     async def _change_table(self, label: str) -> tuple[TableReport | None, tuple[Obstacle, ...]]:
         """What was done with the table, and why not all was."""
         report: TableReport | None = None
+        unmoved = False
         try:
             async with fixed_names(self._connection):
                 steps, refused = await self._steps_of(label)
+            unmoved = steps.settled
+            if not refused and not steps.rewritten and steps.history:
+                # Before anything else: the pass over rows with other terms gives them other cell ids.
+                await change(self._connection, steps.history, self._lock_seconds)
+                report = replace(_report(steps), done=True)
             if not refused and steps.rewritten:
                 async with fixed_names(self._connection):
                     await lock(self._connection, label, self._lock_seconds)
@@ -238,7 +312,7 @@ class _Application:
             ):
                 raise
             refused = (_refused_by_server(label, error),)
-        if report is not None and report.done:
+        if report is not None and report.done and not unmoved:
             await self._analyze(label)
         return report, refused
 
@@ -247,7 +321,7 @@ class _Application:
         role = await role_facts(self._connection)
         self._may_replicate = role.may_replicate
         table = (await table_facts(self._connection, [c.label for c in columns]))[label]
-        return await self._steps(table, columns, role)
+        return await self._steps(table, columns, role, await schema_facts(self._connection))
 
     async def _settle(self, label: str, report: TableReport | None) -> TableReport | None:
         """Terms and indexes of the columns that are sealed, while everybody works."""
@@ -345,11 +419,15 @@ class _Application:
         if refused:
             return _report(steps), refused
         started = time.monotonic()
+        kept = await history_facts(self._connection, steps.table)
+        await drop_triggers(self._connection, kept)
         rows = await seal_rows(self._connection, steps, self._keyset, self._progress)
         for number, index in enumerate(steps.created):
             self._progress(Progress(label, "index", number, len(steps.created)))
             await recreate_index(self._connection, await free_name(self._connection, index))
         after, _ = await self._steps_of(label)
+        # In the transaction that seals the rows: from its end on their cell ids may be in the log.
+        await run_changes(self._connection, after.history)
         report = replace(
             _report(steps, before=steps.table),
             rows=rows,
@@ -433,6 +511,7 @@ def _report(steps: TableSteps, before: TableFacts | None = None) -> TableReport:
             for index in (*steps.created, *steps.indexes)
             for statement in index.statements()
         ),
+        history=tuple(change.said for change in steps.history),
         notes=steps.notes,
         changes=not steps.nothing,
         table_bytes_before=before.table_bytes if before else None,

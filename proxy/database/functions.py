@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from proxy.catalog import SCHEMA
 from proxy.picture import DOCUMENT
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raise it whenever a definition of the schema changes."""
 
 _FIRST = "16 * get_bit(value, 24) + 18 * get_bit(value, 26)"
@@ -72,6 +72,39 @@ PATHS_BODY = (
     " FROM generate_series(start + 3, start + 256 * get_byte(value, start) + get_byte(value, start + 1) - 13, 16)"
     f" AS place) FROM (SELECT value, {_MATCH_END} AS start FROM (SELECT value, {_ORDER_END} AS start"
     f" FROM (SELECT substring(value, 1, {_PATHS_END}) AS value OFFSET 0) AS head) AS orders OFFSET 0) AS terms) END"
+)
+_CELL_ID_ENDS = _PATHS_END + 8
+
+
+def _past(bit: int, inner: str, alias: str) -> str:
+    """Behind the further term of this flag, if it is there; a length that points past the value is not followed."""
+    return (
+        f"(SELECT value, CASE WHEN get_bit(value, {bit}) = 1 AND octet_length(value) >= start + 2"
+        " THEN 2 + start + 256 * get_byte(value, start) + get_byte(value, start + 1) ELSE start END AS start"
+        f" FROM {inner} OFFSET 0) AS {alias}"
+    )
+
+
+# The nonce begins behind the last term. Values with no term, or that of equality alone, are most.
+CELL_ID_BODY = (
+    f"RETURN CASE WHEN octet_length(value) < 36 THEN NULL ELSE CASE {_FLAGS}"
+    r" WHEN '\x00'::bytea THEN substring(value, 9, 8) WHEN '\x01'::bytea THEN substring(value, 25, 8)"
+    " ELSE (SELECT substring(value, 1 + start, 8) FROM "
+    + _past(
+        29,
+        _past(
+            28,
+            _past(
+                27,
+                f"(SELECT value, 8 + {_FIRST} AS start"
+                f" FROM (SELECT substring(value, 1, {_CELL_ID_ENDS}) AS value OFFSET 0) AS head OFFSET 0) AS first",
+                "ordered",
+            ),
+            "matched",
+        ),
+        "terms",
+    )
+    + ") END END"
 )
 # PL/pgSQL keeps its plans from row to row: a SQL function as an aggregate's step took eight times as long.
 EITHER_BODY = "BEGIN RETURN a; END"
@@ -138,6 +171,23 @@ PATHS_PRINTED = (
     "(head.value, (24)::bigint))) + (18 * get_bit(head.value, (26)::bigint))) END AS start FROM (SELE"
     'CT "substring"(paths.value, 1, 131630) AS value OFFSET 0) head) orders OFFSET 0) terms) ELSE NUL'
     "L::bytea[] END"
+)
+CELL_ID_PRINTED = (
+    'RETURN CASE WHEN (octet_length(value) < 36) THEN NULL::bytea ELSE CASE "substring"(value, 4, 1) '
+    r"""WHEN '\x00'::bytea THEN "substring"(value, 9, 8) WHEN '\x01'::bytea THEN "substring"(value, 25, """
+    '8) ELSE (SELECT "substring"(terms.value, (1 + terms.start), 8) AS "substring" FROM (SELECT match'
+    "ed.value, CASE WHEN ((get_bit(matched.value, (29)::bigint) = 1) AND (octet_length(matched.value)"
+    " >= (matched.start + 2))) THEN (((2 + matched.start) + (256 * get_byte(matched.value, matched.st"
+    "art))) + get_byte(matched.value, (matched.start + 1))) ELSE matched.start END AS start FROM (SEL"
+    "ECT ordered.value, CASE WHEN ((get_bit(ordered.value, (28)::bigint) = 1) AND (octet_length(order"
+    "ed.value) >= (ordered.start + 2))) THEN (((2 + ordered.start) + (256 * get_byte(ordered.value, o"
+    "rdered.start))) + get_byte(ordered.value, (ordered.start + 1))) ELSE ordered.start END AS start "
+    "FROM (SELECT first.value, CASE WHEN ((get_bit(first.value, (27)::bigint) = 1) AND (octet_length("
+    "first.value) >= (first.start + 2))) THEN (((2 + first.start) + (256 * get_byte(first.value, firs"
+    "t.start))) + get_byte(first.value, (first.start + 1))) ELSE first.start END AS start FROM (SELEC"
+    "T head.value, ((8 + (16 * get_bit(head.value, (24)::bigint))) + (18 * get_bit(head.value, (26)::"
+    'bigint))) AS start FROM (SELECT "substring"(cell_id.value, 1, 131638) AS value OFFSET 0) head OF'
+    "FSET 0) first OFFSET 0) ordered OFFSET 0) matched OFFSET 0) terms) END END"
 )
 ORD_PREFIX_PRINTED = (
     "RETURN ((sealgate.ord(value) >= sealgate.ord(prefix))"
@@ -242,6 +292,13 @@ FUNCTIONS = (
         PATHS_PRINTED,
         "Terms of what stands at the declared paths of a sealed jsonb, NULL if it has none:"
         " CREATE INDEX ON t USING gin (sealgate.paths(c)).",
+    ),
+    _term(
+        "cell_id",
+        "bytea",
+        CELL_ID_BODY,
+        CELL_ID_PRINTED,
+        "The 8 bytes by which the access log names a sealed value.",
     ),
     Function(
         signature="ord_prefix(bytea, bytea)",

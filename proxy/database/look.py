@@ -168,6 +168,10 @@ LEFT JOIN pg_catalog.pg_class v ON v.oid = w.ev_class
 LEFT JOIN pg_catalog.pg_namespace vn ON vn.oid = v.relnamespace
 WHERE NOT (e.oid IS NOT NULL AND e.adrelid = a.attrelid AND e.adnum = a.attnum)
   AND coalesce(o.contype, '-') <> 'n'
+  AND NOT EXISTS (  -- ours (`history`): apply drops and makes it
+    SELECT FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc f ON f.oid = g.tgfoid AND pg_catalog.starts_with(f.proname, 'history_')
+    JOIN pg_catalog.pg_namespace fn ON fn.oid = f.pronamespace AND fn.nspname = 'sealgate'
+    WHERE p.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND g.oid = p.objid)
   AND NOT (p.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND p.objsubid = 0
            AND EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indexrelid = p.objid))
 UNION
@@ -184,8 +188,12 @@ JOIN pg_catalog.pg_depend p
 ORDER BY 1, 2, 3
 """
 
-# What speaks of the tables without speaking of one of the columns.
+# What speaks of the tables without speaking of one of the columns. Our own triggers (`history`) are no surprise to anybody.
 _SURROUNDINGS = """
+, history AS (
+    SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname = 'sealgate' AND pg_catalog.starts_with(p.proname, 'history_')
+)
 SELECT tree.root, 'row type' AS kind, n.nspname || '.' || c.relname || '.' || a.attname AS name
 FROM tree JOIN pg_catalog.pg_class t ON t.oid = tree.oid
 JOIN pg_catalog.pg_type y ON y.oid = t.reltype
@@ -196,10 +204,11 @@ UNION
 SELECT tree.root, 'trigger', g.tgname || ' (' || p.proname || ')'
 FROM tree JOIN pg_catalog.pg_trigger g ON g.tgrelid = tree.oid AND NOT g.tgisinternal AND g.tgparentid = 0
 JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
+WHERE g.tgfoid NOT IN (SELECT oid FROM history)
 UNION
 SELECT tree.root, 'on update' || CASE WHEN g.tgenabled IN ('A', 'R') THEN ' always' ELSE '' END, 'trigger ' || g.tgname
 FROM tree JOIN pg_catalog.pg_trigger g ON g.tgrelid = tree.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D'
-WHERE g.tgtype & 16 <> 0 AND (pg_catalog.cardinality(g.tgattr::int2[]) = 0 OR EXISTS (
+WHERE g.tgtype & 16 <> 0 AND g.tgfoid NOT IN (SELECT oid FROM history) AND (pg_catalog.cardinality(g.tgattr::int2[]) = 0 OR EXISTS (
     SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
     JOIN pg_catalog.pg_namespace n ON n.oid = y.typnamespace AND n.nspname = 'sealgate'
     WHERE a.attrelid = tree.oid AND a.attnum = ANY (g.tgattr::int2[])))
@@ -262,17 +271,21 @@ async def role_facts(connection: asyncpg.Connection) -> RoleFacts:
     return RoleFacts(**dict(row))
 
 
-async def schema_facts(connection: asyncpg.Connection) -> schema.SchemaFacts:
-    """Schema `sealgate` as it is."""
+async def schema_facts(
+    connection: asyncpg.Connection, reader: str | None = None
+) -> schema.SchemaFacts:
+    """Schema `sealgate` as it is. `reader`: the login that is to see which rows held values that are gone."""
     found = await connection.fetchrow(schema.FACTS_SCHEMA, SCHEMA)
     if found is None:
         return schema.SchemaFacts()
     domains = await connection.fetch(schema.FACTS_DOMAINS, SCHEMA)
     functions = await connection.fetch(schema.FACTS_FUNCTIONS, SCHEMA)
+    history = await connection.fetchrow(schema.FACTS_HISTORY, SCHEMA, reader)
     return schema.SchemaFacts(
         exists=True,
         owned=found["owned"],
         usable=found["usable"],
+        keepable=found["keepable"],
         domains={
             row["name"]: schema.DomainFacts(
                 base=row["base"],
@@ -290,6 +303,9 @@ async def schema_facts(connection: asyncpg.Connection) -> schema.SchemaFacts:
             )
             for row in functions
         },
+        history=None
+        if history is None
+        else schema.HistoryTable(**{**history, "columns": tuple(history["columns"])}),
     )
 
 

@@ -60,6 +60,12 @@ def of_schema(facts: SchemaFacts, role: RoleFacts) -> Iterator[Obstacle]:
                 f"domain {name} is over {domain.base}, not bytea",
                 f"DROP DOMAIN {SCHEMA}.{name}, then run apply again.",
             )
+    if facts.history is not None and not facts.history.complete:
+        yield Obstacle(
+            subject,
+            "table cell_history has other columns than it should",
+            f"ALTER TABLE {SCHEMA}.cell_history RENAME TO something else, then run apply again.",
+        )
     if not changes(facts):
         return
     if not facts.exists and not role.may_create_schema:

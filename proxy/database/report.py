@@ -53,6 +53,8 @@ class TableReport:
     """How long terms and indexes took, while everybody worked."""
     indexes: tuple[str, ...] = ()
     """The statements that create them."""
+    history: tuple[str, ...] = ()
+    """What is changed of the triggers that keep where values stood that are gone."""
     notes: tuple[str, ...] = ()
     changes: bool = False
     """There is something to do, or was."""
@@ -154,6 +156,8 @@ def _table_lines(table: TableReport, dry_run: bool) -> Iterator[str]:
         )
     for statement in table.indexes:
         yield f"{table.table}: {statement}"
+    for said in table.history:
+        yield f"{table.table}: {'would ' if dry_run else ''}{said}"
     for note in table.notes:
         yield f"note: {note}"
 

@@ -15,6 +15,8 @@ give nothing away: a search term is as readable in the column itself.
 - **refuse(sqlstate, message, hint).** Raises.
 - **catalog().** What the proxy must know of the catalog, as one document: it asks inside a client's own transaction
   after DDL there, with names resolved in pg_catalog whatever the client's search_path is.
+- **cell_id(value).** The 8 bytes by which the access log names a value.
+- **cell_history.** A table: which row held a value that is gone. Triggers write it (`history`); nobody else needs to.
 - **version().** The version of all of this. Raise `functions.SCHEMA_VERSION` whenever a definition changes.
 
 `definitions` in the database are compared as PostgreSQL prints them (pg_get_constraintdef, pg_get_functiondef's parts),
@@ -67,6 +69,10 @@ SCHEMA_COMMENT = (
     "Sealgate: types and functions of sealed (encrypted) columns. Created by `sealgate apply`;"
     " tables depend on it, so do not drop it."
 )
+_HISTORY_COMMENT = (
+    "Sealgate: which row held a sealed value that was updated or deleted since. Triggers write it;"
+    " rows older than the access log is kept may be deleted."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,9 @@ class SchemaFacts:
     usable: bool = False
     domains: Mapping[str, DomainFacts] | None = None
     functions: Mapping[str, FunctionFacts] | None = None
+    history: HistoryTable | None = None
+    keepable: bool = False
+    """The current role may make functions here that write to table cell_history."""
 
     def has_function(self, name: str) -> bool:
         """A function of one sealed value by this name can be called by the current role."""
@@ -119,6 +128,25 @@ class FunctionFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryTable:
+    """Table cell_history as it is. `reader`: the login that looks into it, where there is one that may not yet."""
+
+    columns: tuple[str, ...]
+    indexed: bool
+    identity: str
+    """pg_class.relreplident: f lets rows be deleted where a publication has all tables."""
+    public: bool
+    """Everybody may do something with it."""
+    interfered: bool
+    """It has a trigger, a rule, a constraint or row security: rows may not come to stay as they were written."""
+    reader: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.columns == HISTORY_COLUMNS
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One statement that brings the schema closer to what it should be, and how to say it."""
 
@@ -129,7 +157,10 @@ class Change:
 # One row per object. Everything that could differ from what we create is read back.
 FACTS_SCHEMA = """
 SELECT pg_catalog.pg_has_role(n.nspowner, 'USAGE') AS owned,
-       pg_catalog.has_schema_privilege('public', n.oid, 'USAGE') AS usable
+       pg_catalog.has_schema_privilege('public', n.oid, 'USAGE') AS usable,
+       pg_catalog.has_schema_privilege(n.oid, 'CREATE')
+         AND coalesce((SELECT pg_catalog.has_table_privilege(c.oid, 'INSERT') FROM pg_catalog.pg_class c
+                       WHERE c.relnamespace = n.oid AND c.relname = 'cell_history'), true) AS keepable
 FROM pg_catalog.pg_namespace n WHERE n.nspname = $1
 """
 FACTS_DOMAINS = """
@@ -152,11 +183,39 @@ SELECT p.proname || '(' || pg_catalog.oidvectortypes(p.proargtypes) || ')' AS si
        coalesce(pg_catalog.pg_get_function_sqlbody(p.oid),
                 'aggregate ' || a.aggtransfn::pg_catalog.regproc || ' ' || a.aggcombinefn::pg_catalog.regproc,
                 p.prosrc) AS body,
-       coalesce(p.proconfig, '{}') AS config,
+       coalesce(p.proconfig, '{}') || CASE WHEN p.prosecdef THEN '{security definer}'::text[] ELSE '{}' END AS config,
        pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE') AS executable
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 LEFT JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = p.oid
 WHERE n.nspname = $1
+"""
+
+HISTORY_COLUMNS = (
+    "cell_id bytea NOT NULL",
+    "relation text NOT NULL",
+    "attribute text NOT NULL",
+    "row_key jsonb NOT NULL",
+    "replaced_at timestamp with time zone NOT NULL DEFAULT clock_timestamp()",
+)
+"""Table, column and key of the row that held the value, and when it ceased to."""
+FACTS_HISTORY = """
+SELECT ARRAY(SELECT pg_catalog.concat_ws(' ', a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
+                    CASE WHEN a.attnotnull THEN 'NOT NULL' END, 'DEFAULT ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid))
+             FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS columns,
+       EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL
+               AND pg_catalog.pg_get_indexdef(i.indexrelid, 1, false) = 'cell_id') AS indexed,
+       c.relreplident::text AS identity,
+       pg_catalog.has_any_column_privilege('public', c.oid, 'SELECT, INSERT, UPDATE')
+         OR pg_catalog.has_table_privilege('public', c.oid, 'DELETE, TRUNCATE') AS public,
+       c.relkind <> 'r' OR c.relrowsecurity OR c.relpersistence <> 'p'
+         OR EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid)
+         OR EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid)
+         OR EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 'n') AS interfered,
+       (SELECT r.rolname::text FROM pg_catalog.pg_roles r
+        WHERE r.rolname = $2 AND NOT pg_catalog.has_table_privilege(r.oid, c.oid, 'SELECT')) AS reader
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = 'cell_history'
 """
 
 
@@ -171,7 +230,39 @@ def changes(facts: SchemaFacts) -> tuple[Change, ...]:
         found += _domain_changes(name, (facts.domains or {}).get(domain_name(name)))
     for function in FUNCTIONS:
         found += _function_changes(function, (facts.functions or {}).get(function.signature))
+    found += _history_changes(facts.history)
     return tuple(found)
+
+
+def _history_changes(facts: HistoryTable | None) -> Iterable[Change]:
+    table = f"{SCHEMA}.cell_history"
+    index = f"CREATE INDEX ON {table} (cell_id)"
+    identity = f"ALTER TABLE {table} REPLICA IDENTITY FULL"
+    if facts is None:
+        yield Change(
+            f"create table {table}",
+            (
+                f"CREATE TABLE {table} ({', '.join(HISTORY_COLUMNS)})",
+                f"COMMENT ON TABLE {table} IS {_literal(_HISTORY_COMMENT)}",
+                f"REVOKE ALL ON TABLE {table} FROM PUBLIC",
+                index,
+                identity,
+            ),
+        )
+        return
+    if facts.complete and not facts.indexed:
+        yield Change(f"create the index of {table}", (index,))
+    if facts.identity != "f":
+        yield Change(f"set the replica identity of {table}", (identity,))
+    if facts.public:
+        yield Change(
+            f"let not everybody use {table}", (f"REVOKE ALL ON TABLE {table} FROM PUBLIC",)
+        )
+    if facts.reader is not None:
+        yield Change(
+            f"let {facts.reader} read {table}",
+            (f"GRANT SELECT ON TABLE {table} TO {_identifier(facts.reader)}",),
+        )
 
 
 def _schema_changes(facts: SchemaFacts) -> Iterable[Change]:

@@ -15,6 +15,7 @@ from enum import Enum
 from proxy.catalog import SCHEMA, SealedColumn, label_parts
 from proxy.database import obstacles
 from proxy.database.obstacles import Obstacle
+from proxy.database.schema import Change
 from proxy.database.tables import AssuranceFacts, ColumnFacts, IndexFacts, RoleFacts, TableFacts
 from proxy.database.terms import (
     TERMS,
@@ -111,6 +112,8 @@ class TableSteps:
     table: TableFacts
     columns: tuple[ColumnSteps, ...]
     notes: tuple[str, ...] = ()
+    history: tuple[Change, ...] = ()
+    """What keeps where values stood that are gone; see `history`."""
 
     @property
     def rewritten(self) -> tuple[ColumnSteps, ...]:
@@ -124,6 +127,11 @@ class TableSteps:
 
     @property
     def nothing(self) -> bool:
+        return self.settled and not self.history
+
+    @property
+    def settled(self) -> bool:
+        """Values, terms and indexes are as declared."""
         return all(c.nothing for c in self.columns)
 
     @property
@@ -148,6 +156,7 @@ def steps_for(
     role: RoleFacts,
     other_terms: frozenset[str],
     *,
+    history: tuple[Change, ...] = (),
     fire_triggers: bool = False,
 ) -> tuple[TableSteps, tuple[Obstacle, ...]]:
     """What is to be done with `table`, and what stands in its way (then none of it is done).
@@ -164,7 +173,7 @@ def steps_for(
             continue
         found += obstacles.of_column(facts, column, table)
         columns.append(_column_steps(table, facts, column, column.label in other_terms))
-    steps = TableSteps(table, tuple(columns), tuple(_notes(table, columns)))
+    steps = TableSteps(table, tuple(columns), tuple(_notes(table, columns)), history)
     if not steps.nothing:
         found += obstacles.of_table(table, role)
     if steps.derived and not fire_triggers:

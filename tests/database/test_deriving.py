@@ -413,7 +413,7 @@ async def _steps(shop: Shop):  # type: ignore[no-untyped-def]
     from proxy.database.apply import _Application
 
     application = _Application(
-        shop.connection, sealed_columns(shop.columns), shop.keyset, None, 5.0, False, 0.0
+        shop.connection, sealed_columns(shop.columns), shop.keyset, None, 5.0, False, 0.0, {}, None
     )
     async with deriving.fixed_names(shop.connection):
         return await application._steps_of("public.people")
@@ -551,6 +551,11 @@ async def test_partitions_at_two_levels(shop: Shop) -> None:
         "CREATE TABLE visits_3 PARTITION OF visits FOR VALUES FROM (3000) TO (4000)"
     )
     assert len(await indexes(shop, "visits_3")) == 2
+    only = (await shop.sealed()).tables[0]
+    assert (only.history, only.indexes) == (
+        ("create trigger sealgate_history_truncate on public.visits_3",),
+        (),
+    )
     assert not (await shop.sealed()).changed
     declare(shop, label, "text", "equality")
     await shop.sealed()

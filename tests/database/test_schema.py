@@ -300,7 +300,7 @@ async def test_a_newer_schema_is_left_alone(empty: Shop) -> None:
 async def test_without_the_right_to_create_schemas_apply_says_whom_to_ask(
     shop: Shop, connect: Connect
 ) -> None:
-    """And with the schema there, the owner of a table needs no more rights."""
+    """And with the schema there, the owner of a table needs two more, which it is told."""
     weak = f"{shop.database.name}_weak"
     shop.database.postgres.create_role(weak)
     shop.database.psql(f"GRANT CREATE ON SCHEMA public TO {weak}")
@@ -315,5 +315,11 @@ async def test_without_the_right_to_create_schemas_apply_says_whom_to_ask(
     shop.columns, columns = {}, shop.columns
     await shop.sealed()
     shop.connection, shop.columns = mine, columns
+    report = await shop.apply()
+    assert not report.changed
+    assert [o.subject for o in report.obstacles] == ["public.t"]
+    grants = report.obstacles[0].fix.partition(", or ")[2].removesuffix(".").split(" and ")
+    for grant in grants:
+        await owner.execute(grant)
     await shop.sealed()
     assert await shop.type_of("t", "c") == "sealgate.sealed_text"
