@@ -15,6 +15,8 @@ from proxy.cells.encoding import from_utf8, to_utf8
 from proxy.cells.errors import alone
 from proxy.copying.from_client import CopyTarget
 from proxy.cursors import Cursors
+from proxy.detection.guard import Guard
+from proxy.detection.restraint import Restraint
 from proxy.inflight import Inflight
 from proxy.inquiry import SETTINGS, Inquiry
 from proxy.picture import read_document
@@ -80,6 +82,8 @@ class State:
     """What the client's copy data goes to; None: it is in no COPY FROM, or has ended it."""
     message_limit: int = 256 << 20
     """Of one message of the client's, in bytes; of a row of COPY too."""
+    guard: Guard | None = None
+    """Judges what is about to be released."""
 
     def current_authority(self) -> Authority:
         """This principal under the current snapshot; where its transaction has changed the catalog, under its own."""
@@ -87,8 +91,14 @@ class State:
         if self.own_catalog is not None:
             snapshot = self.own_catalog.under(snapshot)
         if self.authority.snapshot is not snapshot:
-            self.authority = Authority(snapshot, self.authority.roles)
+            before = self.authority
+            self.authority = Authority(snapshot, before.roles, before.restraint)
         return self.authority
+
+    def restrain(self, restraint: Restraint) -> None:
+        """What is decided from now on is decided under it; what was decided before is forgotten."""
+        before = self.authority
+        self.authority = Authority(before.snapshot, before.roles, restraint)
 
     # What may have changed.
 
@@ -99,8 +109,8 @@ class State:
                 changes = plan.changes
                 if changes & Changes.SETTINGS and self._changes_claims(stripped):
                     changes |= Changes.CLAIMS
-                    # Rather none than those of somebody else, should this message go on to touch what is sealed.
-                    if self.origin.claimed:
+                    # In one message nothing can be asked for in between: rather none than those of somebody else.
+                    if len(plans) > 1 and self.origin.claimed:
                         self.origin = replace(self.origin, claimed=())
                 if changes & Changes.TRANSACTION:
                     self.ended = True
