@@ -104,7 +104,7 @@ def seen(event: Event) -> Seen:
         chain=text(mapping(sealgate.get("integrity")).get("chain")),
         login=text(user.get("name")),
         roles=tuple(group for group in groups if group),
-        session=text(session.get("uid")),
+        session=text(session.get("uid")) or text(sealgate.get("session")),
         application=text(actor.get("app_name")),
         address=text(endpoint.get("ip")) or text(endpoint.get("name")),
         ok=event.get("status_id") != 2,
@@ -117,8 +117,8 @@ def seen(event: Event) -> Seen:
 
 
 def finding_uid(one: Seen) -> str:
-    """Of a detection's finding; "" for other events."""
-    return text(mapping(one.raw.get("finding_info")).get("uid"))
+    """Of a finding, or of what was done because of it; "" for other events."""
+    return text(mapping(one.raw.get("finding_info")).get("uid")) or one.field("finding")
 
 
 def spoken_operator(operator: dict[str, Any]) -> str:

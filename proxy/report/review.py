@@ -220,12 +220,12 @@ def review(subject: Subject, use: Use, evidence: Evidence) -> AccessReview:
 def _grants(subject: Subject, use: Use, *, covered: bool) -> Iterator[GrantUse]:
     policy = subject.policy
     by_rule: dict[tuple[str, str], list[tuple[str, Used]]] = {}
-    for (login, rule, column), used in use.uses.items():
-        by_rule.setdefault((rule, column), []).append((login, used))
+    for (user, rule, of), one_use in use.uses.items():
+        by_rule.setdefault((rule, of), []).append((user, one_use))
     have: dict[str, list[str]] = {}
-    for login in subject.roles.logins if subject.roles is not None else ():
-        for role in login.roles:
-            have.setdefault(role, []).append(login.login)
+    for known in subject.roles.logins if subject.roles is not None else ():
+        for held in known.roles:
+            have.setdefault(held, []).append(known.login)
     since = _granted_since(use)
     for column, holders in sorted(policy.holders.items()):
         for grant in Grant:
@@ -235,7 +235,7 @@ def _grants(subject: Subject, use: Use, *, covered: bool) -> Iterator[GrantUse]:
                 moot = grant in (Grant.MASKED, Grant.SEARCH) and role in holders[Grant.CLEAR]
                 granted = since.get((clean(role), grant.value, clean(column, LABEL_CAP)))
                 events = sum(one.events for _, one in used)
-                logins = {login: one for login, one in used}
+                logins = dict(used)
                 yield GrantUse(
                     role=role,
                     grant=grant.value,
@@ -382,8 +382,8 @@ def _suggestion(
     kept: dict[tuple[str, Grant, str], frozenset[str]] = {}
     for one in grants:
         grant = Grant(one.grant)
-        rule = clean(rule_name(one.role, grant), LABEL_CAP), clean(one.column, LABEL_CAP)
-        used_for = frozenset(outcomes.get(rule, ()))
+        key = clean(rule_name(one.role, grant), LABEL_CAP), clean(one.column, LABEL_CAP)
+        used_for = frozenset(outcomes.get(key, ()))
         if one.state == "new":
             used_for |= {STAYS}
         if used_for:

@@ -11,6 +11,8 @@ from policy import Policy
 from proxy.database.check import reach
 from proxy.database.finding import Finding
 
+POWERS = ("superuser", "bypassrls", "replication", "createrole")
+
 _LOGINS = """
 SELECT rolname::text AS login, rolsuper AS superuser, rolbypassrls AS bypassrls, rolreplication AS replication,
        rolcreaterole AS createrole, coalesce(rolvaliduntil < pg_catalog.now(), false) AS expired
@@ -43,20 +45,16 @@ async def look(connection: asyncpg.Connection, policy: Policy) -> Roles:
     """Changes nothing, and reads no table but the catalog's."""
     access, findings = await reach(connection, policy)
     held: dict[str, list[str]] = defaultdict(list)
-    for role, logins in access.logins.items():
-        for login in logins:
-            held[login].append(role)
-    logins = [
+    for role, members in access.logins.items():
+        for member in members:
+            held[member].append(role)
+    logins = tuple(
         Login(
             row["login"],
-            tuple(
-                power
-                for power in ("superuser", "bypassrls", "replication", "createrole")
-                if row[power]
-            ),
+            tuple(power for power in POWERS if row[power]),
             row["expired"],
             tuple(sorted(held.get(row["login"], ()))),
         )
         for row in await connection.fetch(_LOGINS)
-    ]
-    return Roles(tuple(logins), access.existing, dict(access.readers), tuple(findings))
+    )
+    return Roles(logins, access.existing, dict(access.readers), tuple(findings))

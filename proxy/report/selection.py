@@ -66,7 +66,7 @@ def find(events: Iterable[Seen], uids: Iterable[str]) -> Found:
     met = set()
     for one in events:
         uid = finding_uid(one)
-        if not uid or uid not in wanted:
+        if not uid or uid not in wanted or one.code.startswith("containment."):
             continue
         met.add(uid)
         times = [min([one.time, *times]), max([one.time, *times])]

@@ -202,5 +202,4 @@ _DUTIES: Final = {
 
 
 def _finding(one: Seen) -> FindingSeen:
-    uid = finding_uid(one) or one.field("finding")
-    return FindingSeen(one.time, one.code, uid, one.login, one.severity, one.message)
+    return FindingSeen(one.time, one.code, finding_uid(one), one.login, one.severity, one.message)
