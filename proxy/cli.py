@@ -26,11 +26,17 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class Command:
+    """A command, or a group of them (`commands`) that has no module of its own.
+
+    `configured`: it takes --config.
+    """
+
     name: str
     summary: str
     example: str
-    module: str
+    module: str = ""
     configured: bool = True
+    commands: tuple[Command, ...] = ()
 
 
 COMMANDS = (
@@ -63,6 +69,20 @@ COMMANDS = (
         "say what the proxy would do with a statement, without executing it",
         'sealgate explain --role support "SELECT email FROM customers WHERE id = 7"',
         "proxy.commands.explain",
+    ),
+    Command(
+        "audit",
+        "ask the access log",
+        "sealgate audit verify",
+        commands=(
+            Command(
+                "verify",
+                "say whether the access log is what was written; if not, from which event on",
+                "sealgate audit verify --config sealgate.toml --public-key signing.pub --seal-key seal.key\n"
+                "  sealgate audit verify audit.jsonl.2026* audit.jsonl --copy siem-export.jsonl --json",
+                "proxy.commands.audit_verify",
+            ),
+        ),
     ),
     Command(
         "demo",
@@ -106,18 +126,25 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
         epilog="A tour that needs no configuration: sealgate demo",
     )
     parser.add_argument("--version", action="version", version=f"sealgate {_version()} ({mode()})")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        sub = commands.add_parser(
+    _add(parser, COMMANDS, given)
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, commands: Sequence[Command], given: Sequence[str]) -> None:
+    """The commands as subparsers; only those that are meant load their module."""
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in commands:
+        sub = subparsers.add_parser(
             command.name,
             help=command.summary,
             description=command.summary[0].upper() + command.summary[1:] + ".",
             epilog=f"example:\n  {command.example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if command.name in given:  # only the command that is meant loads its module
+        if command.commands:
+            _add(sub, command.commands, given)
+        elif command.name in given:
             _fill(sub, command)
-    return parser
 
 
 def _fill(parser: argparse.ArgumentParser, command: Command) -> None:

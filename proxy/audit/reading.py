@@ -19,20 +19,25 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Final, NamedTuple, cast
 
 import orjson
 
-from proxy.audit.log_file import LINE_LIMIT
 from proxy.audit.ocsf import Event
 
+LINE_LIMIT: Final = 4 << 20
+"""The writer's (proxy.audit.log_file): no event is longer."""
 _ROTATED: Final = re.compile(r"\.(\d{8}T\d{6}Z)-(\d{1,19})(\.gz)?", re.ASCII)
 _COMPRESSED: Final = ".gz"
 _CLOCK_MARGIN: Final = 86_400_000
 """Milliseconds by which a file's name may be wrong about what is in it: clocks are set."""
+
+_LINES_TRIED: Final = 1000
 
 TORN: Final = "it has no end"
 TOO_LONG: Final = "it is longer than any event"
@@ -73,19 +78,49 @@ def log_files(path: Path) -> list[Path]:
     return files
 
 
-def lines(files: Sequence[Path]) -> Iterator[LogLine]:
-    """The lines of these files, one file after the other. A file that cannot be read is one line with `damage`."""
+def in_order(files: Sequence[Path]) -> list[Path]:
+    """Files that somebody has named, in the order of the log: by the uid of the first event that each holds.
+
+    Uids go up in a log whatever the clocks do. A file without one keeps its place behind the one before it.
+    """
+    keyed = []
+    uid = ""
+    for file in files:
+        uid = _first_uid(file) or uid
+        keyed.append((uid, file))
+    return [file for _, file in sorted(keyed, key=itemgetter(0))]
+
+
+def _first_uid(file: Path) -> str:
+    found = lines([file])
+    try:
+        for line in islice(found, _LINES_TRIED):
+            event = None if line.damage else parsed(line.raw)
+            metadata = event.get("metadata") if event is not None else None
+            uid = metadata.get("uid") if isinstance(metadata, dict) else None
+            if isinstance(uid, str):
+                return uid
+    finally:
+        found.close()
+    return ""
+
+
+def lines(files: Sequence[Path], live: IO[bytes] | None = None) -> Generator[LogLine]:
+    """The lines of these files, one file after the other. A file that cannot be read is one line with `damage`.
+
+    `live` is the last file, if it is open already: under its name there may be another one by now. It is closed.
+    """
     if not files:
         return
     *earlier, last = files
-    live = _opened(last)
+    opened = _opened(last) if live is None else (last, live)
     try:
         for file in earlier:
             yield from _lines(_opened(file), file)
-        yield from _lines(live, last)
+        yield from _lines(opened, last)
     finally:
-        if not isinstance(live, str):
-            live[1].close()
+        if not isinstance(opened, str):
+            opened[1].close()
 
 
 class Events:

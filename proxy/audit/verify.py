@@ -335,8 +335,12 @@ class _Verification:
         if sha256 is None or len(sha256) != HASH_BYTES or type(count) is not int:
             return  # found.genuine or not has been said
         self._side_payloads += 1
+        problems = len(self._side_files.problems)
         payload = self._side_files.payload(sha256)
-        if payload is None:
+        if payload is None and len(self._side_files.problems) > problems:
+            text = "its cell ids are not in the side file, which has damage"
+            self._issue(Kind.ALTERED, text, chain, found.sequence, line=line)
+        elif payload is None:
             text = "its cell ids are not in the side file"
             self._issue(Kind.MISSING, text, chain, found.sequence, line=line)
         elif len(payload) != _ID_BYTES * count:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.audit import reading
-from proxy.audit.reading import TOO_LONG, TORN, LogLine, events, lines, log_files
+from proxy.audit import log_file, reading
+from proxy.audit.reading import TOO_LONG, TORN, LogLine, events, in_order, lines, log_files
 
 DAY = 86_400_000
 NOON = 1_795_348_800_000  # 2026-11-22T12:00:00Z
@@ -172,3 +172,17 @@ def test_a_name_that_is_no_date_is_still_a_file_of_the_log(tmp_path: Path) -> No
     (tmp_path / "audit.jsonl.20261399T999999Z-1").write_bytes(line(1))
     path.write_bytes(line(2))
     assert sequences(events(path, since=NOON)) == [1, 2]
+
+
+def test_whatever_the_writer_writes_is_read() -> None:
+    """The longest event is not too long for the reader."""
+    assert reading.LINE_LIMIT == log_file.LINE_LIMIT
+
+
+def test_files_that_somebody_names_are_put_in_order(tmp_path: Path) -> None:
+    """A shell's `audit.jsonl*` has the live file first; logrotate's numbers go the other way."""
+    for name, uid in (("a", "03"), ("a.1", "02"), ("a.2.gz", "01"), ("a.3", "")):
+        text = b'junk\n{"metadata":{"uid":"%b"}}\n' % uid.encode() if uid else b""
+        (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    files = [tmp_path / name for name in ("a", "a.1", "a.2.gz", "a.3")]
+    assert [file.name for file in in_order(files)] == ["a.2.gz", "a.3", "a.1", "a"]

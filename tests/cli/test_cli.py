@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from proxy.cli import COMMANDS, main
+from proxy.cli import COMMANDS, Command, main
 
 
-@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def named(commands: Sequence[Command], before: str = "") -> Iterator[tuple[str, Command]]:
+    """Every command with its name in full; a group's own commands behind it."""
+    for command in commands:
+        yield before + command.name, command
+        yield from named(command.commands, f"{before}{command.name} ")
+
+
+@pytest.mark.parametrize(
+    ("command", "described"), list(named(COMMANDS)), ids=[name for name, _ in named(COMMANDS)]
+)
 def test_every_command_has_help_with_an_example(
-    command: str, capsys: pytest.CaptureFixture[str]
+    command: str, described: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """--help exits 0, on stdout, and shows how the command is used."""
     with pytest.raises(SystemExit) as ended:
-        main([command, "--help"])
+        main([*command.split(), "--help"])
     assert ended.value.code == 0
     help_text = capsys.readouterr().out
     assert f"usage: sealgate {command}" in help_text
     assert f"example:\n  sealgate {command}" in help_text
-    assert ("--config" in help_text) == (command != "demo")
+    if described.module:
+        assert ("--config FILE" in help_text) == described.configured
 
 
 @pytest.mark.parametrize(
