@@ -19,10 +19,10 @@ from typing import Final, Literal
 from policy.errors import PolicyError
 from policy.label import canonical, covers, quoted
 from policy.masking import check_mask, constant_value, read_type
-from policy.model import ColumnRule, Grant, Policy, RoleGrants, rule_name
+from policy.model import AUDIT, Audit, ColumnRule, Grant, Policy, RoleGrants, rule_name
 from policy.search import TEXTS, Search, check_search, read_search
 
-_COLUMN_KEYS: Final = ("type", "search", "search_group", "mask")
+_COLUMN_KEYS: Final = ("type", "search", "search_group", "mask", "audit")
 _GROUP: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _GRANTS: Final = tuple(grant.value for grant in Grant)
 _RESERVED_ROLES: Final = ("public", "none")  # CREATE ROLE refuses these names
@@ -74,7 +74,17 @@ def _column(label: str, table: object, parse: Parse | None) -> ColumnRule:
     search = read_search(declared, f"{key}.search")
     check_search(search, read_type(spec).name, f"{key}.search")
     mask = _mask(entries.get("mask"), spec, key, parse)
-    return ColumnRule(label, spec, search, mask, _group(entries.get("search_group"), search, key))
+    group = _group(entries.get("search_group"), search, key)
+    return ColumnRule(label, spec, search, mask, group, _audit(entries.get("audit"), key))
+
+
+def _audit(mode: object, key: str) -> Audit | None:
+    found = next((known for known in AUDIT if mode == known), None)
+    if mode is not None and found is None:
+        raise PolicyError(
+            f"{key}.audit", f"{mode!r} is no choice", 'Write "async", "ack" or "durable".'
+        )
+    return found
 
 
 def _group(name: object, search: Search, key: str) -> str | None:
@@ -149,13 +159,12 @@ def _role(role: str, table: object, columns: Mapping[str, ColumnRule]) -> RoleGr
         raise PolicyError(
             key, "is no role's name in PostgreSQL", "Grant to a login, or to a group it is in."
         )
-    entries = _table(table, _GRANTS, key)
-    grants = RoleGrants(
-        **{
-            name: _strings(entries.get(name, []), f"{key}.{name}", '["public.customers.*"]')
-            for name in _GRANTS
-        }
-    )
+    entries = _table(table, (*_GRANTS, "audit"), key)
+    granted = {
+        name: _strings(entries.get(name, []), f"{key}.{name}", '["public.customers.*"]')
+        for name in _GRANTS
+    }
+    grants = RoleGrants(**granted, audit=_audit(entries.get("audit"), key))
     for grant in Grant:
         for pattern in grants.patterns(grant):
             _check_pattern(pattern, rule_name(role, grant), columns)

@@ -13,6 +13,9 @@ from typing import Any, Final, Literal
 from policy.label import covers, quoted
 from policy.search import Search
 
+Audit = Literal["async", "ack", "durable"]
+AUDIT: Final[tuple[Audit, ...]] = ("async", "ack", "durable")
+"""Weakest first."""
 _NO_SEARCH: Final = Search()
 
 
@@ -63,6 +66,8 @@ class ColumnRule:
     mask: str | None = None
     search_group: str | None = None
     """Columns of one group share an index key: their terms can be compared with one another."""
+    audit: Audit | None = None
+    """What has to have become of the event before rows of this column are released; None: as for all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,8 @@ class RoleGrants:
     masked: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
+    audit: Audit | None = None
+    """The same, for whatever the role's logins do."""
 
     def patterns(self, grant: Grant) -> tuple[str, ...]:
         granted: tuple[str, ...] = getattr(self, grant.value)
@@ -128,11 +135,20 @@ def _holders(policy: Policy) -> dict[str, Mapping[Grant, tuple[str, ...]]]:
 def _version(policy: Policy) -> str:
     content = {
         "columns": {
-            label: [rule.type, sorted(rule.search.declared), rule.mask, *_group(rule)]
+            label: [
+                rule.type,
+                sorted(rule.search.declared),
+                rule.mask,
+                *_group(rule),
+                *_audit(rule),
+            ]
             for label, rule in policy.columns.items()
         },
         "roles": {
-            role: {grant.value: sorted(set(grants.patterns(grant))) for grant in Grant}
+            role: {
+                **{grant.value: sorted(set(grants.patterns(grant))) for grant in Grant},
+                **{said: [] for said in _audit(grants)},
+            }
             for role, grants in policy.roles.items()
         },
         "denied_value": policy.denied_value,
@@ -143,3 +159,7 @@ def _version(policy: Policy) -> str:
 
 def _group(rule: ColumnRule) -> tuple[str, ...]:
     return (rule.search_group,) if rule.search_group is not None else ()
+
+
+def _audit(rule: ColumnRule | RoleGrants) -> tuple[str, ...]:
+    return (f"audit={rule.audit}",) if rule.audit is not None else ()

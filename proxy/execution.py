@@ -7,11 +7,12 @@ A longer result is released in parts; each part has its event, with the same exe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from policy import Access
+from proxy.audit.claims import claimed_json
 from proxy.audit.event import Entry, Origin, Part, Protocol, Template
 from proxy.audit.values import CELL_IDS_INLINE
 from proxy.edited import Edited
@@ -20,7 +21,7 @@ from proxy.pattern import Matchers
 from proxy.snapshot import Authority
 from proxy.sql.lexer import Stripped
 from proxy.sql.plan import Run, StatementPlan
-from proxy.tally import Tally
+from proxy.tally import NOTHING_SEALED, Sealed, Tally
 
 __all__ = ["HELD_BYTES", "Execution", "SimpleQuery", "Tally", "recorded"]
 
@@ -33,6 +34,12 @@ _LATER: Final = Run.LATER
 _COMPARE: Final = Access.COMPARE
 _PRESENCE: Final = Access.PRESENCE
 
+_NOTHING_SEALED: Final = NOTHING_SEALED
+_NO_IDS: Final[tuple[bytes, ...]] = ()
+_ONE_BY_ONE: Final = ("INSERT", "COPY", "MERGE")
+"""Commands of which each row that is done has one cell of a column at most."""
+_MOST_ROWS: Final = 1 << 42
+"""So that cells, of all the columns that a table can have, are numbers that every reader of JSON takes for what they are."""
 _NO_MATCHERS: Final[Mapping[int, Matchers]] = MappingProxyType({})
 
 if TYPE_CHECKING:
@@ -80,7 +87,7 @@ class Execution:
         stripped: Stripped | None,
         authority: Authority,
         protocol: Protocol,
-        sealed: dict[str, int] | None = None,
+        sealed: Sealed | None = None,
     ) -> None:
         self.uid = uid
         self.plan = plan
@@ -90,8 +97,8 @@ class Execution:
         self.stripped = stripped
         self.authority = authority
         self.protocol: Protocol = protocol
-        self.sealed = sealed
-        """Cells sealed for this execution, by column."""
+        self.sealed: Sealed = sealed if sealed is not None else {}
+        """What was sealed for this execution."""
         self.tally = Tally()
         """What `held` carries; another one for each part."""
         self.held: list[bytes] = []
@@ -127,9 +134,15 @@ class Execution:
         final: bool,
         sqlstate: str | None = None,
         affected: int | None = None,
+        undone: bool = False,
+        sent: bool = False,
     ) -> list[Entry]:
-        """One event per sealed table for what is held now. `affected`: the command tag's row count."""
+        """One event per sealed table for what is held now. `affected`: the command tag's row count. `undone`: the server says so
+        by its error; else what was sealed may be stored, and its ids are told by the last event. `sent`: by this one, too.
+        """
         plan = self.plan
+        if affected is not None and affected > _MOST_ROWS:
+            affected = _MOST_ROWS
         command = plan.command if plan is not None else ""
         rows = self.rows or affected or 0
         if command == "EXPLAIN":
@@ -143,47 +156,88 @@ class Execution:
             outline = self._told
         self._told = outline
         self.part += 1
-        part = Part(self.uid, self.part, rows, sqlstate, final=final)
+        comment = self.stripped.comment if self.stripped is not None else ""
+        claimed = claimed_json(origin.claimed, comment)
+        part = Part(self.uid, self.part, rows, sqlstate, final=final, claimed=claimed)
+        sealed = _NOTHING_SEALED if undone or not (final or sent) else self.sealed
         done = affected if final else None
-        several = len(outline.templates) > 1
-        return [
-            self._event(template, origin, part, done, several=several)
-            for template in outline.templates
-        ]
+        return [self._event(template, origin, part, sealed, done) for template in outline.templates]
+
+    def sealed_part(self, origin: Origin) -> list[Entry]:
+        """The events of what was sealed so far for a COPY that goes on: to be recorded before it is sent."""
+        events = self.events(origin, final=False, sent=True)
+        for ids in self.sealed.values():
+            ids.clear()
+        return events
 
     def _event(
-        self, template: Template, origin: Origin, part: Part, done: int | None, *, several: bool
+        self,
+        template: Template,
+        origin: Origin,
+        part: Part,
+        sealed: Mapping[str, list[bytes]],
+        done: int | None,
     ) -> Entry:
-        """`done`: rows by the command tag; None: the statement is not done, or failed. `several`: not the only table."""
+        """`sealed`: what may have been stored by now. `done`: rows by the command tag; None: the statement is not done, or failed."""
         tally = self.tally
+        lines = template.lines
+        of_lines: list[Sequence[bytes]] = []
+        total = 0
+        for line in lines:
+            use = tally.uses.get(line.key)
+            ids: Sequence[bytes] = _NO_IDS
+            if use is not None:
+                ids = use.ids
+            elif line.outcome == "written":
+                ids = sealed.get(line.column, _NO_IDS)
+            of_lines.append(ids)
+            total += len(ids)
+        inline = total <= CELL_IDS_INLINE
         columns: list[bytes] = []
-        cells = seen = 0
-        for line in template.lines:
+        cells = 0
+        for i in range(len(lines)):
+            line, ids = lines[i], of_lines[i]
             use = tally.uses.get(line.key)
             if use is not None:
-                seen += use.cells
-                cells += use.cells
-                columns.append(line.entry(use.cells, use.versions, untyped=use.untyped))
-                continue
-            count = 0
-            if done is not None and line.outcome == "written":
-                count = self._written(line.column, done)
+                count = len(ids)
+                columns.append(
+                    line.entry(count, ids, use.versions, inline=inline, untyped=use.untyped)
+                )
+            else:
+                count = 0
+                complete = True
+                if line.outcome == "written":
+                    count = self._written(line.column, len(ids), part, done)
+                    complete = self.plan is None or line.column not in self.plan.copied
+                columns.append(
+                    line.entry(
+                        count,
+                        ids,
+                        tally.versions(line.column),
+                        inline=inline,
+                        complete=complete,
+                    )
+                )
             cells += count
-            columns.append(line.entry(count, tally.versions(line.column)))
-        ids: list[str] = []
-        if tally.uses:
-            names = {line.column for line in template.lines} if several else None
-            for column, of_column in tally.ids.items():
-                if names is None or column in names:
-                    ids += [cell.hex() for cell in of_column[: CELL_IDS_INLINE - len(ids)]]
-        complete = seen <= CELL_IDS_INLINE
-        return template.entry(origin, part, columns, ids, cells, complete=complete)
+        beside = b"" if inline else b"".join([b"".join(ids) for ids in of_lines])
+        return template.entry(origin, part, columns, cells, beside)
 
-    def _written(self, column: str, done: int) -> int:
-        """Cells: one per row that UPDATE found; for INSERT and COPY as many as were sealed, where they were sealed here."""
-        if self.sealed is None or (self.plan is not None and self.plan.command == "UPDATE"):
+    def _written(self, column: str, sealed: int, part: Part, done: int | None) -> int:
+        """Cells: one per row that UPDATE found; for INSERT and COPY as many as were sealed, where they were sealed here, but of
+        rows that were stored: a conflict may have left some out.
+        """
+        if done is None:
+            return sealed if part.sqlstate is None else 0
+        command = self.plan.command if self.plan is not None else ""
+        if command == "UPDATE" or column not in self.sealed:
             return done
-        return self.sealed.get(column, done)
+        if sealed > done and command in _ONE_BY_ONE and not self._has_with():
+            return done
+        return sealed
+
+    def _has_with(self) -> bool:
+        """Another statement may be within it: the rows are not of both."""
+        return self.stripped is None or "with" in self.stripped.text.lower()
 
     def _outline(self) -> Outline:
         text = self.stripped.text if self.stripped is not None else None
@@ -217,7 +271,7 @@ class SimpleQuery:
         plans: tuple[StatementPlan, ...],
         stripped: Stripped,
         refused: frozenset[int] = frozenset(),
-        sealed: tuple[dict[str, int], ...] = (),
+        sealed: tuple[Sealed, ...] = (),
         edited: Edited | None = None,
         changes: tuple[tuple[Change[Any], ...], ...] = (),
         matchers: Mapping[int, Matchers] = _NO_MATCHERS,
@@ -227,7 +281,7 @@ class SimpleQuery:
         self.refused = refused
         """Ordinals of the statements that `sealgate.refuse` stands in for."""
         self.sealed = sealed
-        """Cells sealed, by column, per statement."""
+        """Per statement."""
         self.edited = edited
         """What was sent, if it is not what the client wrote."""
         self.changes = changes
@@ -249,7 +303,7 @@ class SimpleQuery:
         return self.plans[self._next :]
 
     @property
-    def current_sealed(self) -> dict[str, int]:
+    def current_sealed(self) -> Sealed:
         return self.sealed[self._next] if self._next < len(self.sealed) else {}
 
     @property

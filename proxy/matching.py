@@ -1,8 +1,8 @@
 """Rows that the server found by the grams of a pattern, tested: those that do not match are not shown.
 
 The tests are asked of the values themselves, whatever of these the principal may see: a masked value is found by what it
-is, if the policy lets the role compare it at all. What was unsealed for a test alone is not on record as read: the
-statement's comparison is. A row that may not be tested for certain (its value is no sealed one of the column, or was
+is, if the policy lets the role compare it at all. All that was unsealed for a test is on record as compared, whether its row
+is shown or not; as read, what is shown. A row that may not be tested for certain (its value is no sealed one of the column, or was
 altered) ends the session, as it would if it were shown.
 """
 
@@ -12,7 +12,7 @@ from typing import Final, final
 
 from librt.strings import read_i32_be
 
-from keystore import TamperedValue, key_id, looks_sealed
+from keystore import TamperedValue, cell_id, key_id, looks_sealed
 from proxy.pattern import Matcher, Matchers
 from proxy.rows import BadCell, RowProgram, bytea_from_text
 from proxy.shape import Column, Shape
@@ -22,6 +22,8 @@ from proxy.tally import Tally
 from proxy.wire.framing import BadMessage
 from proxy.wire.messages import DATA_ROW, format_of
 
+MOST_TESTED: Final = 32 * 1024
+"""Cells that are tested for one event, about: their ids are as large as the rows that are held for one."""
 _HEADER: Final = 5
 _FIELDS_AT: Final = 7
 """Behind kind, length and number of fields."""
@@ -31,7 +33,7 @@ _FIELDS_AT: Final = 7
 class Sought:
     """One field's values, opened to be tested."""
 
-    __slots__ = ("_authority", "_binary", "_column", "_label", "index")
+    __slots__ = ("_authority", "_binary", "_column", "_ids", "_label", "_versions", "index")
 
     def __init__(
         self, index: int, label: str, column: Column, format_code: int, authority: Authority
@@ -41,6 +43,10 @@ class Sought:
         self._column = column
         self._binary = format_code == 1
         self._authority = authority
+        self._ids: list[bytes] = []
+        """Of what was opened since it was last put on record."""
+        self._versions: list[int] = []
+        """Of the keys that opened it."""
 
     def plaintext(self, wire: bytes) -> bytes:
         """Raises BadCell for what is no value of the column."""
@@ -61,7 +67,22 @@ class Sought:
             plaintext = None  # It is raised below, where no cause is chained to it.
         if plaintext is None:
             raise BadCell(self._column, value, key, "the stored value failed authentication")
+        self._ids.append(cell_id(value))
+        if key.version not in self._versions:
+            self._versions.append(key.version)
         return plaintext
+
+    def count(self, tally: Tally) -> int:
+        """Put on record what was opened since the last time; how many that were."""
+        opened = len(self._ids)
+        if opened:
+            use = tally.use(self._label, "compared")
+            for version in self._versions:
+                use.add([], version)
+            use.add(self._ids, None)
+            self._ids = []
+            self._versions = []
+        return opened
 
 
 @final
@@ -71,7 +92,17 @@ class Matching:
     `limit`: as many as the client asked for, 0 for all; the server was asked for all of them.
     """
 
-    __slots__ = ("_count", "_groups", "_last", "_limit", "_program", "_sought", "more", "shown")
+    __slots__ = (
+        "_count",
+        "_groups",
+        "_last",
+        "_limit",
+        "_program",
+        "_sought",
+        "more",
+        "shown",
+        "tested",
+    )
 
     def __init__(
         self,
@@ -105,6 +136,8 @@ class Matching:
         self.shown = 0
         self.more = False
         """A row that matches was not shown, because of the limit."""
+        self.tested = 0
+        """Cells that were opened since the last event."""
 
     def unseal_rows(
         self,
@@ -117,6 +150,22 @@ class Matching:
         longest: int,
     ) -> tuple[int, int, int]:
         """As `RowProgram.unseal_rows`, for the rows that match; those that do not are stepped over."""
+        try:
+            return self._tested_rows(data, position, limit, tally, out, room, longest)
+        finally:
+            for sought in self._sought.values():
+                self.tested += sought.count(tally)
+
+    def _tested_rows(
+        self,
+        data: bytes,
+        position: int,
+        limit: int,
+        tally: Tally,
+        out: list[bytes],
+        room: int,
+        longest: int,
+    ) -> tuple[int, int, int]:
         appended = rows = 0
         while appended < room and position + _HEADER <= limit and data[position] == DATA_ROW:
             length: int = read_i32_be(data, position + 1)

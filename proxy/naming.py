@@ -12,7 +12,6 @@ after all (a function has prepared it), the values might be for a sealed column,
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -37,6 +36,7 @@ from proxy.sql.plan import (
 from proxy.sql.refusals import Refused
 from proxy.state import State
 from proxy.statements import Change, Portal, Prepared, Source
+from proxy.tally import Sealed
 
 
 @dataclass(slots=True)
@@ -44,8 +44,8 @@ class Step:
     """One statement of a message as this session runs it."""
 
     plan: StatementPlan
-    sealed: Counter[str] = field(default_factory=Counter)
-    """Cells that its literals seal, by column; filled when it is rendered."""
+    sealed: Sealed = field(default_factory=dict)
+    """What its literals seal; filled when it is rendered."""
     runs: Prepared | None = None
     """What EXECUTE finds."""
     refused: ValueRefused | None = None
@@ -97,10 +97,7 @@ def step(state: State, statement: StatementPlan, literals: Sequence[str]) -> Ste
         plan, runs = resolved(state, statement, literals)
     except ValueRefused as refused:
         return Step(_attempted(state, statement), refused=refused)
-    made = Step(plan, runs=runs)
-    if runs is not None:
-        made.sealed.update(runs.sealed)
-    return made
+    return Step(plan, runs=runs)
 
 
 def _attempted(state: State, statement: StatementPlan) -> StatementPlan:
@@ -285,10 +282,10 @@ def announce(
     state: State,
     statement: StatementPlan,
     text: str,
-    sealed: Counter[str],
+    sealed: Sealed,
     source: Source | None,
 ) -> tuple[Change[Any], ...]:
-    """The names that a statement gives, now that it is sent. `sealed`: cells that its literals seal."""
+    """The names that a statement gives, now that it is sent. `sealed`: by its literals."""
     named = statement.named
     if not isinstance(named, Prepares):
         return ()

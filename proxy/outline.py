@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final, final
 
 from policy import Access
 from policy import Outcome as Decided
+from proxy.audit.entry import AS_CONFIGURED
 from proxy.audit.event import Line, Outcome, Protocol, Spoken, Template
+from proxy.audit.values import ACK, ASYNC, DURABLE
 from proxy.catalog import column_parts, label
 from proxy.sql.plan import Run, StatementPlan, Touch
 
@@ -28,7 +30,10 @@ _RELEASED: Final[dict[Decided, Outcome]] = {
     Decided.MASKED: "masked",
     Decided.WITHHELD: "withheld",
 }
+_READ: Final = Access.READ
+_ACCESS: Final[dict[Outcome, Access]] = {"compared": Access.COMPARE}
 _NOW: Final = Run.NOW
+_MODES: Final = {"async": ASYNC, "ack": ACK, "durable": DURABLE}
 _NOTHING: Final[tuple[Touch, ...]] = ()
 _KEPT: Final = 4 << 20
 """Bytes of outlines that a snapshot keeps, about."""
@@ -66,8 +71,9 @@ class Outline:
         by_table: dict[str, list[Line]] = {}
         for (column, outcome), rule in sorted(rules.items()):
             by_table.setdefault(_table(column), []).append(Line(column, outcome, rule))
+        mode = _mode(touches, authority, found)
         self.templates = tuple(
-            [Template(table, lines, spoken) for table, lines in by_table.items()]
+            [Template(table, lines, spoken, mode) for table, lines in by_table.items()]
         )
 
     @property
@@ -142,7 +148,7 @@ def _rules(
     touches: tuple[Touch, ...], authority: Authority, found: Found, *, executes: bool
 ) -> dict[tuple[str, Outcome], str]:
     """The rule that each column's outcome rests on."""
-    rules = {key: authority.decide(key[0], Access.READ).rule for key in found}
+    rules = {key: authority.decide(key[0], _ACCESS.get(key[1], _READ)).rule for key in found}
     for touch in touches:
         decision = authority.decide(touch.column, touch.access)
         if touch.access is Access.WRITE:
@@ -153,6 +159,15 @@ def _rules(
         elif touch.access is Access.READ:
             rules.setdefault((touch.column, _RELEASED[decision.outcome]), decision.rule)
     return rules
+
+
+def _mode(touches: tuple[Touch, ...], authority: Authority, found: Found) -> int:
+    """`Entry.mode`: the strongest that is said of a column that is touched, or of a role."""
+    policy = authority.snapshot.policy
+    columns = {touch.column for touch in touches} | {column for column, _ in found}
+    said = [rule.audit for rule in map(policy.columns.get, columns) if rule is not None]
+    said += [grants.audit for role in authority.roles if (grants := policy.roles.get(role))]
+    return max([_MODES[mode] for mode in said if mode is not None], default=AS_CONFIGURED)
 
 
 @lru_cache(maxsize=1024)

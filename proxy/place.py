@@ -12,7 +12,7 @@ import struct
 from dataclasses import replace
 from typing import Final, final
 
-from keystore import ColumnKeys
+from keystore import ColumnKeys, cell_id
 from keystore.terms import NO_TERMS
 from proxy import coercion
 from proxy.at_path import PathTerms
@@ -23,6 +23,7 @@ from proxy.pattern import Matcher, PatternTerms
 from proxy.shape import BYTEA_OID
 from proxy.snapshot import Snapshot
 from proxy.sql.plan import COMPARISONS, Form, Seal, Use
+from proxy.tally import Sealed
 from proxy.terms import ComparedTerms, StoredTerms
 
 _NULL: Final = b"\xff\xff\xff\xff"
@@ -127,8 +128,8 @@ class Place:
         elif seal.form is Form.VALUE:
             self._decode = given.decoder(format_code, settings)
 
-    def seal(self, wire: bytes, sealed: dict[str, int]) -> bytes:
-        """A wire form, not NULL -> the sealed value, or the bytea[] of such, in binary form. `sealed` counts cells by column.
+    def seal(self, wire: bytes, sealed: Sealed) -> bytes:
+        """A wire form, not NULL -> the sealed value, or the bytea[] of such, in binary form. `sealed` gets the ids of what is to be stored.
 
         Raises CellError for what is not a value of the type, or cannot be one of the column.
         """
@@ -136,15 +137,17 @@ class Place:
         if store is not None:
             plaintext = store(wire)
             form = self._form
-            self._count(sealed)
             if self._itself:
-                return self._keys.seal(plaintext, plaintext)
-            terms = self._terms
-            return self._keys.seal(
-                plaintext,
-                form(plaintext) if form is not None else None,
-                NO_TERMS if terms.plain else terms.further(plaintext),
-            )
+                value = self._keys.seal(plaintext, plaintext)
+            else:
+                terms = self._terms
+                value = self._keys.seal(
+                    plaintext,
+                    form(plaintext) if form is not None else None,
+                    NO_TERMS if terms.plain else terms.further(plaintext),
+                )
+            self._note(value, sealed)
+            return value
         if decode is None:
             return self._array(wire, sealed)
         canonical = decode(wire)
@@ -161,7 +164,7 @@ class Place:
         """Of a form whose values are not sealed themselves: the canonical form, behind the cast."""
         return self._taken(self._given.decoder(self._format, self._settings)(wire))
 
-    def _array(self, wire: bytes, sealed: dict[str, int]) -> bytes:
+    def _array(self, wire: bytes, sealed: Sealed) -> bytes:
         pattern = self._pattern
         if pattern is not None:
             return pattern.array(self._read(wire))
@@ -182,26 +185,28 @@ class Place:
                 found.append(self._value(item, sealed))
         return bytea_array(found)
 
-    def _value(self, canonical: bytes, sealed: dict[str, int]) -> bytes:
+    def _value(self, canonical: bytes, sealed: Sealed) -> bytes:
         compared = self._compared
         if not self._stored and compared is not None:
             return compared.seal(self._taken(canonical))
-        if self._written:
-            plaintext = self._as_stored(canonical)
-            self._count(sealed)
-        else:
-            plaintext = self._as_carried(canonical)
+        written = self._written
+        plaintext = self._as_stored(canonical) if written else self._as_carried(canonical)
         if compared is not None and not compared.same(
             self._taken(canonical), self._terms, plaintext
         ):
             raise CellError(
                 "0A000", "one parameter is stored and compared, and the column would change it"
             )
-        return self._terms.seal(plaintext)
+        value = self._terms.seal(plaintext)
+        if written:
+            self._note(value, sealed)
+        return value
 
-    def _count(self, sealed: dict[str, int]) -> None:
-        column = self._column
-        sealed[column] = sealed.get(column, 0) + 1
+    def _note(self, value: bytes, sealed: Sealed) -> None:
+        ids = sealed.get(self._column)
+        if ids is None:
+            ids = sealed[self._column] = []
+        ids.append(cell_id(value))
 
     def _as_stored(self, canonical: bytes) -> bytes:
         if not self._shown:

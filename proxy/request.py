@@ -6,12 +6,12 @@ touches nothing is relayed byte for byte, in one run with its neighbours.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
 from proxy import naming
 from proxy.audit.event import Protocol
+from proxy.copying.copy_in import CopyIn
 from proxy.copying.from_client import Sink, copy_data, copy_done, copy_fail
 from proxy.edited import Edited, Part
 from proxy.effects import Effect, Record, ToServer
@@ -36,6 +36,7 @@ from proxy.sql.plan import Action, Changes, Form, Refusal, StatementPlan
 from proxy.sql.rewrite import render
 from proxy.state import SqlText, State
 from proxy.statements import Change, Portal, Prepared
+from proxy.tally import Sealed, sealed_more
 from proxy.wire.framing import HEADER_SIZE, LONG, BadMessage, MessageBuffer
 from proxy.wire.long import LONG_COPY, cut, let_others_run
 from proxy.wire.messages import (
@@ -327,6 +328,8 @@ class Request:
                 if step.refused is not None:
                     raise step.refused
                 self._check(step.plan, authority, text, step.runs)
+                if step.runs is not None:
+                    sealed_more(step.sealed, step.runs.sealed)
                 sent = self._rendered(step.plan, stripped, step.sealed)
                 if step.plan.filters:
                     sealer = self._sealer(step.plan, ())
@@ -379,7 +382,7 @@ class Request:
         if refusal is not None:
             raise ValueRefused(refusal)
 
-    def _rendered(self, statement: StatementPlan, stripped: Stripped, sealed: Counter[str]) -> str:
+    def _rendered(self, statement: StatementPlan, stripped: Stripped, sealed: Sealed) -> str:
         sealer = self._sealer(statement, ())
         return render(statement, stripped.literals, sealer.literals(sealed).literal)
 
@@ -408,6 +411,8 @@ class Request:
         instead: bytes | None = None
         if statement is not None and (plan.by_name or not plan.untouched):
             step = naming.step(state, statement, stripped.literals)
+            if step.runs is not None:
+                sealed_more(step.sealed, step.runs.sealed)
             source = prepared.source
             prepared = Prepared(
                 step.plan, stripped, parse.types, step.sealed, runs=step.runs, source=source
@@ -466,7 +471,9 @@ class Request:
         else:
             settled(state, Changes.SETTINGS)
             result_formats = bind_result_formats(body, behind_names, strict=True)
-            sealed = dict(prepared.sealed) if prepared.sealed else {}
+            sealed: Sealed = {}
+            if prepared.sealed:
+                sealed_more(sealed, prepared.sealed)
             matchers: Matchers | None = None
             try:
                 # Asked again: the policy may have been reloaded since Parse.
@@ -492,7 +499,7 @@ class Request:
         return sealer.matchers(prepared.stripped.literals, bind.values, formats)
 
     def _sealed_bind(
-        self, body: bytes, prepared: Prepared, plan: StatementPlan, sealed: dict[str, int]
+        self, body: bytes, prepared: Prepared, plan: StatementPlan, sealed: Sealed
     ) -> bytes:
         bind = read_bind(body)  # Here, so that nobody else keeps long values alive below.
         values = list(bind.values)
@@ -618,6 +625,7 @@ class Request:
     def _copy_data(self, body: bytes) -> bytes | None:
         """A long one part by part: while rows are taken apart they take ten times their bytes."""
         first = copy_data(self._state, body[:LONG])  # Raises Held, if anything does.
+        self._note_copied()
         if first is None or len(body) <= LONG:
             return first
         parts = [first]
@@ -627,9 +635,18 @@ class Request:
     def _copied(self, part: bytes) -> bytes:
         """More of a CopyData that is not relayed as it is."""
         try:
-            return copy_data(self._state, part) or b""
+            sent = copy_data(self._state, part) or b""
         except Held:
             return b""  # The copy it was for is over.
+        self._note_copied()
+        return sent
+
+    def _note_copied(self) -> None:
+        """What a long copy has sealed so far is on record before it is sent."""
+        copy = self._state.copy_in
+        if isinstance(copy, CopyIn) and copy.full and copy.execution is not None:
+            for event in copy.execution.sealed_part(self._state.origin):
+                self._records.append(Record(event))
 
     # Refusals and executions.
 

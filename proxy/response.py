@@ -18,7 +18,7 @@ from proxy.errors import presented
 from proxy.execution import HELD_BYTES, Execution, SimpleQuery, recorded
 from proxy.inflight import Kind, Owed
 from proxy.inquiry import Inquiry
-from proxy.matching import Matching
+from proxy.matching import MOST_TESTED, Matching
 from proxy.naming import closed, opened
 from proxy.outgoing import Outgoing
 from proxy.rows import BadCell, Programs, RowProgram, UnshowableCell, Withheld
@@ -424,8 +424,10 @@ class Response:
             raise alone(self._row_refused(running, bad)) from None
         running.held_size += added
         running.rows += rows
-        if added >= room:
+        if added >= room or (matching is not None and matching.tested >= MOST_TESTED):
             self._release(running, final=False)
+            if matching is not None:
+                matching.tested = 0
         return position
 
     def _release(
@@ -436,9 +438,13 @@ class Response:
         sqlstate: str | None = None,
         affected: int | None = None,
     ) -> None:
-        """Events first, then the rows they speak of, together with what was read before them."""
+        """Events first, then the rows they speak of, together with what was read before them. `sqlstate`: of the server's error."""
         events = running.events(
-            self._state.origin, final=final, sqlstate=sqlstate, affected=affected
+            self._state.origin,
+            final=final,
+            sqlstate=sqlstate,
+            affected=affected,
+            undone=sqlstate is not None,
         )
         for event in events:
             self._effects.append(Record(event))
@@ -674,7 +680,7 @@ class Response:
         self._state.inflight.begin_copy_in()
         copy = self._copies.begin_in(head.plan)
         if copy is not None:
-            self._running = self._execution_of(head)
+            self._running = copy.execution = self._execution_of(head)
             self._running.sealed = copy.sealed
         return None
 
@@ -771,7 +777,7 @@ class Response:
             prepared.stripped if prepared is not None else None,
             authority,
             "extended",
-            portal.sealed if portal is not None else {},
+            portal.sealed if portal is not None else None,
         )
         if portal is not None:
             portal.execution = execution

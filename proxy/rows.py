@@ -33,10 +33,10 @@ from keystore.sealed import (
     TERM_SIZE,
 )
 from policy import Access, Outcome
-from proxy.audit.values import CELL_IDS_INLINE
 from proxy.audit.values import Outcome as Use
 from proxy.cells import CellError, LogicalType, Settings, by_oid, can_convert, convert
 from proxy.cells.settings import Convert, identity
+from proxy.detection.restraint import KILL_RULE, QUARANTINE_RULE
 from proxy.shape import BYTEA_OID, Column, Shape
 from proxy.snapshot import Authority, Mask
 from proxy.tally import Tally
@@ -313,7 +313,7 @@ class Field:
 class Values:
     """The sealed values that begin with one header, in one field, for one principal."""
 
-    __slots__ = ("_cells", "_ids", "_ids_at", "_ids_end", "_key", "_outcome", "shortest")
+    __slots__ = ("_ids", "_ids_at", "_ids_end", "_key", "_outcome", "shortest")
 
     def __init__(self, key: DataKey, header: bytes, format_code: int, outcome: Use) -> None:
         self._key = key
@@ -327,9 +327,8 @@ class Values:
         if header[3] & ~EQUALITY:
             self._ids_at = 0
         self._ids_end = self._ids_at + CELL_ID_SIZE
-        self._cells = 0
         self._ids: list[bytes] = []
-        """The first of what was shown since it was last put on record: as many as an event has room for."""
+        """Of what was shown since it was last put on record."""
 
     def show(self, value: bytes) -> bytes | None:
         """A sealed value -> the wire form for the client."""
@@ -341,21 +340,22 @@ class Values:
 
     def count(self, tally: Tally) -> None:
         """Put on record what was shown since the last time."""
-        if self._cells:
+        if self._ids:
             self._count(tally)
-            self._cells = 0
             self._ids = []
 
     def _seen(self, values: list[bytes]) -> None:
-        self._cells += len(values)
-        for value in values[: CELL_IDS_INLINE - len(self._ids)]:
-            self._ids.append(self._id(value))
+        at, end = self._ids_at, self._ids_end
+        if at:
+            self._ids += [value[at:end] for value in values]
+        else:
+            self._ids += [cell_id(value) for value in values]
 
     def _id(self, value: bytes) -> bytes:
         return value[self._ids_at : self._ids_end] if self._ids_at else cell_id(value)
 
     def _count(self, tally: Tally) -> None:
-        tally.use(self._key.column, self._outcome).add(self._cells, self._ids, None)
+        tally.use(self._key.column, self._outcome).add(self._ids, None)
 
 
 @final
@@ -387,9 +387,7 @@ class Released(Values):
         if plaintext is None:
             reason = "the stored value failed authentication"
             raise BadCell(self._column, value, self._key, reason)
-        self._cells += 1
-        if self._cells <= CELL_IDS_INLINE:
-            self._ids.append(self._id(value))
+        self._ids.append(self._id(value))
         mask = self._mask
         if mask is not None:
             plaintext = mask(plaintext)
@@ -422,7 +420,7 @@ class Released(Values):
 
     def _count(self, tally: Tally) -> None:
         use = tally.use(self._key.column, self._outcome)
-        use.add(self._cells, self._ids, self._key.version)
+        use.add(self._ids, self._key.version)
         if self._column.logical is None:
             use.untyped = True
 
@@ -440,9 +438,7 @@ class Kept(Values):
     def show(self, value: bytes) -> bytes | None:
         if self._refuse:
             raise Withheld(self._key.column)
-        self._cells += 1
-        if self._cells <= CELL_IDS_INLINE:
-            self._ids.append(self._id(value))
+        self._ids.append(self._id(value))
         return None
 
     def many(self, values: list[bytes]) -> list[bytes | None] | None:
@@ -462,7 +458,8 @@ def _values(
 ) -> Values:
     """What happens to values under one data key, in one field, for one principal."""
     snapshot = authority.snapshot
-    outcome = authority.decide(key.column, Access.READ).outcome
+    decision = authority.decide(key.column, Access.READ)
+    outcome = decision.outcome
     logical = snapshot.type_of(key.column)
     mask = snapshot.masks.get(key.column) if outcome is Outcome.MASKED else None
     if (
@@ -470,7 +467,10 @@ def _values(
         or outcome is Outcome.WITHHELD
         or (outcome is Outcome.MASKED and mask is None)
     ):
-        return Kept(key, header, format_code, refuse=snapshot.policy.denied_value == "error")
+        # NULL in place of a value that the login was to see would be taken for one.
+        contained = decision.rule in (QUARANTINE_RULE, KILL_RULE)
+        refuse = contained or snapshot.policy.denied_value == "error"
+        return Kept(key, header, format_code, refuse=refuse)
     try:
         encode = _encoder(logical, column, format_code, settings)
         return Released(key, header, format_code, column, mask, encode)

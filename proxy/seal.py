@@ -41,6 +41,7 @@ from proxy.sql.plan import (
     Seal,
     StatementPlan,
 )
+from proxy.tally import Sealed
 
 __all__ = [
     "Literals",
@@ -146,10 +147,8 @@ class StatementSealer:
         """By identity, which costs nothing to look up: the seal stays alive with it."""
         self._alike: dict[Seal, _Site] = {}
 
-    def parameters(
-        self, values: list[bytes | None], formats: list[int], sealed: dict[str, int]
-    ) -> None:
-        """In place: wire forms become sealed values, in binary form. `sealed` counts cells by column.
+    def parameters(self, values: list[bytes | None], formats: list[int], sealed: Sealed) -> None:
+        """In place: wire forms become sealed values, in binary form. `sealed` gets the ids of what is to be stored.
 
         Raises ValueRefused.
         """
@@ -241,8 +240,8 @@ class StatementSealer:
         written = seal.column in self._written
         return Place(self._snapshot, seal, given, format_code, settings, written=written)
 
-    def literals(self, sealed: dict[str, int]) -> Literals:
-        """For one execution. `sealed` counts cells by column."""
+    def literals(self, sealed: Sealed) -> Literals:
+        """For one execution. `sealed` gets the ids of what is to be stored."""
         return Literals(self, sealed)
 
     def site(self, seal: Seal) -> _Site:
@@ -256,7 +255,7 @@ class StatementSealer:
         self._sites[id(seal)] = (seal, site)
         return site
 
-    def literal(self, site: _Site, text: str, sealed: dict[str, int]) -> bytes:
+    def literal(self, site: _Site, text: str, sealed: Sealed) -> bytes:
         """Raises CellError, KeystoreError or ValueRefused."""
         seal = site.seal
         if seal.argument is not None:
@@ -272,7 +271,7 @@ class StatementSealer:
             place = site.places[oid] = self._placed(site.seal, given, 0, self._utf8)
         return place
 
-    def _argument(self, seal: Seal, argument: Argument, text: str, sealed: dict[str, int]) -> bytes:
+    def _argument(self, seal: Seal, argument: Argument, text: str, sealed: Sealed) -> bytes:
         """EXECUTE's argument becomes what Bind's value would be: EvaluateParams in src/backend/commands/prepare.c."""
         settings = self._utf8
         parameter = replace(seal, constant=None, argument=None)
@@ -300,7 +299,7 @@ class Literals:
 
     __slots__ = ("_same", "_sealed", "_sealer")
 
-    def __init__(self, sealer: StatementSealer, sealed: dict[str, int]) -> None:
+    def __init__(self, sealer: StatementSealer, sealed: Sealed) -> None:
         self._sealer = sealer
         self._sealed = sealed
         self._same: dict[tuple[_Site, str], bytes] = {}

@@ -11,9 +11,8 @@ DEALLOCATE and DISCARD ALL are followed (`proxy.naming.closed`); announcements t
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from proxy.edited import Edited
 from proxy.execution import Execution
@@ -23,8 +22,7 @@ from proxy.snapshot import Snapshot
 from proxy.sql.lexer import Stripped
 from proxy.sql.named import Fetches
 from proxy.sql.plan import StatementPlan
-
-_NOTHING: Final[dict[str, int]] = {}
+from proxy.tally import Sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class Prepared:
     stripped: Stripped
     declared: tuple[int, ...]
     """Parameter type OIDs of the client's Parse; 0 or absent: not declared."""
-    sealed: Counter[str] = field(default_factory=Counter)
+    sealed: Sealed = field(default_factory=dict)
     """Cells that its literals seal in each execution, by column."""
     edited: Edited | None = None
     """What was sent, if it is not what the client wrote."""
@@ -101,13 +99,13 @@ class Portal:
         prepared: Prepared | None,
         name: bytes = b"",
         result_formats: tuple[int, ...] = (),
-        sealed: dict[str, int] = _NOTHING,
+        sealed: Sealed | None = None,
     ) -> None:
         self.prepared = prepared
         self.name = name
         self.result_formats = result_formats
-        self.sealed = sealed
-        """Cells that Bind and the statement's literals sealed, by column."""
+        self.sealed: Sealed = sealed if sealed is not None else {}
+        """What Bind and the statement's literals sealed."""
         self.described_in = -1
         self.shape: Shape | None = None
         """With the portal's own formats, from Describe Portal."""

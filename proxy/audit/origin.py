@@ -5,9 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any, final
 
-import orjson
-
-from proxy.audit.entry import quoted_json
+from proxy.audit.entry import canonical, quoted_json
 from proxy.audit.text import clean, quoted
 from proxy.audit.values import Origin
 
@@ -47,9 +45,9 @@ class Who:
         self.database = database
         self.spoken = quoted_json(name)[1:-1]
         """`name` within a JSON string."""
-        self.actor_json = orjson.dumps(actor)
-        self.endpoint_json = orjson.dumps(endpoint)
-        self.database_json = orjson.dumps(database)
+        self.actor_json = canonical(actor)
+        self.endpoint_json = canonical(endpoint)
+        self.database_json = canonical(database)
         self.filled: object = None
         """Of `proxy.audit.template`: the last event's, with all of this in it."""
 

@@ -8,8 +8,7 @@ has for such a row. The rows in front of it have been sent, so errors come in th
 from __future__ import annotations
 
 import re
-from collections import Counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from keystore import KeystoreError
 from proxy.cells import CellError, Settings
@@ -17,8 +16,14 @@ from proxy.cells.encoding import from_utf8
 from proxy.copying.sealed_rows import Failure, SealedRows, sealed_rows
 from proxy.snapshot import Snapshot
 from proxy.sql.copy_plan import CopyPlan
+from proxy.tally import Sealed
 from proxy.wire.messages import COPY_DATA, COPY_FAIL, message
 
+if TYPE_CHECKING:
+    from proxy.execution import Execution
+
+MOST_SEALED: Final = 32 * 1024
+"""Cells that are sealed for one event, about: their ids are as large as the rows that are held for one."""
 COPY_FAILED: Final = b"57014"
 """query_canceled: what the server makes of CopyFail."""
 
@@ -35,8 +40,9 @@ class CopyIn:
         limit: int,
     ) -> None:
         self.plan = plan
-        self.sealed: Counter[str] = Counter()
-        """Cells, by column."""
+        self.sealed: Sealed = {}
+        self.execution: Execution | None = None
+        """The run of the statement."""
         self.over = False
         """The server takes no more: what the client still sends is dropped."""
         self.failure: Failure | None = None
@@ -49,6 +55,11 @@ class CopyIn:
         except KeystoreError:
             text = "there is no key for a sealed column of this table"
             self.failure = Failure("0A000", text, "Run sealgate apply.", 1, "")
+
+    @property
+    def full(self) -> bool:
+        """So much was sealed that it has to be on record before more is."""
+        return sum(map(len, self.sealed.values())) >= MOST_SEALED
 
     def data(self, body: bytes) -> bytes:
         """The body of a CopyData, or a part of one."""

@@ -8,7 +8,6 @@ take, so that the server skips and counts the row; the value itself does not get
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -32,6 +31,7 @@ from proxy.copying.sealing import (
 from proxy.copying.text import TextRows, cut_escape, split, unescape
 from proxy.snapshot import Snapshot
 from proxy.sql.copy_plan import CopyColumn, CopyFormat, CopyPlan, Header
+from proxy.tally import Sealed
 
 MARKER_IN_CSV_UNTIL: Final = 180000
 """Before PostgreSQL 18 a line `\\.` ends CSV data too."""
@@ -85,7 +85,7 @@ def sealed_rows(
     settings: Settings,
     server_encoding: str,
     limit: int,
-    sealed: Counter[str],
+    sealed: Sealed,
 ) -> SealedRows:
     if plan.options is None or plan.columns is None:
         raise CellError("0A000", _UNREAD)
@@ -107,7 +107,7 @@ class _LinesIn(SealedRows):
         snapshot: Snapshot,
         settings: Settings,
         limit: int,
-        sealed: Counter[str],
+        sealed: Sealed,
     ) -> None:
         super().__init__()
         assert plan.columns is not None and plan.options is not None  # noqa: S101, PT018 - asked for
@@ -189,6 +189,7 @@ class _LinesIn(SealedRows):
         count = len(self._columns)
         escaped = self._special if self._csv else self._special + delimiter
         place = -1
+        skips = self._options.skips_errors
         try:
             for row in rows:
                 self.line += 1
@@ -200,19 +201,23 @@ class _LinesIn(SealedRows):
                     fields = row.split(delimiter)
                 if len(fields) != count:
                     raise self._wrong_count(len(fields))
-                before = self._before_row() if self._options.skips_errors else None
                 for place, field in fields_of:
-                    written = field.one(fields[place])
-                    if written is not fields[place]:
-                        self._sealed[field.label] += 1
-                        fields[place] = written
+                    field.skipped = False
+                    fields[place] = field.one(fields[place])
                 sent.append(delimiter.join(fields))
                 self._first_line_ended()
-                if before is not None and any(field.skipped for _, field in fields_of):
-                    self._sealed.clear()
-                    self._sealed.update(before)
+                skipped = skips and any(field.skipped for _, field in fields_of)
+                self._note(stored=not skipped)
         except (CopyError, CellError) as error:
+            self._note(stored=False)
             self._failed(error, self._columns[place] if place >= 0 else None)
+
+    def _note(self, *, stored: bool) -> None:
+        """What was sealed since the last time is sent, or is not stored."""
+        for _, field in self._fields:
+            ids = field.taken()
+            if ids and stored:
+                self._sealed.setdefault(field.label, []).extend(ids)
 
     def _seal_at_once(self, rows: list[bytes], sent: list[bytes]) -> bool:
         """The same by columns, where all is as usual. False: nothing was done."""
@@ -228,20 +233,17 @@ class _LinesIn(SealedRows):
                 if len(fields) != count:
                     return False
             verified = is_utf8(block) if self._dialect.to_utf8 is None else is_ascii(block)
-            counts = []
             for place, field in self._fields:
                 values = [fields[place] for fields in table]
-                cells = field.many(values, special=special, verified=verified)
-                if cells < 0:
+                if not field.many(values, special=special, verified=verified):
+                    self._note(stored=False)
                     return False
-                counts.append((field.label, cells))
                 for fields, value in zip(table, values, strict=True):
                     fields[place] = value
         except (CopyError, CellError):
+            self._note(stored=False)
             return False
-        for label, cells in counts:
-            if cells:
-                self._sealed[label] += cells
+        self._note(stored=True)
         self._count_lines(rows, special=special)
         sent += [delimiter.join(fields) for fields in table]
         return True
@@ -261,11 +263,6 @@ class _LinesIn(SealedRows):
             self._embedded = b"\n" if self._source.end == b"\n" else b"\r"
             for _, field in self._fields:
                 field.line_end = self._embedded
-
-    def _before_row(self) -> dict[str, int]:
-        for _, field in self._fields:
-            field.skipped = False
-        return dict(self._sealed)
 
     def _wrong_count(self, found: int) -> CopyError:
         if found > len(self._columns):
@@ -319,7 +316,7 @@ class _BinaryIn(SealedRows):
         snapshot: Snapshot,
         settings: Settings,
         limit: int,
-        sealed: Counter[str],
+        sealed: Sealed,
     ) -> None:
         super().__init__()
         assert plan.columns is not None  # noqa: S101 - asked for
@@ -368,10 +365,18 @@ class _BinaryIn(SealedRows):
                     value = row[place]
                     if value is not None:
                         row[place] = sealing.one(value)
-                        self._sealed[sealing.label] += 1
                 sent += binary.written(row)
+                self._note(stored=True)
         except CellError as error:
+            self._note(stored=False)
             self._failed(error, column)
+
+    def _note(self, *, stored: bool) -> None:
+        """What was sealed since the last time is sent, or is not stored."""
+        for _, _, sealing in self._fields:
+            ids, sealing.ids = sealing.ids, []
+            if ids and stored:
+                self._sealed.setdefault(sealing.label, []).extend(ids)
 
     def _seal_at_once(self, rows: list[binary.Tuple], sent: list[bytes]) -> bool:
         """The same by columns. False: nothing was done, for one of the values is wrong."""
@@ -379,13 +384,14 @@ class _BinaryIn(SealedRows):
         try:
             for place, _, sealing in self._fields:
                 values = [value for row in rows if (value := row[place]) is not None]
-                columns.append((place, sealing.label, sealing.many(values, verified=False)))
+                columns.append((place, sealing.many(values, verified=False)))
         except CellError:
+            self._note(stored=False)
             return False
-        for place, label, values in columns:
+        self._note(stored=True)
+        for place, values in columns:
             if not values:
                 continue
-            self._sealed[label] += len(values)
             following = iter(values)
             for row in rows:
                 if row[place] is not None:

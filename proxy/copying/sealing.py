@@ -12,7 +12,8 @@ from binascii import hexlify
 from collections.abc import Callable
 from typing import Final
 
-from keystore import ColumnKeys
+from keystore import ColumnKeys, cell_id
+from keystore.sealed import CELL_ID_SIZE, HEADER_SIZE, TERM_SIZE
 from proxy.cells import CellError, LogicalType, Settings
 from proxy.cells.encoding import from_utf8, is_utf8, utf8
 from proxy.copying.dialect import Dialect
@@ -30,7 +31,18 @@ _WRITTEN: Final = b"\\x0123456789abcdefno"
 class Sealing:
     """What a column does to values, text in UTF-8 or in binary form: reads, stores and seals them."""
 
-    __slots__ = ("_assign", "_characters", "_form", "_keys", "_store", "_terms", "_utf8", "label")
+    __slots__ = (
+        "_assign",
+        "_characters",
+        "_form",
+        "_ids_at",
+        "_keys",
+        "_store",
+        "_terms",
+        "_utf8",
+        "ids",
+        "label",
+    )
 
     def __init__(
         self,
@@ -49,10 +61,16 @@ class Sealing:
         self._assign = logical.assign if logical.modifier >= 0 else None
         self._terms = StoredTerms(snapshot.catalog.sealed[label], keys)
         self._form = self._terms.equality
+        self._ids_at = HEADER_SIZE if self._form is None else HEADER_SIZE + TERM_SIZE
+        """Where the cell id is if there are no further terms."""
+        self.ids: list[bytes] = []
+        """Of what was sealed: for whoever knows whether it is sent."""
 
     def one(self, value: bytes) -> bytes:
         plaintext = self._store(value)
-        return self._terms.seal(plaintext)
+        sealed = self._terms.seal(plaintext)
+        self.ids.append(cell_id(sealed))
+        return sealed
 
     def many(self, values: list[bytes], *, verified: bool) -> list[bytes]:
         """`verified`: they are known to be UTF-8 without NUL."""
@@ -65,10 +83,16 @@ class Sealing:
             assign = self._assign
             values = [assign(value) for value in values]
         if not self._terms.plain:
-            return [self._terms.seal(value) for value in values]
+            sealed = [self._terms.seal(value) for value in values]
+            self.ids += [cell_id(value) for value in sealed]
+            return sealed
         form = self._form
         forms = None if form is None else [form(value) for value in values]
-        return self._keys.seal_many(values, forms)
+        sealed = self._keys.seal_many(values, forms)
+        at = self._ids_at
+        end = at + CELL_ID_SIZE
+        self.ids += [value[at:end] for value in sealed]
+        return sealed
 
 
 def sealings(
@@ -101,13 +125,18 @@ class SealedField(ABC):
         self.skipped = False
         """There was one."""
 
+    def taken(self) -> list[bytes]:
+        """The ids of what was sealed since the last time."""
+        ids, self._sealing.ids = self._sealing.ids, []
+        return ids
+
     @abstractmethod
     def one(self, field: bytes) -> bytes:
         """The very same object: it holds no value. Raises CellError."""
 
     @abstractmethod
-    def many(self, fields: list[bytes], *, special: bool, verified: bool) -> int:
-        """Replace the fields of several rows; how many values were sealed, or -1: they have to be taken one by one.
+    def many(self, fields: list[bytes], *, special: bool, verified: bool) -> bool:
+        """Replace the fields of several rows. False: they have to be taken one by one.
 
         `special`: some may have a backslash (text) or a quote (CSV). `verified`: their bytes are UTF-8 without NUL.
         """
@@ -125,14 +154,14 @@ class SealedField(ABC):
         return b""
 
 
-def _put_back(fields: list[bytes], places: list[int] | None, written: list[bytes]) -> int:
-    """Sealed fields where the values stood; None: all of them were values. Returns how many."""
+def _put_back(fields: list[bytes], places: list[int] | None, written: list[bytes]) -> bool:
+    """Sealed fields where the values stood; None: all of them were values."""
     if places is None:
         fields[:] = written
     else:
         for i, field in zip(places, written, strict=True):
             fields[i] = field
-    return len(written)
+    return True
 
 
 class TextField(SealedField):
@@ -154,7 +183,7 @@ class TextField(SealedField):
         value = self._stored(field)
         return b"\\\\x" + hexlify(value) if value else self._bad
 
-    def many(self, fields: list[bytes], *, special: bool, verified: bool) -> int:
+    def many(self, fields: list[bytes], *, special: bool, verified: bool) -> bool:
         null, default = self._null_marker, self._default
         places: list[int] | None = None
         values = fields
@@ -208,9 +237,9 @@ class CsvField(SealedField):
         # Blanks in a bytea's hexadecimal form mean nothing; so the server counts the same lines.
         return written[:-1] + self.line_end * lines + written[-1:] if lines else written
 
-    def many(self, fields: list[bytes], *, special: bool, verified: bool) -> int:
+    def many(self, fields: list[bytes], *, special: bool, verified: bool) -> bool:
         if not self._plain:
-            return -1
+            return False
         null, default = self._null_marker, self._default
         places: list[int] | None = None
         values = fields
@@ -221,7 +250,7 @@ class CsvField(SealedField):
                 value = field
                 if special and quote in field:
                     if line_end in field:
-                        return -1
+                        return False
                     value = read(field)
                     if self._forces_null and value == null:
                         continue

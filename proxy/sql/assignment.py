@@ -174,6 +174,8 @@ def flow(
             raise refusals.other_key(field.sealed.label, target.label)
         elif target.column is None:
             draft.touch(field.sealed, copied(field.sealed))
+        else:
+            draft.copied.add(target.label)
 
 
 def copied(ref: SealedRef) -> Access:

@@ -62,6 +62,8 @@ class Draft:
     """Offsets of literals that did: the plan is good for texts that have the same ones there."""
     shapes: dict[tuple[int, object], Shape] = field(default_factory=dict)
     """Queries analysed so far, by id of the node and what they are assigned to."""
+    copied: set[str] = field(default_factory=set)
+    """Sealed columns that get values which are in the database already."""
     tests: dict[int, dict[Test, None]] = field(default_factory=dict)
     """LIKE on what the result shows, by id of the conjunct: one of each conjunct's has to succeed."""
     _touches: dict[Touch, None] = field(default_factory=dict)

@@ -233,6 +233,7 @@ def executed(plan: StatementPlan, executes: Executes, found: Executed) -> Statem
         shown=plan.shown if executes.wrapper else target.shown,
         changes=plan.changes | target.changes,
         changes_catalog=plan.changes_catalog or target.changes_catalog,
+        copied=target.copied,
         recorded_as=found.text,
     )
     if target.action is Action.FORWARD:

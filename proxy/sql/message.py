@@ -414,6 +414,7 @@ class Message:
             copy=part.copy,
             parameters=analysis.draft.parameters,
             touches=touches,
+            copied=frozenset(analysis.draft.copied),
             outputs=(None,) if part.wrapper not in _OPENED else analysis.outputs,
             shown=() if part.wrapper not in _OPENED else analysis.shown,
             filters=() if part.wrapper else _filters(analysis.draft),

@@ -295,6 +295,8 @@ class StatementPlan:
     """The cursor, prepared statement or savepoint that it is about."""
     filters: tuple[tuple[Test, ...], ...] = ()
     """A row of the result is shown if of each of these groups at least one test succeeds."""
+    copied: frozenset[str] = frozenset()
+    """Sealed columns that get values which are in the database already: of those no ids are known."""
     recorded_as: str | None = None
     """Text for the access log, without literals, where it is not the statement's own: that of the
     prepared statement or cursor that it runs."""

@@ -36,9 +36,12 @@ FIELDS = {
     "arguments": "what the log was asked for, as `name=value`; never a row's key",
     "audit_on_failure": "`deny` or `allow`: are rows released when their event cannot be written",
     "cell_id": "cell id of the value, hex",
-    "cell_ids": "ids of the sealed values read or written (first 8 bytes of their nonces), hex, at most 256",
-    "cell_ids_complete": "false: there were more than are listed",
-    "cells": "sealed values touched: in the event altogether, in `columns` per column",
+    "cell_id_count": "in `columns`: how many of the ids in the side file are this entry's, in the order of the entries",
+    "cell_ids": "in `columns`: ids of the sealed values (first 8 bytes of their nonces), hex; of `written` those of the values that were sent to be stored",
+    "cell_ids_complete": "in `columns`, false: values were stored whose ids are not known, because they were in the database already",
+    "cell_ids_file": "the event has more than 256 ids; all of them are in the side file (`audit.jsonl.cells`), 8 bytes each, in the record with this SHA-256",
+    "cells": "sealed values touched: in the event altogether, in `columns` per column and outcome; `compared`: opened by the proxy to test LIKE, what the database compares by terms is not counted",
+    "count": "in `cell_ids_file`: how many ids",
     "claimed": "who asks and why, as the client says and nobody has verified: a comment in the form of sqlcommenter, `sealgate.actor`, `sealgate.purpose`",
     "column": "the column in which the value was found; empty where the server does not say",
     "column_count": "sealed columns in the policy, or columns that the key set has keys for, or that were given some",
@@ -74,6 +77,7 @@ FIELDS = {
     "rows": "rows of this part: released, written or found",
     "rule": "in `columns`: the rule that decided, `roles.support.masked` or `default.deny`",
     "sessions": "sessions that were cut",
+    "sha256": "in `cell_ids_file`: of the ids one after the other",
     "side": "`client` or `server`: who violated the protocol",
     "since": "when the first event was lost, epoch milliseconds",
     "size": "bytes of the torn line",
@@ -103,6 +107,9 @@ FIELDS = {
     "place": "the table that the honey row is in, or the column that is honey",
 }
 """Every name under `unmapped.sealgate`, except what `query_info` brings along."""
+
+_FREE = ("statement", "claimed")
+"""Of these the names are others': OCSF's, the client's."""
 
 HEAD = """# Events of the access log
 
@@ -165,7 +172,7 @@ def field_names(value: Any) -> set[str]:
         return {name for item in value for name in field_names(item)}
     if not isinstance(value, dict):
         return set()
-    nested = {n for name, item in value.items() if name != "statement" for n in field_names(item)}
+    nested = {n for name, item in value.items() if name not in _FREE for n in field_names(item)}
     return set(value) | nested
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from proxy.audit.claims import claimed_json
 from proxy.audit.containment import containment_begun, containment_ended, honey_changed
 from proxy.audit.event import (
     Attempt,
     ConfigurationLoad,
+    Entry,
     Event,
     KeysLoad,
     Line,
@@ -36,6 +38,7 @@ from proxy.audit.event import (
     stopped,
     tampered,
 )
+from proxy.audit.finding import detected
 from proxy.audit.lifecycle import (
     WorkerLost,
     log_repaired,
@@ -43,7 +46,6 @@ from proxy.audit.lifecycle import (
     worker_lost,
     worker_started,
 )
-from proxy.audit.finding import detected
 from proxy.detection.finding import Finding
 from proxy.detection.restraint import Containment
 from tests.audit.plain import ColumnUse, Executed
@@ -60,53 +62,97 @@ SUPPORT = Origin(
 )
 SHOP = replace(SUPPORT, login="shop_app", roles=("shop_app",), application_name="shop")
 
+
+def _ids(first: int, end: int) -> tuple[bytes, ...]:
+    return tuple((0x1DC0FFEE00000000 + n).to_bytes(8, "big") for n in range(first, end))
+
+
 READ = Executed(
     table="public.customers",
     columns=(
-        ColumnUse("public.customers.email", "clear", 3, "roles.support.clear", (1,)),
-        ColumnUse("public.customers.ssn", "masked", 3, "roles.support.masked", (1,)),
+        ColumnUse(
+            "public.customers.email", "clear", 3, "roles.support.clear", (1,), cell_ids=_ids(0, 3)
+        ),
+        ColumnUse(
+            "public.customers.ssn", "masked", 3, "roles.support.masked", (1,), cell_ids=_ids(3, 6)
+        ),
     ),
     statement="SELECT email, ssn FROM customers WHERE city = \x00s /* desk 4 */ LIMIT $1",
     command="SELECT",
     rows=3,
-    cell_ids=tuple(bytes([0x1D, 0xC0, 0xFF, 0xEE, 0, 0, 0, n]) for n in range(6)),
     execution="ses-4f1c22-8",
     part=1,
     final=True,
     protocol="extended",
     sqlstate=None,
     policy_version="9a4c1f0e22b7d381",
+    claimed=(("actor", "u42"), ("ticket", "8812")),
 )
 WRITE = replace(
     READ,
+    claimed=(),
     columns=(
-        ColumnUse("public.customers.email", "written", 1, "roles.shop_app.write", (2,)),
-        ColumnUse("public.customers.ssn", "written", 1, "roles.shop_app.write", (2,)),
+        ColumnUse(
+            "public.customers.email", "written", 1, "roles.shop_app.write", cell_ids=_ids(9, 10)
+        ),
+        ColumnUse(
+            "public.customers.ssn", "written", 1, "roles.shop_app.write", cell_ids=_ids(10, 11)
+        ),
     ),
     statement="INSERT INTO customers (name, email, ssn) VALUES (\x00s, \x00s, \x00s)",
     command="INSERT",
     rows=1,
-    cell_ids=(bytes(7) + b"\x09", bytes(7) + b"\x0a"),
     execution="ses-4f1c22-9",
     protocol="simple",
 )
-FAILED = replace(WRITE, rows=0, cell_ids=(), sqlstate="23505")
+FAILED = replace(
+    WRITE,
+    rows=0,
+    columns=tuple(replace(use, cells=0, cell_ids=()) for use in WRITE.columns),
+    sqlstate="23505",
+)
+COPIED_WITHIN = replace(
+    WRITE,
+    columns=(
+        ColumnUse("public.customers.email", "written", 2, "roles.shop_app.write", complete=False),
+    ),
+    statement="INSERT INTO customers (name, email) SELECT name, email FROM customers WHERE id < $1",
+    rows=2,
+    execution="ses-4f1c22-13",
+)
+MANY = replace(
+    READ,
+    columns=(
+        ColumnUse(
+            "public.customers.email",
+            "clear",
+            1000,
+            "roles.support.clear",
+            (1,),
+            cell_ids=_ids(0, 1000),
+        ),
+    ),
+    statement="SELECT email FROM customers",
+    rows=1000,
+    execution="ses-4f1c22-14",
+)
 COMPARE = replace(
     READ,
+    claimed=(),
     columns=(ColumnUse("public.customers.email", "compared", 0, "roles.shop_app.clear"),),
     statement="SELECT id FROM customers WHERE email = $1",
     rows=1,
-    cell_ids=(),
     execution="ses-4f1c22-10",
 )
 UNTYPED = replace(
     READ,
     columns=(
-        ColumnUse("public.customers.email", "clear", 1, "roles.support.clear", (1,), "bytea"),
+        ColumnUse(
+            "public.customers.email", "clear", 1, "roles.support.clear", (1,), "bytea", _ids(0, 1)
+        ),
     ),
     statement="SELECT raw_mail_of($1)",
     rows=1,
-    cell_ids=READ.cell_ids[:1],
     execution="ses-4f1c22-12",
 )
 REFUSED = Refused(
@@ -187,23 +233,37 @@ START = Started(
 
 def executed(origin: Origin, done: Executed) -> Event:
     """The event, as the proxy makes it."""
+    return entry_of(origin, done).event
+
+
+def entry_of(origin: Origin, done: Executed) -> Entry:
+    """The same, as the log gets it."""
     lines = [Line(use.column, use.outcome, use.rule) for use in done.columns]
     spoken = Spoken(done.statement, done.command, done.protocol, done.policy_version)
     entries = [
-        line.entry(use.cells, use.key_versions, untyped=use.shown_as == "bytea")
+        line.entry(
+            use.cells,
+            use.cell_ids,
+            use.key_versions,
+            inline=not done.beside,
+            complete=use.complete,
+            untyped=use.shown_as == "bytea",
+        )
         for line, use in zip(lines, done.columns, strict=True)
     ]
-    return (
-        Template(done.table, lines, spoken)
-        .entry(
-            origin,
-            Part(done.execution, done.part, done.rows, done.sqlstate, final=done.final),
-            entries,
-            [cell_id.hex() for cell_id in done.cell_ids],
-            sum(use.cells for use in done.columns),
-            complete=True,
-        )
-        .event
+    return Template(done.table, lines, spoken).entry(
+        origin,
+        Part(
+            done.execution,
+            done.part,
+            done.rows,
+            done.sqlstate,
+            final=done.final,
+            claimed=claimed_json(done.claimed, ""),
+        ),
+        entries,
+        sum(use.cells for use in done.columns),
+        done.beside,
     )
 
 
@@ -254,7 +314,9 @@ def examples() -> dict[str, Event]:
         "Session passed through": session_opened(SUPPORT, "replication"),
         "Sealed columns read": executed(SUPPORT, READ),
         "Read through a function that returns bytea": executed(SUPPORT, UNTYPED),
+        "Sealed columns read, many rows": executed(SUPPORT, MANY),
         "Sealed columns written": executed(SHOP, WRITE),
+        "Sealed values copied within the database": executed(SHOP, COPIED_WITHIN),
         "Sealed columns compared": executed(SHOP, COMPARE),
         "Statement failed by the server": executed(SHOP, FAILED),
         "Statement refused": refused(SUPPORT, REFUSED),

@@ -6,6 +6,7 @@ event, `Plain` for the life of an execution.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,8 @@ class ColumnUse:
     rule: str
     key_versions: tuple[int, ...] = ()
     shown_as: str = ""
+    cell_ids: tuple[bytes, ...] = ()
+    complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,20 @@ class Executed:
     statement: str | None
     command: str
     rows: int
-    cell_ids: tuple[bytes, ...]
     execution: str
     part: int
     final: bool
     protocol: Protocol
     sqlstate: str | None
     policy_version: str
+    claimed: tuple[tuple[str, str], ...] = ()
+    """Cleaned."""
+
+    @property
+    def beside(self) -> bytes:
+        """What goes into the side file."""
+        ids = [cell_id for use in self.columns for cell_id in use.cell_ids]
+        return b"".join(ids) if len(ids) > 256 else b""
 
 
 _DONE = {
@@ -99,15 +109,18 @@ def plainly(origin: Origin, execution: Executed) -> Event:
         "protocol": execution.protocol,
         "rows": execution.rows,
         "cells": sum(use.cells for use in execution.columns),
-        "columns": [_used(use) for use in execution.columns],
-        "cell_ids": [cell_id.hex() for cell_id in execution.cell_ids[:256]],
-        "cell_ids_complete": len(execution.cell_ids) <= 256,
+        "columns": [_used(use, inline=not execution.beside) for use in execution.columns],
         "tls": origin.tls,
     }
+    if execution.beside:
+        digest = hashlib.sha256(execution.beside).hexdigest()
+        sealgate["cell_ids_file"] = {"count": len(execution.beside) // 8, "sha256": digest}
+    if execution.claimed:
+        sealgate["claimed"] = dict(execution.claimed)
     return with_product(event, sealgate | flags)
 
 
-def _used(use: ColumnUse) -> dict[str, Any]:
+def _used(use: ColumnUse, *, inline: bool) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "name": clean(use.column, LABEL_CAP),
         "outcome": use.outcome,
@@ -118,6 +131,12 @@ def _used(use: ColumnUse) -> dict[str, Any]:
         fields["key_versions"] = list(use.key_versions)
     if use.shown_as:
         fields["shown_as"] = use.shown_as
+    if inline:
+        fields["cell_ids"] = [cell_id.hex() for cell_id in use.cell_ids]
+    else:
+        fields["cell_id_count"] = len(use.cell_ids)
+    if not use.complete:
+        fields["cell_ids_complete"] = False
     return fields
 
 
@@ -143,7 +162,7 @@ class Plain:
     text: str | None
     authority: Authority
     protocol: Protocol
-    sealed: dict[str, int]
+    sealed: dict[str, list[bytes]]
     rows: int = 0
     part: int = 0
     cells: list[tuple[str, Outcome, bytes, int | None]] = field(default_factory=list)
@@ -162,11 +181,13 @@ class Plain:
         final: bool,
         sqlstate: str | None = None,
         affected: int | None = None,
-    ) -> Iterator[Event]:
+        undone: bool = False,
+    ) -> Iterator[Executed]:
+        """As `Execution.events`; what `plainly` makes events of."""
         explained = self.plan is not None and self.plan.command == "EXPLAIN"
         if explained and final and sqlstate is None:
             affected = 0
-        uses = self._uses(affected if final else None)
+        uses = self._uses()
         if final and not uses:
             uses = {key: (0, rule) for key, (_, rule) in self.told.items()}
         if not uses:
@@ -177,50 +198,72 @@ class Plain:
         for (column, outcome), (cells, rule) in sorted(uses.items()):
             versions = {v for c, _, _, v in self.cells if c == column and v is not None}
             shown_as = "bytea" if (column, outcome) in self.untyped else ""
-            use = ColumnUse(column, outcome, cells, rule, tuple(sorted(versions)), shown_as)
+            ids = [i for c, o, i, _ in self.cells if (c, o) == (column, outcome)]
+            complete = True
+            if outcome == "written":
+                complete = self.plan is None or column not in self.plan.copied
+                cells, ids = self._written(column, final, sqlstate, affected, undone)
+            use = ColumnUse(
+                column,
+                outcome,
+                cells,
+                rule,
+                tuple(sorted(versions)),
+                shown_as,
+                tuple(ids),
+                complete,
+            )
             by_table.setdefault(_table(column), []).append(use)
         for table, columns in by_table.items():
-            yield plainly(
-                origin,
-                Executed(
-                    table,
-                    tuple(columns),
-                    self.text,
-                    self.plan.command if self.plan is not None else "OTHER",
-                    0 if explained else self.rows or affected or 0,
-                    tuple(self._ids(table)),
-                    self.uid,
-                    self.part,
-                    final,
-                    self.protocol,
-                    sqlstate,
-                    self.authority.snapshot.policy.version,
-                ),
+            yield Executed(
+                table,
+                tuple(columns),
+                self.text,
+                self.plan.command if self.plan is not None else "OTHER",
+                0 if explained else self.rows or affected or 0,
+                self.uid,
+                self.part,
+                final,
+                self.protocol,
+                sqlstate,
+                self.authority.snapshot.policy.version,
+                tuple(sorted(origin.claimed)),
             )
 
-    def _ids(self, table: str) -> Iterator[bytes]:
-        """Column by column, as they were first seen."""
-        for column in dict.fromkeys(c for c, _, _, _ in self.cells):
-            if _table(column) == table:
-                yield from (cell_id for c, _, cell_id, _ in self.cells if c == column)
+    def _written(
+        self, column: str, final: bool, sqlstate: str | None, affected: int | None, undone: bool
+    ) -> tuple[int, list[bytes]]:
+        """Cells, and the ids of what was sealed for them: in the last event, if the server has not said that it did nothing."""
+        if not final or undone:
+            return affected if final and affected is not None and self._by_row(column) else 0, []
+        ids = self.sealed.get(column, [])
+        if affected is None:
+            return (len(ids) if sqlstate is None else 0), ids
+        if self._by_row(column):
+            return affected, ids
+        command = self.plan.command if self.plan is not None else ""
+        alone = self.text is not None and "with" not in self.text.lower()
+        if command in ("INSERT", "COPY", "MERGE") and alone:
+            return min(affected, len(ids)), ids
+        return len(ids), ids
 
-    def _uses(self, affected: int | None) -> dict[tuple[str, Outcome], tuple[int, str]]:
+    def _by_row(self, column: str) -> bool:
+        return (self.plan is not None and self.plan.command == "UPDATE") or (
+            column not in self.sealed
+        )
+
+    def _uses(self) -> dict[tuple[str, Outcome], tuple[int, str]]:
         uses: dict[tuple[str, Outcome], tuple[int, str]] = {}
         for column, outcome, _, _ in self.cells:
             count = uses.get((column, outcome), (0, ""))[0] + 1
-            uses[column, outcome] = (count, self.authority.decide(column, Access.READ).rule)
+            access = Access.COMPARE if outcome == "compared" else Access.READ
+            uses[column, outcome] = (count, self.authority.decide(column, access).rule)
         for touch in self.plan.touches if self.plan is not None else ():
             decision = self.authority.decide(touch.column, touch.access)
             if touch.access is Access.WRITE:
                 if self.plan is not None and self.plan.run is not Run.NOW:
                     continue
-                cells = self.sealed.get(touch.column, affected or 0)
-                if self.plan is not None and self.plan.command == "UPDATE":
-                    cells = affected or 0
-                uses[touch.column, "written"] = (
-                    cells if affected is not None else 0,
-                    decision.rule,
-                )
+                uses[touch.column, "written"] = (0, decision.rule)
             elif touch.access is Access.COMPARE:
                 uses.setdefault((touch.column, "compared"), (0, decision.rule))
             elif touch.access is Access.READ:

@@ -124,6 +124,7 @@ def test_reads_say_what_was_released_in_which_form() -> None:
             "name": "public.customers.email",
             "outcome": "clear",
             "cells": 3,
+            "cell_ids": [f"1dc0ffee0000000{n}" for n in range(3)],
             "rule": "roles.support.clear",
             "key_versions": [1],
         },
@@ -131,6 +132,7 @@ def test_reads_say_what_was_released_in_which_form() -> None:
             "name": "public.customers.ssn",
             "outcome": "masked",
             "cells": 3,
+            "cell_ids": [f"1dc0ffee0000000{n}" for n in range(3, 6)],
             "rule": "roles.support.masked",
             "key_versions": [1],
         },
@@ -280,6 +282,9 @@ USES = st.builds(
     cells=st.integers(0, 2**40),
     rule=HOSTILE,
     key_versions=st.lists(st.integers(1, 9), max_size=2).map(sorted).map(tuple),
+    cell_ids=st.lists(st.binary(min_size=8, max_size=8), max_size=3).map(tuple)
+    | st.integers(84, 300).map(lambda count: tuple([bytes([count % 256]) * 8] * count)),
+    complete=st.booleans(),
 )
 STATEMENTS = st.none() | HOSTILE
 EXECUTIONS = st.builds(
@@ -289,7 +294,6 @@ EXECUTIONS = st.builds(
     statement=STATEMENTS,
     command=HOSTILE,
     rows=st.integers(0, 2**40),
-    cell_ids=st.lists(st.binary(min_size=8, max_size=8), max_size=3).map(tuple),
     execution=HOSTILE.filter(bool),
     part=st.integers(1, 9),
     final=st.booleans(),

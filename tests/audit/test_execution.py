@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import random
+import re
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -15,17 +17,18 @@ from hypothesis import given, settings
 
 import policy
 from policy import Access
-from proxy.audit.event import Event, Origin, Outcome, Protocol
+from proxy.audit.entry import AS_CONFIGURED, Entry, encode
+from proxy.audit.event import Origin, Outcome, Protocol
 from proxy.audit.log import AuditLog
-from proxy.audit.values import CELL_IDS_INLINE
+from proxy.audit.values import ACK, ASYNC, CELL_IDS_INLINE, DURABLE
 from proxy.execution import Execution, recorded
 from proxy.outline import Outlines
 from proxy.snapshot import Authority, Snapshot
 from proxy.sql.lexer import Stripped
 from proxy.sql.plan import Action, Run, StatementPlan, Touch
 from proxy.tally import Tally
-from tests.audit.examples import READ, SHOP, SUPPORT, executed
-from tests.audit.plain import Plain, plainly
+from tests.audit.examples import READ, SHOP, SUPPORT, entry_of, executed
+from tests.audit.plain import Executed, Plain, plainly
 from tests.audit.test_event import EXECUTIONS, ORIGINS
 from tests.session.transcript import CATALOG, EMAIL, KEYS, SSN
 
@@ -70,16 +73,19 @@ def text(words: str) -> Stripped:
     return Stripped(words, ())
 
 
-def same(events: list[Event], plain: list[Event]) -> None:
-    """Equal, also as JSON text: the same fields in the same order."""
-    assert [orjson.dumps(event) for event in events] == [orjson.dumps(event) for event in plain]
+def same(entries: list[Entry], origin: Origin, plain: list[Executed]) -> None:
+    """Equal byte by byte, as the log writes them, and so in the canonical form."""
+    assert [entry.pieces for entry in entries] == [
+        encode(plainly(origin, done)).pieces for done in plain
+    ]
+    assert [entry.cells for entry in entries] == [done.beside for done in plain]
 
 
 @settings(max_examples=400, deadline=None)
 @given(origin=ORIGINS, done=EXECUTIONS)
 def test_a_filled_template_is_the_event_written_down_plainly(origin: Origin, done: Any) -> None:
     """Byte by byte, whatever strings it is made of."""
-    same([executed(origin, done)], [plainly(origin, done)])
+    same([entry_of(origin, done)], origin, [done])
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -103,7 +109,12 @@ class World:
             Authority(choice.choice(snapshots), frozenset(roles))
             for roles in (["shop_app"], ["support"], ["support", "staff"], ["clerk"], []) * 2
         ]
-        self.origins = [SUPPORT, SHOP, replace(SHOP, login="cl\u202eerk", session="s9", tls=False)]
+        claims = (("actor", "u42"), ("purpose", 'a "reason"'))
+        self.origins = [
+            SUPPORT,
+            replace(SHOP, claimed=claims),
+            replace(SHOP, login="cl\u202eerk", session="s9", tls=False),
+        ]
         self.plans = [None, NOTHING, SELECT, FIND, JOIN, INSERT, *(self.plan() for _ in range(20))]
         self.texts = [None, text(""), text("SELECT \x00s"), text("SELECT 'x'"), text("SELECT a")]
 
@@ -115,7 +126,9 @@ class World:
         ]
         command = choice.choice(["SELECT", "INSERT", "UPDATE", "DELETE", "COPY", "EXPLAIN"])
         found = plan(*touches, command=command, run=choice.choice([*Run, Run.NOW]))
-        return replace(found, recorded_as=choice.choice([None, None, "FETCH FROM c"]))
+        copied = frozenset(column for column in TABLES if choice.random() < 0.1)
+        recorded_as = choice.choice([None, None, "FETCH FROM c", "WITH x AS (INSERT) INSERT"])
+        return replace(found, recorded_as=recorded_as, copied=copied)
 
     def execution(self, number: int) -> int:
         """Run both ways; the number of events."""
@@ -124,7 +137,11 @@ class World:
         words = choice.choice(self.texts)
         protocol: Protocol = choice.choice(["simple", "extended"])
         authority = choice.choice(self.authorities)
-        sealed = {c: choice.randint(0, 9) for c in TABLES if choice.random() < 0.3}
+        sealed = {
+            c: [choice.randbytes(8) for _ in range(choice.choice([0, 1, 9, 200]))]
+            for c in TABLES
+            if choice.random() < 0.3
+        }
         fast = Execution(f"s-{number}", chosen, words, authority, protocol, sealed)
         as_told = words.text if words is not None else None
         if chosen is not None and chosen.recorded_as is not None:
@@ -137,13 +154,10 @@ class World:
             self.rows(fast, plain)
             sqlstate = choice.choice([None, None, None, "23505", ""]) if final else None
             affected = choice.choice([None, 0, 1, 7]) if final else None
-            told = [
-                entry.event
-                for entry in fast.events(origin, final=final, sqlstate=sqlstate, affected=affected)
-            ]
-            same(
-                told, list(plain.events(origin, final=final, sqlstate=sqlstate, affected=affected))
-            )
+            end: dict[str, Any] = {"final": final, "sqlstate": sqlstate, "affected": affected}
+            end["undone"] = sqlstate is not None and choice.random() < 0.7
+            told = fast.events(origin, **end)
+            same(told, origin, list(plain.events(origin, **end)))
             events += len(told)
             fast.release()
             plain.released()
@@ -152,7 +166,7 @@ class World:
     def rows(self, fast: Execution, plain: Plain) -> None:
         choice = self.choice
         columns = choice.sample(list(TABLES), choice.choice([0, 0, 1, 1, 2, 4]))
-        outcomes: list[Outcome] = ["clear", "masked", "withheld"]
+        outcomes: list[Outcome] = ["clear", "masked", "withheld", "compared"]
         carried = [(column, choice.choice(outcomes)) for column in columns]
         rows = choice.choice([0, 1, 1, 2, 90, 300])
         for _ in range(rows):
@@ -171,24 +185,102 @@ class World:
         for (column, outcome, version), run in groupby(plain.cells, lambda c: (c[0], c[1], c[3])):
             ids = [cell_id for _, _, cell_id, _ in run]
             use = tally.use(column, outcome)
-            use.add(len(ids), ids[:CELL_IDS_INLINE], version)
+            use.add(ids, version)
             use.untyped = (column, outcome) in plain.untyped
 
 
-def test_a_tally_keeps_no_more_ids_than_an_event_shows() -> None:
-    """All cells count; the event names the first 256 and says that there were more."""
+@pytest.mark.parametrize("cells", [0, 1, 256, 257, 100_000])
+def test_every_id_is_told(cells: int) -> None:
+    """In the event while they fit, else in the side file, by the hash that the event names: each column's own."""
     authority = Authority(snapshot(), frozenset(["shop_app"]))
-    for cells, complete in ((256, True), (257, False), (100_000, False)):
-        execution = Execution("s-1", SELECT, text("SELECT a"), authority, "extended")
-        ids = [n.to_bytes(8, "big") for n in range(200)]
-        execution.tally.use(EMAIL, "clear").add(200, ids, 1)
-        execution.tally.use(EMAIL, "clear").add(cells - 200, ids[:100], 1)
-        assert len(execution.tally.ids[EMAIL]) == CELL_IDS_INLINE
-        (entry,) = execution.events(SHOP, final=True)
+    execution = Execution("s-1", JOIN, text("SELECT a"), authority, "extended")
+    ids = [n.to_bytes(8, "big") for n in range(cells)]
+    for column in (CARD, IBAN, EMAIL):
+        execution.tally.use(column, "clear").add(ids[: cells // 2], 1)
+        execution.tally.use(column, "clear").add(ids[cells // 2 :], 2)
+    if cells:
+        execution.tally.use(EMAIL, "masked").add(ids[:1], 1)
+    entries = execution.events(SHOP, final=True)
+    assert len(entries) == 3
+    for entry in entries:
         fields = entry.event["unmapped"]["sealgate"]
-        assert fields["cells"] == cells
-        assert fields["cell_ids"] == [i.hex() for i in (ids + ids)[:CELL_IDS_INLINE]]
-        assert fields["cell_ids_complete"] is complete
+        told = [(c["name"], c["outcome"], c["cells"]) for c in fields["columns"]]
+        expected = [ids, ids[:1]] if told[0][0] == EMAIL and cells else [ids]
+        assert [count for _, _, count in told] == [len(of) for of in expected]
+        if sum(map(len, expected)) <= CELL_IDS_INLINE:
+            assert not entry.cells
+            hexadecimal = [[i.hex() for i in of] for of in expected]
+            assert [c["cell_ids"] for c in fields["columns"]] == hexadecimal
+            assert "cell_ids_file" not in fields
+        else:
+            assert entry.cells == b"".join(i for of in expected for i in of)
+            digest = hashlib.sha256(entry.cells).hexdigest()
+            assert fields["cell_ids_file"] == {"count": len(entry.cells) // 8, "sha256": digest}
+            assert [c["cell_id_count"] for c in fields["columns"]] == [len(of) for of in expected]
+            assert not any("cell_ids" in c for c in fields["columns"])
+
+
+def test_a_copy_tells_what_it_sealed_in_parts() -> None:
+    """Each id once: in the part before which it is sent, or in the last event."""
+    authority = Authority(snapshot(), frozenset(["shop_app"]))
+    copy = replace(INSERT, command="COPY")
+    ids = [n.to_bytes(8, "big") for n in range(9)]
+    sealed: dict[str, list[bytes]] = {EMAIL: ids[:4], SSN: ids[4:5]}
+    execution = Execution("s-1", copy, text("COPY a FROM STDIN"), authority, "simple", sealed)
+    (part,) = execution.sealed_part(SHOP)
+    sealed[EMAIL].extend(ids[5:7])
+    (last,) = execution.events(SHOP, final=True, affected=6)
+    told = [columns_of(entry) for entry in (part, last)]
+    assert told == [
+        {EMAIL: (4, ids[:4]), SSN: (1, ids[4:5])},
+        {EMAIL: (2, ids[5:7]), SSN: (0, [])},
+    ]
+    assert [entry.event["unmapped"]["sealgate"]["part"] for entry in (part, last)] == [1, 2]
+    assert [entry.event["unmapped"]["sealgate"]["final"] for entry in (part, last)] == [False, True]
+
+
+def columns_of(entry: Entry) -> dict[str, tuple[int, list[bytes]]]:
+    columns = entry.event["unmapped"]["sealgate"]["columns"]
+    return {c["name"]: (c["cells"], [bytes.fromhex(i) for i in c["cell_ids"]]) for c in columns}
+
+
+@pytest.mark.parametrize(
+    ("touched", "roles", "mode"),
+    [
+        ([IBAN], ["clerk"], AS_CONFIGURED),
+        ([EMAIL], ["clerk"], ASYNC),
+        ([SSN], ["clerk"], DURABLE),
+        ([EMAIL, SSN], ["clerk"], DURABLE),
+        ([EMAIL, IBAN], ["clerk"], ASYNC),
+        ([IBAN], ["support"], ACK),
+        ([EMAIL], ["support", "clerk"], ACK),
+        ([SSN], ["support"], DURABLE),
+        ([IBAN], ["batch", "clerk"], ASYNC),
+        ([IBAN], ["batch", "support"], ACK),
+        ([], ["clerk"], AS_CONFIGURED),
+    ],
+)
+def test_the_strongest_mode_that_is_said(touched: list[str], roles: list[str], mode: int) -> None:
+    """Of the columns that are touched and of the login's roles; if none says anything, as the log is configured."""
+    columns = {column: {"type": "text", "mask": "null"} for column in TABLES}
+    columns[EMAIL]["audit"] = "async"
+    columns[SSN]["audit"] = "durable"
+    said = {
+        "support": {"clear": ["*"], "audit": "ack"},
+        "clerk": {"clear": ["*"]},
+        "batch": {"clear": ["*"], "audit": "async"},
+    }
+    authority = Authority(Snapshot(policy.load(columns, said, {}), CATALOG, KEYS), frozenset(roles))
+    read = plan(*(touch(column, Access.READ) for column in touched))
+    execution = Execution("s-1", read, text("SELECT a"), authority, "extended")
+    if not touched:
+        execution.tally.use(IBAN, "clear").add([bytes(8)], 1)
+    entries = execution.events(SHOP, final=True)
+    assert entries
+    assert {entry.mode for entry in entries} == {mode}
+    if not touched:  # A value that the plan did not tell of counts as well.
+        execution.tally.use(SSN, "clear").add([bytes(8)], 1)
+        assert {entry.mode for entry in execution.events(SHOP, final=True)} == {DURABLE}
 
 
 HOSTILE = ("\0", '"\\u0000"', '"metadata":{', "\\", '"', "\n", "\u202e", "\ud800", "{}", '",')
@@ -200,23 +292,26 @@ def test_names_that_look_like_a_place_to_fill_in(name: str) -> None:
     origin = replace(SUPPORT, login=name, application_name=name, database=name)
     uses = tuple(replace(use, column=f"public.{name}.{name}", rule=name) for use in READ.columns)
     done = replace(READ, table=f"public.{name}", columns=uses, statement=name, command=name)
-    same([executed(origin, done)], [plainly(origin, done)])
+    same([entry_of(origin, done)], origin, [done])
 
 
 def test_the_log_writes_an_entry_as_the_event_it_is(tmp_path: Path) -> None:
     """The same line but for its number, whether it comes as JSON or as a dict."""
     log = AuditLog(tmp_path / "audit.jsonl", clock=lambda: 1_700_000_000_000)
     run = Execution("s-1", SELECT, text("SELECT a"), Authority(snapshot(), frozenset()), "simple")
-    run.tally.use(SSN, "withheld").add(1, [bytes(8)], None)
+    run.tally.use(SSN, "withheld").add([bytes(8)], None)
     entries = run.events(SUPPORT, final=True, sqlstate="23505", affected=1)
     log.write_entries(entries)
     log.write_all([entry.event for entry in entries])
-    first, second = (tmp_path / "audit.jsonl").read_bytes().splitlines()
-    uid = orjson.loads(second)["metadata"]["uid"].encode()
-    assert orjson.loads(first)["metadata"]["uid"].encode()[:-1] == uid[:-1]
-    assert first[: first.index(b'"uid"')] == second[: second.index(b'"uid"')]
-    assert first[first.index(b'"log_source"') :] == second[second.index(b'"log_source"') :]
-    assert [orjson.loads(line)["metadata"]["sequence"] for line in (first, second)] == [1, 2]
+    *_, first, second = (tmp_path / "audit.jsonl").read_bytes().splitlines()
+    assert _unstamped(first) == _unstamped(second)
+    sequences = [orjson.loads(line)["metadata"]["sequence"] for line in (first, second)]
+    assert sequences[1] == sequences[0] + 1
+
+
+def _unstamped(line: bytes) -> bytes:
+    """Without what every event has of its own."""
+    return re.sub(rb'"(?:uid|hash|prev)":"[0-9A-Za-z]{20,}"|"sequence":[0-9]+', b"", line)
 
 
 def test_outlines_go_with_their_snapshot() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 import policy
-from keystore import generate, key_id
+from keystore import cell_id, generate, key_id
 from policy import Search
 from proxy.catalog import Catalog, SealedColumn
 from proxy.cells import Settings, logical_type
@@ -87,7 +87,7 @@ class Sent:
     """What a copy came to. Sealed values opened: the terms of two copies are equal, their nonces are not."""
 
     data: list[object]
-    sealed: Counter[str]
+    sealed: dict[str, int]
     failure: Failure | None
 
 
@@ -106,23 +106,25 @@ def copy_data(messages: bytes) -> bytes:
     return found
 
 
-def in_lines(data: bytes, marker: bytes) -> list[object]:
+def in_lines(data: bytes, marker: bytes, sealed: list[bytes]) -> list[object]:
     """Text or CSV with sealed values opened: they stand behind `marker`, in hexadecimal digits."""
     first, *others = data.split(marker + b"5ea1")
     found: list[object] = [first]
     for other in others:
         digits = other[: len(other) - len(other.lstrip(b"0123456789abcdef"))]
         if len(digits) > 2 * 32:
-            found += [opened(bytes.fromhex("5ea1" + digits.decode())), other[len(digits) :]]
+            sealed.append(bytes.fromhex("5ea1" + digits.decode()))
+            found += [opened(sealed[-1]), other[len(digits) :]]
         else:
             found.append(other)
     return found
 
 
-def in_tuples(data: bytes) -> list[object]:
+def in_tuples(data: bytes, sealed: list[bytes]) -> list[object]:
     rows = binary.BinaryRows(LIMIT, len(FIELDS), PLACES)
     cut = rows.feed(data)
     assert rows.error is None
+    sealed += [part for row in cut for i, part in enumerate(row) if i % 2 and part]
     return [opened(part) if i % 2 and part else part for row in cut for i, part in enumerate(row)]
 
 
@@ -144,8 +146,14 @@ def copied_in(
         data += copy_data(copy.finish())
     marker = b"\\x" if options.format is CopyFormat.CSV else b"\\\\x"
     is_binary = options.format is CopyFormat.BINARY
-    found = in_tuples(data) if is_binary else in_lines(data, marker)
-    return Sent(found, copy.sealed, copy.failure)
+    values: list[bytes] = []
+    found = in_tuples(data, values) if is_binary else in_lines(data, marker, values)
+    if not options.skips_errors:
+        ids: dict[str, list[bytes]] = {}
+        for value in values:
+            ids.setdefault(KEYS.data_keys[key_id(value)].column, []).append(cell_id(value))
+        assert copy.sealed == ids
+    return Sent(found, {c: len(ids) for c, ids in copy.sealed.items()}, copy.failure)
 
 
 TEXTS = (

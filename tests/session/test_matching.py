@@ -116,9 +116,13 @@ def test_rows_that_match_are_shown(seed: int) -> None:
     assert shown == b"".join(plain(*found) for found in expected)
     assert tested.shown == len(expected)
     assert not tested.more
-    read = {column: use.cells for (column, _), use in tally.uses.items()}
-    assert read.get(EMAIL, 0) == sum(r[1] is not None for r in expected)
-    assert read.get(SSN, 0) == sum(r[2] is not None for r in expected)
+    told = {key: use.cells for key, use in tally.uses.items()}
+    tests = {test.column for group in filters for test in group}
+    assert tested.tested == sum(use.cells for key, use in tally.uses.items() if "compared" in key)
+    for label, place in ((EMAIL, 1), (SSN, 2)):
+        assert told.get((label, "clear"), 0) == sum(r[place] is not None for r in expected)
+        tested_cells = sum(r[place] is not None for r in rows) if label in tests else 0
+        assert told.get((label, "compared"), 0) == tested_cells
 
 
 @pytest.mark.parametrize(

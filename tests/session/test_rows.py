@@ -37,7 +37,7 @@ class Made:
     sent: list[bytes] = field(default_factory=list)
     shown: list[bytes] = field(default_factory=list)
     cells: Counter[tuple[str, str]] = field(default_factory=Counter)
-    ids: dict[str, list[bytes]] = field(default_factory=dict)
+    ids: dict[tuple[str, str], list[bytes]] = field(default_factory=dict)
     untyped: set[tuple[str, str]] = field(default_factory=set)
 
 
@@ -117,7 +117,7 @@ class Rows:
     def count(self, label: str, value: bytes, *, untyped: bool) -> None:
         made, use = self.made, (label, self.outcome)
         made.cells[use] += 1
-        made.ids.setdefault(label, []).append(cell_id(value))
+        made.ids.setdefault(use, []).append(cell_id(value))
         if untyped and self.outcome != "withheld":
             made.untyped.add(use)
 
@@ -130,9 +130,9 @@ def told(tally: Tally) -> tuple[object, ...]:
     uses = tally.uses
     return (
         {use: uses[use].cells for use in uses},
-        {column: sorted(ids) for column, ids in tally.ids.items()},
+        {use: sorted(uses[use].ids) for use in uses},
         {use for use in uses if uses[use].untyped},
-        {(column, version) for column in tally.ids for version in tally.versions(column)},
+        {(column, version) for column, _ in uses for version in tally.versions(column)},
     )
 
 
@@ -148,7 +148,7 @@ def test_random_rows_in_one_piece(seed: int, login: str) -> None:
     assert b"".join(out) == shown
     assert taken == (len(sent), len(shown), len(made.sent))
     versions = {(column, 1) for column, how in made.cells if how != "withheld"}
-    ids = {column: sorted(ids) for column, ids in made.ids.items()}
+    ids = {use: sorted(ids) for use, ids in made.ids.items()}
     assert told(tally) == (dict(made.cells), ids, made.untyped, versions)
 
 
@@ -180,14 +180,14 @@ def test_random_rows_in_pieces(seed: int) -> None:
     assert told(tally)[0] == dict(rows.made.cells)
 
 
-def test_ids_are_counted_as_far_as_an_event_has_room_for_them() -> None:
-    """All cells of a long run are counted, and the ids of the first 256."""
+def test_all_ids_of_a_long_run_are_known() -> None:
+    """In the order of the rows, also where there are more than an event has room for."""
     program, tally, number = emails(0), Tally(), CELL_IDS_INLINE + 50
     values = [seal("ada") for _ in range(number)]
     data = b"".join(data_row([written(value, 0, "hex")]) for value in values)
     program.unseal_rows(data, 0, len(data), tally, [], 1 << 30)
     assert tally.uses[EMAIL, "clear"].cells == number
-    assert tally.ids == {EMAIL: [cell_id(value) for value in values[:CELL_IDS_INLINE]]}
+    assert tally.uses[EMAIL, "clear"].ids == [cell_id(value) for value in values]
 
 
 def test_a_run_ends_where_there_is_no_room() -> None:

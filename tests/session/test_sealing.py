@@ -17,6 +17,7 @@ from proxy.snapshot import Snapshot
 from proxy.sql.lexer import Stripped
 from proxy.sql.plan import LiteralSite, Seal, StatementPlan
 from proxy.sql.rewrite import render
+from proxy.tally import Sealed
 from tests.session.transcript import BYTEA, INT4
 
 TYPES: Final = {
@@ -130,8 +131,9 @@ def test_a_parameter_is_stored_as_the_column_stores_it(name: str, form: int, wir
     counted. The second value goes the same way.
     """
     expected = STORED[name, form, wire]
-    statement, sealed = sealer(f"INSERT INTO p ({name}) VALUES ($1)"), dict[str, int]()
-    for count in (1, 2):
+    statement, sealed = sealer(f"INSERT INTO p ({name}) VALUES ($1)"), Sealed()
+    ids: list[bytes] = []
+    for _ in range(2):
         values, formats = [wire, b"behind"], [form, 0]
         shown: list[bytes | None] = list(values)
         statement.parameters(shown, formats, sealed)
@@ -139,6 +141,8 @@ def test_a_parameter_is_stored_as_the_column_stores_it(name: str, form: int, wir
         assert shown[1] == b"behind"
         found = opened(shown[0])
         assert found is not None
+        assert shown[0] is not None
+        ids.append(cell_id(shown[0]))
         column, has, plaintext = found
         assert column == name
         logical = logical_type(TYPES[name])
@@ -147,14 +151,14 @@ def test_a_parameter_is_stored_as_the_column_stores_it(name: str, form: int, wir
         assert plaintext == expected
         searched = name in SEARCHED
         assert has == (term(name, logical.equality_form(plaintext)) if searched else None)
-        assert sealed == {label(name): count}
+        assert sealed == {label(name): ids}
 
 
 def test_a_compared_parameter_holds_a_term_and_no_plaintext() -> None:
     """Nothing is stored, nothing is counted; the term is that of the stored value that it equals."""
     for name, wire, form in (("t", b"ada", b"ada"), ("i", b"7", struct.pack("!i", 7))):
         values: list[bytes | None] = [wire]
-        sealed: dict[str, int] = {}
+        sealed: Sealed = {}
         sealer(f"SELECT id FROM p WHERE {name} = $1").parameters(values, [0], sealed)
         assert opened(values[0]) == (name, term(name, form), b"")
         assert sealed == {}
@@ -258,10 +262,10 @@ def test_a_column_without_a_key() -> None:
     statement.parameters([b"x", None], [0, 0], {})
 
 
-def rendered(sql: str, settings: Settings = UTF8) -> tuple[list[bytes], dict[str, int]]:
-    """The sealed literals of a statement in the order of the text, and the cells counted."""
+def rendered(sql: str, settings: Settings = UTF8) -> tuple[list[bytes], Sealed]:
+    """The sealed literals of a statement in the order of the text, and the ids noted."""
     plan, stripped = planned(sql)
-    sealed: dict[str, int] = {}
+    sealed: Sealed = {}
     literals = StatementSealer(plan, (), SNAPSHOT, settings).literals(sealed)
     found: list[bytes] = []
 
@@ -287,7 +291,8 @@ def test_literals_are_sealed_like_parameters() -> None:
             logical.assign(logical.from_text(b"1.5", UTF8)),
             b"\x01",
         ]
-        assert sealed == dict.fromkeys(map(label, "tinb"), 1)
+        ids = [[cell_id(value)] for value in values]
+        assert sealed == dict(zip(map(label, "tinb"), ids, strict=True))
 
 
 def test_a_constant_is_taken_as_its_own_type_each_time() -> None:
@@ -363,10 +368,11 @@ def test_many_statements_of_one_session_do_not_mix(seed: int) -> None:
         sql = f"INSERT INTO p ({', '.join(names)}) VALUES ({marks})"
         plan = plans.setdefault(sql, planned(sql)[0])
         given = [draw.choice((None, b"ada", draw.randbytes(5).hex().encode())) for _ in names]
-        values, sealed = list(given), dict[str, int]()
+        values, sealed = list(given), Sealed()
         formats = [draw.choice((0, 1)) for _ in names]
         known.get(plan, (), SNAPSHOT, UTF8).parameters(values, formats, sealed)
         for name, plain, value in zip(names, given, values, strict=True):
             found = opened(value)
             assert (found[0], found[2]) == (name, plain) if found else plain is None
-        assert sum(sealed.values()) == sum(plain is not None for plain in given)
+        stored = dict(zip(map(label, names), values, strict=True))
+        assert sealed == {c: [cell_id(value)] for c, value in stored.items() if value is not None}
