@@ -85,6 +85,33 @@ COMMANDS = (
         ),
     ),
     Command(
+        "report",
+        "make a report of the access log for a person to sign",
+        "sealgate report access-review --period 90d --out reports",
+        commands=(
+            Command(
+                "incident",
+                "say what logins and sessions saw in a window: data, people, timeline, keys, GDPR fields",
+                "sealgate report incident --from 2026-11-22T18:00Z --to 2026-11-23T06:00Z --login bo --out case-7\n"
+                "  sealgate report incident --finding 5f1c0a... --aware 2026-11-23T08:15+01:00 --format html > incident.html",
+                "proxy.commands.report_incident",
+            ),
+            Command(
+                "access-review",
+                "compare what the policy grants with what was used, and suggest a narrower policy",
+                "sealgate report access-review --period 90d --out reports\n"
+                '  sealgate report access-review --sign-off "Grace Hopper" --decision "reduce as suggested" --out reports',
+                "proxy.commands.report_access_review",
+            ),
+            Command(
+                "changes",
+                "list every change of policy, keys, configuration, schema and of the log itself",
+                "sealgate report changes --since 2026-11-01 --format json",
+                "proxy.commands.report_changes",
+            ),
+        ),
+    ),
+    Command(
         "demo",
         "a tour with an embedded PostgreSQL: nothing to configure, nothing left behind",
         "sealgate demo --keep",
@@ -130,7 +157,9 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _add(parser: argparse.ArgumentParser, commands: Sequence[Command], given: Sequence[str]) -> None:
+def _add(
+    parser: argparse.ArgumentParser, commands: Sequence[Command], given: Sequence[str]
+) -> None:
     """The commands as subparsers; only those that are meant load their module."""
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in commands:
