@@ -29,6 +29,8 @@ from proxy.control import FAILURES
 from proxy.effects import (
     Close,
     ConnectServer,
+    Contain,
+    Delay,
     Effect,
     Fault,
     LookUpRoles,
@@ -73,6 +75,7 @@ _SERVER_NOT_TRUSTED: Final = 4
 _CATALOG_TAKEN: Final = 5
 _CATALOG_NOT_TAKEN: Final = 6
 _SHUT_DOWN: Final = 7
+_CONTAINED: Final = 8
 
 log = structlog.get_logger("sealgate.connection")
 
@@ -109,6 +112,8 @@ class Client:
         """What TLS has decrypted before the session heard that TLS is up."""
         self._pending: list[Effect] | None = None
         """What happens once the events before it are on record; None: there are none."""
+        self._delay: asyncio.TimerHandle | None = None
+        """Until then what is pending waits, because the login is throttled."""
         self._lost = False
         self._closing = False
         self._draining = False
@@ -126,7 +131,11 @@ class Client:
         origin = Origin("", (), str(peer[0]), int(peer[1]), "", self._number, "", tls=False)
         listener = self._listener
         self._session = Session(
-            listener.terms, listener.source, origin, listener.listen.max_message_bytes
+            listener.terms,
+            listener.source,
+            origin,
+            listener.listen.max_message_bytes,
+            listener.guards,
         )
         self._startup = asyncio.get_running_loop().call_later(
             listener.listen.startup_seconds, self._startup_timed_out
@@ -212,7 +221,13 @@ class Client:
 
     def shut_down(self) -> None:
         """End now."""
+        self._cut_delay()
         self._happened(_SHUT_DOWN)
+
+    def heed(self) -> None:
+        """Who is contained has changed."""
+        if not self._closing:
+            self._happened(_CONTAINED)
 
     def _end_if_idle(self) -> None:
         if not self._closing and not self._occupied and self._core.idle:
@@ -268,10 +283,34 @@ class Client:
             self._gone()
         elif what == _SHUT_DOWN:
             self._perform(core.shut_down())
+        elif what == _CONTAINED:
+            self._heed(core)
         else:
             gone = core.server_gone if what == _SERVER_GONE else core.server_not_trusted
             self._perform(gone())
         return self._goes_on()
+
+    def _heed(self, core: Session) -> None:
+        before = core.restraint
+        effects = core.heed()
+        after = core.restraint
+        # What waits was decided to be released, and would not be any more.
+        cut = after != before and after is not None and after != "throttle" and self._cut_delay()
+        self._perform(effects)
+        if cut and not self._closing:
+            self._perform(core.shut_down())
+
+    def _cut_delay(self) -> bool:
+        """What waits is on record, and is not sent any more: the session cannot go on behind it. False: nothing waits."""
+        delay, self._delay = self._delay, None
+        if delay is None:
+            return False
+        delay.cancel()
+        pending, self._pending = self._pending or [], None
+        self._perform(
+            [effect for effect in pending if isinstance(effect, Record | Contain | Close)]
+        )
+        return True
 
     def _goes_on(self) -> bool:
         if self._waiting:
@@ -352,8 +391,21 @@ class Client:
                 self._pending = effects[position:]
                 self._commits.add(entries, self._recorded)
                 return
+            elif isinstance(effect, Delay):
+                self._pending = effects[position:]
+                later = asyncio.get_running_loop().call_later
+                self._delay = later(effect.seconds, self._delayed)
+                self._read_server_or_wait()
+                return
             else:
                 self._perform_rarer(effect)
+
+    def _delayed(self) -> None:
+        """The delay is over."""
+        self._delay = None
+        effects, self._pending = self._pending or [], None
+        self._perform(effects)
+        self._read_server_or_wait()
 
     def _recorded(self, failed: Exception | None) -> None:
         """The events are on record, and what stood behind them happens. Or they are not: then it does not."""
@@ -377,6 +429,8 @@ class Client:
         match effect:
             case Fault(error):
                 log.error("session failed", session=self._number, exc_info=error)
+            case Contain(containment):
+                self._listener.contain(containment)
             case Close(reason):
                 log.debug("session ended", session=self._number, reason=reason)
                 self._close()
@@ -411,6 +465,8 @@ class Client:
             self._waiting.append((_CLIENT_GONE, b"", 0))
             return
         self._cancel_startup()
+        if self._delay is not None:
+            self._cut_delay()
         if self._goodbye is not None:
             self._goodbye.cancel()  # It would keep the session, and what it has buffered, alive.
         if not self._closing:
@@ -446,7 +502,7 @@ class Client:
         if self._server is None:
             return
         full = self._client_is_full or (self._outlet is not None and self._outlet.busy)
-        if full or self._server_waits:
+        if full or self._server_waits or self._delay is not None:
             self._server.pause_reading()
         else:
             self._server.resume_reading()

@@ -16,6 +16,7 @@ from typing import final
 
 from proxy.audit.entry import Entry, encode
 from proxy.audit.ocsf import Event
+from proxy.detection.restraint import Containment
 
 
 @final
@@ -99,6 +100,20 @@ class RefreshCatalog:
     awaited: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Do what stands behind this so many seconds later; until then the server is not read."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contain:
+    """Put it in force: for the sessions here at once, and for everybody else by the file of them."""
+
+    containment: Containment
+
+
 class Fault:
     """Something of ours failed: say where in the operations log. What an exception says may hold a value."""
 
@@ -126,6 +141,8 @@ Effect = (
     | LookUpVerifier
     | RelayCancel
     | RefreshCatalog
+    | Delay
+    | Contain
     | Fault
     | Close
 )

@@ -21,6 +21,7 @@ from typing import Final, Literal
 
 from proxy.audit.event import Origin, authentication, protocol_violation, session_opened
 from proxy.authentication import Authentication
+from proxy.detection.restraint import HINT as CONTAINED
 from proxy.effects import (
     Close,
     ConnectServer,
@@ -295,6 +296,10 @@ class Handshake:
     def refused(self, sqlstate: str, text: str) -> list[Effect]:
         """The proxy cannot take this client, for a reason of its own."""
         return _fatal(sqlstate, text)
+
+    def contained(self) -> list[Effect]:
+        """The login is in quarantine: it has proved who it is, and is not let in."""
+        return self._not_let_in("28000", "this login is contained by Sealgate", CONTAINED)
 
     def server_unreachable(self) -> list[Effect]:
         """PostgreSQL's own answer while it cannot take connections."""

@@ -16,6 +16,10 @@ from proxy.audit.log import AuditLog
 from proxy.config import Configuration, Listen, Upstream
 from proxy.connection import Client
 from proxy.control import FAILURES, ControlConnection
+from proxy.detection.force import Force
+from proxy.detection.guard import Guards
+from proxy.detection.restraint import Containment
+from proxy.detection.settings import Detection
 from proxy.group_commit import GroupCommit
 from proxy.handshake import Terms
 from proxy.scram import Verifier
@@ -55,6 +59,7 @@ class Reception:
     tls: ssl.SSLContext | None
     upstream_tls: ssl.SSLContext | None
     release_unrecorded: bool
+    detection: Detection
     terms: Terms
 
 
@@ -68,6 +73,7 @@ def reception(configuration: Configuration) -> Reception:
         tls=tls,
         upstream_tls=context_for_server(configuration.upstream),
         release_unrecorded=configuration.audit.on_failure == "allow",
+        detection=configuration.detection,
         terms=Terms(
             database=configuration.control.database,
             tls_available=tls is not None,
@@ -90,8 +96,10 @@ class Listener:
         control: ControlConnection,
         refresh: Callable[[], Awaitable[bool]],
         others: Alone | None = None,
+        force: Force | None = None,
     ) -> None:
-        """Raises OSError where a certificate or key cannot be used."""
+        """Raises OSError where a certificate or key cannot be used. `force`: None: nobody is judged or contained."""
+        self._force = force
         self.receive(reception(configuration))
         self.source = source
         self.commits = GroupCommit(audit)
@@ -163,6 +171,24 @@ class Listener:
         self.upstream_tls = reception.upstream_tls
         self.release_unrecorded = reception.release_unrecorded
         self.terms = reception.terms
+        if self._force is not None:
+            self._force.guards.reload(reception.detection)
+
+    # Containment.
+
+    @property
+    def guards(self) -> Guards | None:
+        """What judges the rows of sessions."""
+        return self._force.guards if self._force is not None else None
+
+    def contain(self, containment: Containment) -> None:
+        if self._force is not None:
+            self._force.contain(containment)
+
+    def heed(self) -> None:
+        """Who is contained has changed."""
+        for client in list(self._clients):
+            client.heed()
 
     # What sessions ask for.
 

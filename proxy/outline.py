@@ -120,7 +120,7 @@ class Outlines:
             and last.protocol == protocol
         ):
             return last
-        key = (id(touches), authority.roles, text, command, protocol, executes, found)
+        key = (id(touches), authority.standing, text, command, protocol, executes, found)
         known = self._known.get(key)
         kept = True
         if known is None:

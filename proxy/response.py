@@ -11,9 +11,12 @@ from __future__ import annotations
 import contextlib
 from typing import Final
 
+from proxy.audit.containment import containment_begun
+from proxy.audit.finding import detected
 from proxy.cells.errors import alone
 from proxy.copying.from_server import Copies, UnreadableCopy
-from proxy.effects import Close, Effect, Record, RefreshCatalog, ToClient
+from proxy.detection.guard import Guard, Verdict
+from proxy.effects import Close, Contain, Delay, Effect, Record, RefreshCatalog, ToClient
 from proxy.errors import presented
 from proxy.execution import HELD_BYTES, Execution, SimpleQuery, recorded
 from proxy.inflight import Kind, Owed
@@ -438,7 +441,14 @@ class Response:
         sqlstate: str | None = None,
         affected: int | None = None,
     ) -> None:
-        """Events first, then the rows they speak of, together with what was read before them. `sqlstate`: of the server's error."""
+        """Events first, then the rows they speak of, together with what was read before them; and before all of it a judgement.
+
+        `sqlstate`: of the server's error.
+        """
+        delay = 0.0
+        guard = self._state.guard
+        if guard is not None and (running.tally.uses or guard.watches_columns):
+            delay = self._judged(guard, running)
         events = running.events(
             self._state.origin,
             final=final,
@@ -448,7 +458,51 @@ class Response:
         )
         for event in events:
             self._effects.append(Record(event))
+        if delay:
+            self._effects.append(Delay(delay))
         self._out.append(running.release())
+
+    def _judged(self, guard: Guard, running: Execution) -> float:
+        """The seconds that the part has to wait. Raises SessionOver where it must not be released."""
+        plan = running.plan
+        touches = plan.touches if plan is not None and not running.part else ()
+        origin = self._state.origin
+        verdict = guard.judge(origin, running.tally, touches, running.authority.restraint)
+        if verdict is None:
+            return 0.0
+        effects: list[Effect] = [Record(detected(finding)) for finding in verdict.findings]
+        if verdict.containment is not None:
+            effects.append(Record(containment_begun(verdict.containment)))
+            effects.append(Contain(verdict.containment))
+        if verdict.refused:
+            raise self._part_refused(running, verdict, effects)
+        self._effects += effects
+        return verdict.delay
+
+    def _part_refused(
+        self, running: Execution, verdict: Verdict, effects: list[Effect]
+    ) -> SessionOver:
+        """What was held is not released, and the session ends: nobody could go on in the middle of a result."""
+        self._flush()
+        running.release()
+        head = self._state.inflight.head
+        if head is not None:
+            portal, query = head.portal, head.query
+            if (query is not None and query.execution is running) or (
+                portal is not None and portal.execution is running
+            ):
+                self._advance(head)
+        self._suspended = {p: e for p, e in self._suspended.items() if e is not running}
+        effects += map(
+            Record, running.events(self._state.origin, final=True, sqlstate=verdict.sqlstate)
+        )
+        self._running = None
+        return _over(effects, verdict.sqlstate, verdict.text, verdict.hint)
+
+    @property
+    def releasing(self) -> bool:
+        """A result or a copy that sealed values are in is on its way."""
+        return self._running is not None or self._copies.outgoing is not None
 
     def _row_refused(
         self, running: Execution, bad: BadCell | Withheld | UnshowableCell | UnreadableCopy

@@ -17,6 +17,8 @@ from dataclasses import replace
 from typing import ParamSpec
 
 from proxy.audit.event import Origin, protocol_violation, session_closed
+from proxy.detection.guard import KILLED, Guards
+from proxy.detection.restraint import HINT, Restraint
 from proxy.effects import Close, Effect, Fault, Record, ToClient, ToServer
 from proxy.handshake import ClientTLS, Handshake, Phase, Terms
 from proxy.inflight import Kind, Owed
@@ -42,6 +44,7 @@ class Session:
     """Holds the three relays and turns their failures into the end of the session."""
 
     __slots__ = (
+        "_guards",
         "_handshake",
         "_max_message",
         "_over",
@@ -52,8 +55,15 @@ class Session:
     )
 
     def __init__(
-        self, terms: Terms, source: SnapshotSource, origin: Origin, max_message: int
+        self,
+        terms: Terms,
+        source: SnapshotSource,
+        origin: Origin,
+        max_message: int,
+        guards: Guards | None = None,
     ) -> None:
+        """`guards`: judge what is released; None: nobody does."""
+        self._guards = guards
         self._handshake = Handshake(terms, origin)
         self._source = source
         self._max_message = max_message
@@ -192,6 +202,36 @@ class Session:
         hint = "Sealgate's log says why. [audit] on_failure decides."
         return [ToClient(error_response("FATAL", "58030", text, hint)), Close(text)]
 
+    @property
+    def restraint(self) -> Restraint:
+        """What its decisions are under."""
+        return self._state.authority.restraint if self._state is not None else None
+
+    def heed(self) -> list[Effect]:
+        """Who is contained has changed. A session in the middle of a result or a copy of sealed columns ends: what is on its
+        way was decided before.
+        """
+        state = self._state
+        if self._over or state is None or state.guard is None:
+            return []
+        restraint = state.guard.restraint
+        before = state.authority.restraint
+        if restraint == before:
+            return []
+        state.restrain(restraint)
+        if restraint == "kill" or (
+            restraint not in (None, "throttle")
+            and self._response is not None
+            and self._response.releasing
+        ):
+            return self._contained()
+        return []
+
+    def _contained(self) -> list[Effect]:
+        text = "terminating connection: this login is contained by Sealgate"
+        farewell: list[Effect] = [ToClient(error_response("FATAL", KILLED, text, HINT))]
+        return [*farewell, *self._end("the login is contained")]
+
     def shut_down(self) -> list[Effect]:
         """The proxy stops: PostgreSQL's own words."""
         if self._over:
@@ -243,6 +283,11 @@ class Session:
         return self._react("client", request.resume)
 
     def _with_roles(self, roles: frozenset[str]) -> list[Effect]:
+        guards, origin = self._guards, self._handshake.origin
+        if guards is not None and self._handshake.protected:
+            restraint = guards.contained.restraint(origin.login, origin.session)
+            if restraint in ("quarantine", "kill"):
+                return self._handshake.contained()
         effects = self._handshake.roles_known(roles)
         return effects + self._begin()
 
@@ -261,11 +306,18 @@ class Session:
             message_limit=self._max_message,
             unsettled=Changes.ROLE,  # ALTER ROLE ... SET role, and nobody says so.
         )
+        if self._guards is not None:
+            state.guard = self._guards.guard(handshake.origin.login, handshake.origin.session)
+            if state.guard.restraint is not None:
+                state.restrain(state.guard.restraint)
         state.inflight.push(Owed(Kind.SYNC))  # The startup packet's answer ends like a Sync's.
         self._state = state
         self._request = Request(state, self._max_message)
         self._response = Response(state, SERVER_MESSAGE_LIMIT)
-        return self._response.receive(handshake.server_rest)
+        effects = self._response.receive(handshake.server_rest)
+        if state.authority.restraint == "kill":
+            effects += self._contained()
+        return effects
 
     def _violated(self, peer: str, bad: BadMessage) -> list[Effect]:
         text = f"protocol violation by the {peer}: {bad}"

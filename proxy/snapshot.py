@@ -15,6 +15,7 @@ from keystore import Keyset
 from policy import Access, Decision, Outcome, Policy, compile_mask, decide
 from proxy.catalog import SCHEMA, SEALABLE_TYPES, Catalog, domain_name, label
 from proxy.cells import LogicalType, Settings, logical_type
+from proxy.detection.restraint import Restraint, refused, restrained
 from proxy.outline import Outline, Outlines
 from proxy.shape import Shape, read_shape
 from proxy.sql.plan import Refusal, StatementPlan, Touch
@@ -139,13 +140,20 @@ class Authority:
         "_verdict",
         "_verdicts",
         "outline",
+        "restraint",
         "roles",
         "snapshot",
+        "standing",
     )
 
-    def __init__(self, snapshot: Snapshot, roles: frozenset[str]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, roles: frozenset[str], restraint: Restraint = None
+    ) -> None:
         self.snapshot = snapshot
         self.roles = roles
+        self.restraint: Restraint = restraint
+        self.standing = roles if restraint is None else roles | {f"\0{restraint}"}
+        """What decisions depend on, beside the snapshot; a key for what is remembered of them."""
         self._decisions: dict[tuple[str, Access], Decision] = {}
         self._verdicts: dict[int, tuple[StatementPlan, Refusal | None]] = {}
         self._judged: StatementPlan | None = None
@@ -163,7 +171,11 @@ class Authority:
         key = (column, access)
         decision = self._decisions.get(key)
         if decision is None:
-            decision = decide(self.snapshot.policy, self.roles, column, access)
+            snapshot = self.snapshot
+            decision = decide(snapshot.policy, self.roles, column, access)
+            if self.restraint is not None:
+                has_mask = column in snapshot.masks
+                decision = restrained(decision, self.restraint, access, has_mask=has_mask)
             self._decisions[key] = decision
         return decision
 
@@ -211,6 +223,10 @@ class Authority:
 
     def _touch_refused(self, touch: Touch) -> Refusal | None:
         decision = self.decide(touch.column, touch.access)
+        if self.restraint is not None:
+            contained = refused(decision, touch.column)
+            if contained is not None:
+                return contained
         if decision.outcome is Outcome.DENIED:
             verb, grant = _VERBS[touch.access]
         elif decision.outcome is Outcome.WITHHELD and self.snapshot.policy.denied_value == "error":

@@ -35,6 +35,9 @@ SHELL = {
     "proxy/audit/operations.py",
     "proxy/audit/rotation.py",
     "proxy/detection/containment.py",
+    "proxy/detection/force.py",
+    "proxy/detection/honey_file.py",
+    "proxy/detection/state_file.py",
 }
 SHELL_FOLDERS = (
     "proxy/auditor/",

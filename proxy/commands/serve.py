@@ -161,7 +161,7 @@ async def _listening(
     host = configuration.listen.host
     log.info("accepting clients", host=host, port=port, pid=os.getpid(), mode=mode())
     print(f"listening on {host}:{port}", flush=True)
-    watch = loop.create_task(upkeep.watch())
+    watch = loop.create_task(process.watch())
     signing = loop.create_task(_sign(audit))
     try:
         yield asked

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import mmap
+import os
 import secrets
 import tempfile
 from hashlib import blake2b
@@ -36,8 +37,12 @@ class Directory:
         self._names: memoryview[int] = memoryview(mmap.mmap(-1, 8 * size)).cast("Q")
         self._secret = secrets.token_bytes(16)
         # A file without a name. Its lock is between processes; the kernel lets it go with the process.
-        self._lock = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the service
+        self._lock, name = tempfile.mkstemp()
+        os.unlink(name)
         self._known: dict[str, int] = {}
+
+    def __del__(self) -> None:
+        os.close(self._lock)
 
     def place(self, name: str) -> int:
         """From 1 to size - 1; 0: there is none left."""

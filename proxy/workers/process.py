@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 from collections.abc import Callable
+from time import monotonic
 
 import asyncpg
 import structlog
@@ -15,6 +16,9 @@ from proxy.audit.log import AuditLog
 from proxy.commands.errors import server_text
 from proxy.config import ConfigurationError
 from proxy.control import FAILURES, ControlConnection
+from proxy.detection.budget import Budgets
+from proxy.detection.force import Force
+from proxy.detection.state_file import StateUnreadable
 from proxy.listener import Alone, Listener
 from proxy.snapshot import SnapshotSource
 from proxy.tls import UnusableFile
@@ -42,8 +46,17 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 class Process:
     """Control connection, upkeep and listener of one process. Raises ConfigurationError."""
 
-    def __init__(self, loaded: Loaded, audit: AuditLog, others: Alone | None = None) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        audit: AuditLog,
+        others: Alone | None = None,
+        shared: Budgets | None = None,
+    ) -> None:
+        """`shared`: with the other processes."""
         self._configuration = loaded.configuration
+        detection = loaded.configuration.detection
+        self.force = Force(audit.state_path, detection, shared or budgets(loaded, 1), audit)
         self._source = SnapshotSource()
         self._control = ControlConnection(self._configuration.control.dsn)
         self.upkeep = Upkeep(loaded, self._source, audit, self._control)
@@ -52,14 +65,36 @@ class Process:
     def _listener(self, audit: AuditLog, others: Alone | None) -> Listener:
         configuration = self._configuration
         try:
-            return Listener(
-                configuration, self._source, audit, self._control, self.upkeep.refresh, others
+            listener = Listener(
+                configuration,
+                self._source,
+                audit,
+                self._control,
+                self.upkeep.refresh,
+                others,
+                self.force,
             )
         except OSError as error:  # ssl.SSLError is one
             key = error.key if isinstance(error, UnusableFile) else "listen.tls_cert"
             problem = f"cannot be used: {error.strerror or type(error).__name__}"
             fix = "Name PEM files that this user may read and that belong together."
             raise ConfigurationError(configuration.file, key, problem, fix) from None
+        self.force.changed = listener.heed
+        try:
+            self.force.begin()
+        except StateUnreadable as damaged:
+            fix = "Restore it; or, for containment.json, sealgate release --all --reason TEXT."
+            raise ConfigurationError(configuration.file, "audit.state", str(damaged), fix) from None
+        return listener
+
+    async def watch(self) -> None:
+        """Keeps the catalog current and containment in force, for ever."""
+        await asyncio.gather(self.upkeep.watch(), self.force.watch())
+
+    @property
+    def ready(self) -> bool:
+        """The server's catalog has been read: clients get what they ask for."""
+        return self._source.ready
 
     async def first_look(self) -> None:
         """The first snapshot, if the server is there. Raises ConfigurationError where it will never be had."""
@@ -77,6 +112,11 @@ class Process:
 
     async def close(self) -> None:
         await self._control.close()
+
+
+def budgets(loaded: Loaded, workers: int) -> Budgets:
+    """For so many processes, that are forked behind this."""
+    return Budgets(workers, loaded.configuration.detection, monotonic)
 
 
 def announcement(loaded: Loaded, port: int, worker_pids: tuple[int, ...]) -> list[Event]:

@@ -38,7 +38,7 @@ from proxy.workers.channel import Channel, Message
 from proxy.workers.crowd import Crowd
 from proxy.workers.looks import Looks
 from proxy.workers.port import Port
-from proxy.workers.process import announcement
+from proxy.workers.process import announcement, budgets
 from proxy.workers.reload import Reload
 from proxy.workers.seat import Seat
 from proxy.workers.sockets import cannot_listen
@@ -64,6 +64,7 @@ class Supervisor:
         self.audit = audit
         self.seats = [Seat(number) for number in range(listen.workers)]
         self._crowd = Crowd(listen.workers)
+        self._budgets = budgets(loaded, listen.workers)
         self._selector = selectors.DefaultSelector()
         self._port = Port(sockets, self._selector, self.seats, self._crowd)
         self._looks = Looks(self.seats)
@@ -221,7 +222,7 @@ class Supervisor:
         try:
             pid = os.fork()
             if pid == 0:
-                place = Place(seat.number, Channel(theirs), handed, self._crowd)
+                place = Place(seat.number, Channel(theirs), handed, self._crowd, self._budgets)
                 self._become_worker(place, (own, clients))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)

@@ -20,6 +20,7 @@ import structlog
 
 from proxy.audit.log import AuditFailed, AuditLog
 from proxy.config import ConfigurationError
+from proxy.detection.budget import Budgets
 from proxy.listener import Alone
 from proxy.upkeep import FAILURES_OF_A_RELOAD, Loaded, Prepared, why
 from proxy.workers.channel import Channel, Message
@@ -41,6 +42,7 @@ class Place:
     channel: Channel
     clients: socket.socket
     crowd: Crowd
+    budgets: Budgets
 
 
 def work(place: Place, loaded: Loaded, audit: AuditLog) -> int:
@@ -69,7 +71,8 @@ class Worker:
     async def live(self) -> int:
         try:
             self._audit.forked(1 + self._place.number)  # the supervisor is 0
-            self._process = Process(self._loaded, self._audit, self._others)
+            self._place.budgets.in_worker(self._place.number)
+            self._process = Process(self._loaded, self._audit, self._others, self._place.budgets)
             await self._process.first_look()
         except ConfigurationError as error:
             self._say("refused", key=error.key, problem=error.problem, fix=error.fix)
@@ -82,7 +85,7 @@ class Worker:
         loop.add_reader(self._channel.sock, self._listen_to_the_supervisor)
         self._say("ready")
         loop.add_reader(self._place.clients, self._welcome)
-        watch = loop.create_task(self._process.upkeep.watch())
+        watch = loop.create_task(self._process.watch())
         await self._drain.wait()
         watch.cancel()
         await self._leave_in_order()
