@@ -20,7 +20,10 @@ from proxy.audit.ocsf import Event
 
 MOST_EVENTS: Final = 1 << 53
 """RFC 8785's integers end here, so a chain does."""
-_HEX: Final = re.compile(r"[0-9a-f]*", re.ASCII)
+_FORM: Final = re.compile(
+    rf"[0-9a-f]{{{CHAIN_CHARACTERS}}},[0-9a-f]{{{2 * HASH_BYTES}}},[0-9a-f]{{{2 * HASH_BYTES}}}"
+)
+"""Chain, hash and prev, with commas."""
 _STARTS: Final = b'"integrity":{"chain":"'
 _HASH_AT: Final = len(_STARTS) + CHAIN_CHARACTERS + len('",')
 _HASH_SIZE: Final = len('"hash":"",') + 2 * HASH_BYTES
@@ -123,18 +126,13 @@ def _stated(event: Event) -> _Stated | None:
     except (LookupError, TypeError, AttributeError):
         return None
     if (
-        _hexadecimal(chain, CHAIN_CHARACTERS)
-        and _hexadecimal(digest, 2 * HASH_BYTES)
-        and _hexadecimal(prev, 2 * HASH_BYTES)
+        type(chain) is type(digest) is type(prev) is str
+        and _FORM.fullmatch(f"{chain},{digest},{prev}")
         and type(sequence) is int
         and 0 < sequence < MOST_EVENTS
     ):
-        return chain, sequence, digest, prev, code if isinstance(code, str) else ""
+        return chain, sequence, digest, prev, code if type(code) is str else ""
     return None
-
-
-def _hexadecimal(text: object, length: int) -> bool:
-    return isinstance(text, str) and len(text) == length and _HEX.fullmatch(text) is not None
 
 
 def _link(stated: _Stated, event: Event, genuine: bool, rewritten: bool) -> Link:

@@ -338,14 +338,14 @@ class _Verification:
         problems = len(self._side_files.problems)
         payload = self._side_files.payload(sha256)
         if payload is None and len(self._side_files.problems) > problems:
-            text = "its cell ids are not in the side file, which has damage"
-            self._issue(Kind.ALTERED, text, chain, found.sequence, line=line)
+            kind, text = Kind.ALTERED, "its cell ids are not in the side file, which has damage"
         elif payload is None:
-            text = "its cell ids are not in the side file"
-            self._issue(Kind.MISSING, text, chain, found.sequence, line=line)
+            kind, text = Kind.MISSING, "its cell ids are not in the side file"
         elif len(payload) != _ID_BYTES * count:
-            text = "its cell ids in the side file are not as many as it says"
-            self._issue(Kind.ALTERED, text, chain, found.sequence, line=line)
+            kind, text = Kind.ALTERED, "its cell ids in the side file are not as many as it says"
+        else:
+            return
+        self._issue(kind, text, chain, found.sequence, line=line, breaks=False)
 
     # Lines that are no link of a chain.
 

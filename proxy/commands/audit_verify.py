@@ -147,10 +147,22 @@ def _configured(options: argparse.Namespace) -> Evidence:
 
 
 def _given(options: argparse.Namespace) -> Evidence:
-    for file in options.files:
+    files = [file for file in options.files if not _beside_the_log(file, options.files)]
+    for file in files:
         if not file.is_file():
             raise Unusable(f"{file} is not a file")
-    return Evidence(tuple(in_order(options.files)), _trust(options))
+    if not files:
+        raise Unusable("none of these is a file of a log")
+    return Evidence(tuple(in_order(files)), _trust(options))
+
+
+def _beside_the_log(file: Path, named: Sequence[Path]) -> bool:
+    """`audit.jsonl*` also names what is not the log: side files, state, what is being compressed or has been."""
+    whole = file.name.removesuffix(".gz")
+    twice = whole != file.name and file.with_name(whole) in named
+    return (
+        twice or whole.endswith((".cells", ".tmp")) or (file.suffix == ".state" and file.is_dir())
+    )
 
 
 def _trust(options: argparse.Namespace) -> Trust:
