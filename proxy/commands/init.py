@@ -6,8 +6,11 @@ import argparse
 from pathlib import Path
 
 import keystore
+from proxy.audit.event import keys_created
+from proxy.audit.operator import operator
 from proxy.commands.errors import CommandRefused
 from proxy.commands.output import aligned, say_json
+from proxy.commands.recorded import tell
 from proxy.config import Configuration, load
 
 
@@ -31,6 +34,8 @@ def run(options: argparse.Namespace) -> int:
     keystore.create(
         configuration.keystore.path, root_key, configuration.columns, configuration.search_groups
     )
+    place = str(configuration.keystore.path)
+    tell(configuration, keys_created(place, sorted(configuration.columns), operator()))
     _report(configuration, root_key_file, options.json)
     return 0
 

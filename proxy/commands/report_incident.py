@@ -170,7 +170,7 @@ def _root_key(configuration: Configuration) -> str:
 
 
 def _subjects() -> Subjects | Human:
-    return Human("whose data: ask `sealgate audit affected` for the same window")
+    return Human("whose data: ask sealgate audit affected for the same window")
 
 
 def _numbered(name: str, values: list[str]) -> dict[str, str]:

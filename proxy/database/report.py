@@ -82,6 +82,16 @@ class ApplyReport:
         done = self.begun or bool(self.schema) or any(t.done for t in self.tables)
         return not self.dry_run and done
 
+    def changes(self) -> Iterator[str]:
+        """What was committed, by names only: `seal public.customers.email`."""
+        yield from self.schema
+        for table in self.tables:
+            if table.done:
+                yield from (f"{c.action} {c.column}" for c in table.columns if c.action != "keep")
+                yield from table.indexes
+            elif self.begun and table.changes:
+                yield f"begun: {table.table}"
+
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "ok": self.ok, "changed": self.changed}
 

@@ -6,6 +6,7 @@ of the configuration file is shown, marked as not proven.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -33,6 +34,8 @@ KINDS: Final = {
 }
 _QUIET: Final = frozenset({"log.checkpoint"})
 NOT_PROVEN: Final = "owner of the file, not proven"
+NO_SUMMARY: Final = "what differs is not in the log: of one of the two policies it has no summary"
+ITSELF: Final = "Sealgate itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ class Changed:
     _policy: Given | None = None
     _policy_version: str = ""
     _configuration: str = ""
+    _owner: tuple[int, str] = (-1, "")
+    """Sequence of the last event about the configuration, and the owner of its file."""
     _keys: str = ""
     _signing_key: dict[str, str] = field(default_factory=dict)
 
@@ -134,10 +139,12 @@ class Changed:
             self._keys = version
         if old and old == new and one.ok:
             note = note or "as before"
-        who, proven = _who(one)
-        modified = one.count("file_modified")
-        if modified:
-            note = "; ".join(filter(None, (note, f"file last modified {said(moment(modified))}")))
+        if kind == "configuration":
+            self._owner = (one.sequence, one.field("file_owner"))
+        # a policy that comes into force is told right behind the configuration that it is of
+        owner = self._owner[1] if one.sequence - self._owner[0] <= 1 else ""
+        who, proven = _who(one, owner)
+        note = "; ".join(filter(None, (note, *_notes(one))))
         return Entry(
             time=moment(one.time),
             kind=kind,
@@ -158,10 +165,7 @@ class Changed:
         if old == new:
             return (), ""
         if after is None or (before is None and old):
-            return (
-                (),
-                "what differs is not in the log: one of the two policies has no summary in it",
-            )
+            return (), NO_SUMMARY
         if before is None:
             return (), "the first policy in the log"
         found = tuple(difference.changes(before, after))
@@ -193,11 +197,22 @@ class Changed:
         )
 
 
-def _who(one: Seen) -> tuple[str | Human, bool]:
+def _who(one: Seen, owner: str) -> tuple[str | Human, bool]:
+    """`owner`: of the configuration file that the event comes of."""
     if operator := one.operator:
         return operator, True
-    if owner := one.field("file_owner"):
+    if one.code.startswith(("policy.", "configuration.")) and owner:
         return f"{owner} ({NOT_PROVEN})", False
     if one.code.startswith(("policy.", "keys.", "configuration.")):
         return Human("who changed it, and who asked for the reload?"), False
-    return "—", False
+    return ITSELF, False
+
+
+def _notes(one: Seen) -> Iterator[str]:
+    """What the event says besides its message."""
+    if one.code == "configuration.read" and (owner := one.field("file_owner")):
+        yield f"who started the proxy; the file is owned by {owner}"
+    if modified := one.count("file_modified"):
+        yield f"file last modified {said(moment(modified))}"
+    if one.code.startswith(("containment.", "honey.")) and (reason := one.field("reason")):
+        yield f"reason: {reason}"

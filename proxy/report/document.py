@@ -88,6 +88,8 @@ class Document:
 
 def plain(value: object) -> Any:
     """A model in JSON's types. Times are RFC 3339 in UTC; what a person has to fill in is `{"human": what}`."""
+    if isinstance(value, Human):
+        return {"human": value.what}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, datetime):

@@ -138,7 +138,7 @@ def section(evidence: Evidence) -> Section:
     blocks.append(
         Facts(
             (
-                ("Verdict of `sealgate audit verify`", verdict.result),
+                ("Verdict of sealgate audit verify", verdict.result),
                 (
                     "Window read",
                     f"{said(evidence.since)} to {said(evidence.until)} (end not included)",

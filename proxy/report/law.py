@@ -84,10 +84,8 @@ def article_33(known: Known, clock: Clock) -> tuple[Field, ...]:
     """GDPR Art. 33(3) and (1), (4), (5)."""
     nature = (
         f"Confidentiality. Between {said(known.since)} and {said(known.until)}, {_counted(known.logins, 'login')} of the"
-        f" selection got {known.clear:,} values in clear and {known.masked:,} masked, of {_named(known.clear_columns)}"
-        f"{' in clear' if known.clear_columns else ''}"
-        + (f" and {_named(known.masked_columns)} masked" if known.masked_columns else "")
-        + ". "
+        f" selection got {_counted(known.clear, 'value')} in clear{_of(known.clear_columns)} and"
+        f" {_counted(known.masked, 'value')} masked{_of(known.masked_columns)}. "
     )
     late: tuple[str | Human, ...] = ("The 72 hours are not over.",)
     if isinstance(clock.over, Human):
@@ -246,6 +244,10 @@ def _persons(persons: int | Human) -> tuple[str | Human, ...]:
     if isinstance(persons, Human):
         return (persons,)
     return (f"{persons:,}, by the subject keys of the rows concerned",)
+
+
+def _of(columns: tuple[str, ...]) -> str:
+    return f" ({_named(columns)})" if columns else ""
 
 
 def _named(columns: tuple[str, ...]) -> str:

@@ -48,8 +48,7 @@ def markdown(document: Document) -> str:
 def escaped(text: str) -> str:
     """`text` as one line that shows as it is."""
     text = _SPECIAL.sub(_escape, _BREAK.sub(" ", text))
-    text = _LINKS.sub(lambda m: f"{m[1] or m[3]}\\{m[2] or m[4]}", text)
-    return _OPENS.sub(lambda m: f"{m[1]}{m[2][:-1]}\\{m[2][-1]}", text)
+    return _LINKS.sub(lambda m: f"{m[1] or m[3]}\\{m[2] or m[4]}", text)
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -59,16 +58,16 @@ def _escape(found: re.Match[str]) -> str:
 def _block(block: Block) -> Iterator[str]:
     match block:
         case Paragraph():
-            yield _text(block.text)
+            yield _line(block.text)
         case Alert():
             yield f"> **Attention.** {_text(block.text)}"
         case Bullets():
-            yield from (f"- {_text(item)}" for item in block.items)
+            yield from (f"- {_line(item)}" for item in block.items)
         case Facts():
             yield from _table(("", ""), tuple(block.rows))
         case Table():
             if not block.rows:
-                yield escaped(block.empty)
+                yield _line((block.empty,))
             else:
                 yield from _table(block.head, block.rows)
             if block.left_out:
@@ -106,6 +105,11 @@ def _text(text: Text) -> str:
     return "".join(map(_part, text)).strip()
 
 
+def _line(text: Text) -> str:
+    """A line of its own."""
+    return _OPENS.sub(lambda m: f"{m[1]}{m[2][:-1]}\\{m[2][-1]}", _text(text))
+
+
 def _bars(plot: Bars) -> Iterator[str]:
     """Bars of characters: a code block, so nothing in it is markup."""
     yield f"{escaped(plot.title)} ({escaped(', '.join(plot.series))})"
@@ -114,6 +118,8 @@ def _bars(plot: Bars) -> Iterator[str]:
     wide = max((len(label) for label, _ in plot.bars), default=0)
     for label, values in plot.bars:
         total = sum(values)
-        drawn = "█" * max(round(_WIDTH * total / most), 1) if total else ""
+        if not total:
+            continue
+        drawn = "█" * max(round(_WIDTH * total / most), 1)
         line = f"{_BREAK.sub(' ', label).ljust(wide)}  {drawn} {total:,}"
         yield f"    {line.rstrip()}"
