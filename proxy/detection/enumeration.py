@@ -51,9 +51,11 @@ class LookUps:
             if misses >= limit and misses * 2 > total:
                 numbers = {"look_ups": total, "misses": misses, "limit": limit}
                 return [Signal(NAME, "Look-ups that find nothing", "medium", numbers, "misses")]
-            if learn:
-                self.usual_misses.learn(now, misses)
-        elif seen.ids:
+        else:
+            misses = 0
+        if learn:
+            self.usual_misses.learn(now, misses)
+        if seen.ids:
             cells = self.cells.add(now, len(seen.ids))
             distinct = self.distinct.add(now, seen.ids)
             limit = self.usual.limit(limits.percent)

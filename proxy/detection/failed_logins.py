@@ -50,20 +50,16 @@ class Guessing:
         }
         signals = []
         if of_login >= limits.per_login:
-            signals.append(_signal("Many failed logins of one name", "medium", numbers, seen.login))
+            signals.append(_signal("Many failed logins of one name", numbers, seen.login, False))
         if of_address >= limits.per_address:
-            signals.append(
-                _signal("Many failed logins from one address", "medium", numbers, seen.source)
-            )
+            signals.append(_signal("Many failed logins from one address", numbers, seen.source))
         sprayed = self.sprayed.of(now, seen.source)
         if sprayed >= limits.spray_logins:
             told = numbers | {"logins": sprayed}
-            signals.append(
-                _signal("One address failed with many logins", "medium", told, seen.source)
-            )
+            signals.append(_signal("One address failed with many logins", told, seen.source))
         if total >= limits.total:
             full = {"tables_full": int(self.logins.full or self.addresses.full)}
-            signals.append(_signal("Many failed logins altogether", "medium", numbers | full, ""))
+            signals.append(_signal("Many failed logins altogether", numbers | full, ""))
         return signals
 
     def succeeded(self, seen: Seen) -> list[Signal]:
@@ -76,7 +72,7 @@ class Guessing:
         self.pairs.forget(pair)
         self.logins.forget(seen.login)
         numbers = {"failures_of_login": anywhere, "failures_of_login_from_here": from_here}
-        return [_signal("Login succeeded behind many failures", "high", numbers, seen.login)]
+        return [Signal(NAME, "Login succeeded behind many failures", "high", numbers)]
 
     def snapshot(self) -> list[Any]:
         return [part.snapshot() for part in self._parts()]
@@ -89,5 +85,6 @@ class Guessing:
         return self.total, self.logins, self.addresses, self.pairs, self.sprayed
 
 
-def _signal(title: str, severity: Any, numbers: dict[str, int], key: str) -> Signal:
-    return Signal(NAME, title, severity, numbers, f"{title}\0{key}")
+def _signal(title: str, numbers: dict[str, int], key: str, anybody: bool = True) -> Signal:
+    key = f"{title}\0{key}"
+    return Signal(NAME, title, "medium", numbers, key, guesses=True, anybody=anybody)

@@ -61,7 +61,7 @@ class Habits:
         self.new_shapes = 0
 
     def learning(self, ms: int, days: int) -> bool:
-        return ms - self.first < days * _DAY_MS
+        return not self.first or ms - self.first < days * _DAY_MS
 
     def observe(self, seen: Seen, more_than_usual: bool) -> list[Signal]:
         now, signals = seen.time, list[Signal]()

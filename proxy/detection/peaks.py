@@ -1,7 +1,7 @@
 """What a login usually does at most, learned in 14 numbers, so that one who knows the formula has to be patient.
 
-Kept is the largest value of each of the last 14 days on which there was one. The limit is a multiple of the *second* largest,
-so that one odd day does not move it. A day is learned at no more than 1.25 times the second largest: who wants the limit a
+Kept is the largest value of each of the last 14 days on which there was one, be it 0. The limit is a multiple of the *second* largest,
+so that one odd day does not move it. A day is learned at no more than 1.1 times the second largest: who wants the limit a
 hundred times as high needs weeks of steps, each of them on two days (docs/detection.md has the table). Values of a time with
 a finding are not learned at all.
 """
@@ -50,13 +50,14 @@ class Peaks:
             self.today = value
 
     def _end_day(self) -> None:
-        if self.today:
-            learned = self.today
-            if len(self.days) >= KNOWN_AFTER:
-                learned = min(learned, max(self.floor, self.usual * 5 // 4))
-            self.days = [*self.days, learned][-DAYS:]
-            self.today = 0
-            self._find_usual()
+        if not self.day:
+            return
+        learned = self.today
+        if len(self.days) >= KNOWN_AFTER:
+            learned = min(learned, max(self.floor, self.usual * 11 // 10))
+        self.days = [*self.days, learned][-DAYS:]
+        self.today = 0
+        self._find_usual()
 
     def _find_usual(self) -> None:
         self.usual = sorted(self.days)[-2] if len(self.days) >= KNOWN_AFTER else 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Final, final
 
 from proxy.audit.ocsf import Event
@@ -150,6 +150,6 @@ def places(client: str) -> tuple[str, str]:
     if mapped is not None:
         address = mapped
     if address.version == 6:
-        network = str(ip_network(f"{address.exploded.split('%')[0]}/64", strict=False))
+        network = str(IPv6Network((int(address) >> 64 << 64, 64)))
         return network, network
-    return str(address), str(ip_network(f"{address}/24", strict=False))
+    return str(address), str(IPv4Network((int(address) >> 8 << 8, 24)))

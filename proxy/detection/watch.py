@@ -160,14 +160,16 @@ class Watch:
         return self._findings(None, [signal], self.pulse.time)
 
     def _findings(self, seen: Seen | None, signals: Iterable[Signal], now: int) -> list[Finding]:
-        return [
-            self._finding(seen, signal, now) for signal in signals if self._news(seen, signal, now)
-        ]
+        findings = []
+        for signal in signals:
+            login = "" if seen is None or signal.anybody else seen.login
+            if self._news(login, signal, now):
+                findings.append(self._finding(seen, login, signal, now))
+        return findings
 
-    def _news(self, seen: Seen | None, signal: Signal, now: int) -> bool:
+    def _news(self, login: str, signal: Signal, now: int) -> bool:
         """Not told within the hour."""
-        login = seen.login if seen is not None else ""
-        key = finding_uid(signal.detector, login, signal.key)
+        key = finding_uid(signal.detector, login, signal.title, signal.key)
         last = self.told.pop(key, None)
         if last is not None and abs(now - last) < REPEAT_MS:
             self.told[key] = last
@@ -177,13 +179,8 @@ class Watch:
         self.told[key] = now
         return True
 
-    def _finding(self, seen: Seen | None, signal: Signal, now: int) -> Finding:
-        login = seen.login if seen is not None else ""
-        own = self._modes[signal.detector]
-        mode = self.settings.mode_of(own, login)
-        unexempt = own if own is not None else self.settings.mode
-        exempt = unexempt in CONTAINING and mode not in CONTAINING
-        action: Action = "exempt" if exempt else ACTIONS[mode]
+    def _finding(self, seen: Seen | None, login: str, signal: Signal, now: int) -> Finding:
+        mode, action = self._decided(login, signal)
         return Finding(
             detector=signal.detector,
             title=signal.title,
@@ -197,5 +194,13 @@ class Watch:
             first=signal.since or now,
             last=now,
             table=(seen.table or None) if seen is not None else None,
-            uid=finding_uid(signal.detector, login, signal.key, now),
+            uid=finding_uid(signal.detector, login, signal.title, signal.key, now),
         )
+
+    def _decided(self, login: str, signal: Signal) -> tuple[Mode, Action]:
+        own = self._modes[signal.detector]
+        strict = (own if own is not None else self.settings.mode) in CONTAINING
+        if strict and (signal.guesses or not login):
+            return "alert", "alerted"
+        mode = self.settings.mode_of(own, login)
+        return mode, "exempt" if strict and mode not in CONTAINING else ACTIONS[mode]
