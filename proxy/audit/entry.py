@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, final
 
 import orjson
@@ -18,7 +19,8 @@ Pieces = tuple[bytes, bytes, bytes, bytes, bytes]
 SLOT: Final = "\0"
 """Stands where something is filled in: no text that was cleaned has a NUL."""
 SLOT_JSON: Final = b'"\\u0000"'
-_LARGEST: Final = 1 << 53
+_CANONICAL: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+_perhaps_a_float: Final = re.compile(rb"[:,\[]-?[0-9]+[.eE]").search
 _DEEPEST: Final = 32
 
 
@@ -89,10 +91,13 @@ def slotted(event: Event) -> Event:
 def canonical(value: Any) -> bytes:
     """RFC 8785 for values whose keys are ASCII, without floats. Raises orjson.JSONEncodeError for others.
 
-    orjson escapes strings as RFC 8785 does, and sorts keys by their bytes: for ASCII that is by UTF-16 code units.
+    orjson escapes strings as RFC 8785 does, and sorts keys by their bytes: for ASCII that is by UTF-16 code units. Integers
+    beyond 2^53 would be floats to some; it refuses them.
     """
-    _check(value, _DEEPEST)
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    text = orjson.dumps(value, option=_CANONICAL)
+    if not text.isascii() or _perhaps_a_float(text):
+        _check(value, _DEEPEST)
+    return text
 
 
 def recut(head: bytes, rest: bytes) -> Entry:
@@ -109,7 +114,7 @@ def cut(event: Event) -> Pieces:
 
 
 def _check(value: object, deep: int) -> None:
-    """Floats have as many forms as there are libraries, and integers beyond 2^53 are floats to some of them."""
+    """Floats have as many forms as there are libraries."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if not (isinstance(key, str) and key.isascii() and deep):
@@ -120,14 +125,8 @@ def _check(value: object, deep: int) -> None:
             raise orjson.JSONEncodeError("too deep")
         for inner in value:
             _check(inner, deep - 1)
-    elif isinstance(value, float) or (isinstance(value, int) and not -_LARGEST < value < _LARGEST):
+    elif isinstance(value, float):
         raise orjson.JSONEncodeError("a number has no canonical form")
-
-
-def cut_at_metadata(event: bytes) -> tuple[bytes, bytes]:
-    """To be gone as soon as templates are canonical."""
-    end = event.index(b'"metadata":{') + len(b'"metadata":{')
-    return event[1:end], event[end:]
 
 
 def quoted_json(text: str) -> bytes:

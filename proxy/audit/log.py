@@ -515,7 +515,7 @@ class AuditLog:
         self, fd: int, position: Position, intended: Position, size: int, reasons: list[str]
     ) -> tuple[list[Event], bytes]:
         """What is to be said of the file behind the head, and what has to stand before it. `position` is at its end then."""
-        last = position.sequence
+        last, expected = position.sequence, intended.sequence
         lost, found_at = 0, last
         if size < position.offset:
             reasons.append("the file is shorter than what was written")
@@ -525,7 +525,7 @@ class AuditLog:
             lost = max(0, last - max(found_at, position.base))
             position.offset = _line_start(fd, size)
         behind = take_in(fd, position, size, self._head.chain)
-        if position.sequence > max(last, intended.sequence):
+        if position.sequence > max(last, expected):
             reasons.append("the state was behind the file")
         if behind.foreign:
             reasons.append(f"{behind.foreign} lines are not the chain's")

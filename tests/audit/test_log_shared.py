@@ -15,13 +15,14 @@ from pathlib import Path
 import orjson
 import pytest
 
+from proxy.audit import head as heads
 from proxy.audit.event import Event
 from proxy.audit.lifecycle import stopped
 from proxy.audit.log import AuditFailed, AuditLog
 from proxy.audit.log_file import lock, open_log, unlock
-from proxy.audit.log_state import OFFSET, SEQUENCE
+from tests.audit.chained import chained
 from tests.audit.examples import READ, SUPPORT, executed
-from tests.audit.test_log import file_size_limit, kinds, lines
+from tests.audit.test_log import file_size_limit, kinds, lines, said
 
 EVENT = executed(SUPPORT, READ)
 NOW = 1795364924120
@@ -59,7 +60,7 @@ def sequences(path: Path) -> list[int]:
     return [event["metadata"]["sequence"] for event in lines(path)]
 
 
-def said(pid: int) -> Event:
+def told(pid: int) -> Event:
     return stopped("", pid)
 
 
@@ -69,15 +70,17 @@ def test_writers_of_one_service_share_one_sequence(path: Path) -> None:
 
     def write() -> None:
         for n in range(600):
-            log.write_all([said(os.getpid())] * (n % 4 + 1))
+            log.write_all([told(os.getpid())] * (n % 4 + 1))
 
     pids = [forked(log, n, write) for n in (1, 2, 3)]
     log.write(EVENT)
     assert ended_well(*pids)
     log.write(EVENT)
     events = lines(path)
-    assert sequences(path) == list(range(1, 3 * 600 * 5 // 2 + 3))
-    assert log.status.sequence == len(events)
+    found = chained(path)
+    assert found.checkpoints == 4
+    assert found.sequences == list(range(1, 3 * 600 * 5 // 2 + 3 + 1 + 4))
+    assert log.status.sequence == len(found.events)
     assert len({event["metadata"]["log_source"] for event in events}) == 1
     uids = [event["metadata"]["uid"] for event in events]
     assert uids == sorted(set(uids))
@@ -91,10 +94,10 @@ def test_events_written_together_stand_together(path: Path) -> None:
 
     def write() -> None:
         for _ in range(300):
-            log.write_all([said(os.getpid())] * 5)
+            log.write_all([told(os.getpid())] * 5)
 
     assert ended_well(*[forked(log, n, write) for n in (1, 2)])
-    by = [event["unmapped"]["sealgate"]["pid"] for event in lines(path)]
+    by = [e["unmapped"]["sealgate"]["pid"] for e in lines(path) if "pid" in said(e)]
     assert len(by) == 3000
     assert all(len(set(by[at : at + 5])) == 1 for at in range(0, 3000, 5))
 
@@ -104,7 +107,7 @@ def test_written_together_is_all_or_nothing(path: Path, count: int) -> None:
     """Stopped at any point of the write, nothing of it is in the file, and all of it counts as lost."""
     AuditLog(path).write_all([EVENT] * count)
     whole = path.read_bytes()
-    for room in range(0, len(whole) - 10, 197):
+    for room in range(0, len(b"".join(whole.splitlines()[1:])), 197):
         log = AuditLog(path)
         with file_size_limit(len(whole) + room), pytest.raises(AuditFailed, match="File too large"):
             log.write_all([EVENT] * count)
@@ -118,28 +121,69 @@ def test_one_bad_event_and_none_is_written(path: Path) -> None:
     log = AuditLog(path)
     with pytest.raises(AuditFailed, match="not JSON"):
         log.write_all([EVENT, EVENT | {"message": object()}, EVENT])
-    assert path.read_bytes() == b""
+    assert kinds(path) == []
     assert log.status.lost == 3
     log.write_all([])
     assert kinds(path) == ["log.resumed"]
 
 
-@pytest.mark.parametrize("forgotten", [(OFFSET,), (OFFSET, SEQUENCE)])
+def slots(before: bytes, after: bytes) -> dict[str, bytes]:
+    """Heads as a process leaves them that is killed in a write: before and after are those around it."""
+    a, b, size = heads._A, heads._B, heads._BYTES
+    intended = after[b : b + size]
+
+    def head(first: bytes, second: bytes) -> bytes:
+        whole = bytearray(before)
+        whole[a : a + size], whole[b : b + size] = first, second
+        return bytes(whole)
+
+    certain = before[a : a + size]
+    return {
+        "nothing": before,
+        "half of B": head(certain, intended[:50] + certain[50:]),
+        "B": head(certain, intended),
+        "B and half of A": head(intended[:50] + certain[50:], intended),
+    }
+
+
+def put(head: Path, content: bytes) -> None:
+    """Into the file that is mapped."""
+    with head.open("r+b") as file:
+        file.write(content)
+
+
+@pytest.mark.parametrize("moment", ["nothing", "half of B", "B", "B and half of A"])
 @pytest.mark.parametrize("count", [1, 3])
-def test_killed_between_the_write_and_the_state(
-    path: Path, forgotten: tuple[int, ...], count: int
-) -> None:
-    """The file is longer than the state says: numbers go on behind what is there, none twice."""
+def test_killed_between_the_write_and_the_head(path: Path, moment: str, count: int) -> None:
+    """The file is longer than the head says for certain: what is there is the chain's own, and is sealed.
+
+    Where the head has not even said that it was to come, the log tells of that.
+    """
     log = AuditLog(path, writers=2)
     log.write(EVENT)
-    numbers = log._numbers
-    before = {field: numbers[field] for field in forgotten}
+    head = path.with_name("audit.jsonl.state") / "head"
+    before = head.read_bytes()
     log.write_all([EVENT] * count)
-    for field, value in before.items():
-        numbers[field] = value
+    put(head, slots(before, head.read_bytes())[moment])
     log.write(EVENT)
-    assert sequences(path) == list(range(1, count + 3))
-    assert kinds(path) == ["statement.read"] * (count + 2)
+    unexpected = ["log.unclean"] if moment in ("nothing", "half of B") else []
+    found = chained(path)
+    assert found.kinds[1:] == ["statement.read"] * (count + 1) + unexpected + ["statement.read"]
+    assert not found.gaps
+
+
+@pytest.mark.parametrize("moment", ["half of B", "B"])
+def test_killed_before_the_write(path: Path, moment: str) -> None:
+    """The head says what was to come and nothing of it is there: the chain goes on from what is certain."""
+    log = AuditLog(path, writers=2)
+    log.write(EVENT)
+    head = path.with_name("audit.jsonl.state") / "head"
+    before, size = head.read_bytes(), path.stat().st_size
+    log.write_all([EVENT] * 2)
+    os.truncate(path, size)
+    put(head, slots(before, head.read_bytes())[moment])
+    log.write(EVENT)
+    assert chained(path).kinds[1:] == ["statement.read"] * 2
 
 
 def test_killed_in_the_middle_of_the_write(path: Path) -> None:
@@ -147,27 +191,20 @@ def test_killed_in_the_middle_of_the_write(path: Path) -> None:
     log = AuditLog(path, writers=2)
     log.write(EVENT)
     first = path.read_bytes()
-    numbers = log._numbers
-    state = {field: numbers[field] for field in (OFFSET, SEQUENCE)}
+    head = path.with_name("audit.jsonl.state") / "head"
+    before = head.read_bytes()
     log.write_all([EVENT] * 2)
-    whole = path.read_bytes()
+    whole, killed = path.read_bytes(), slots(before, head.read_bytes())["B"]
     for cut in range(len(first) + 1, len(whole), 61):
         path.write_bytes(whole[:cut])
-        for field, value in state.items():
-            numbers[field] = value
+        put(head, killed)
         log.write(EVENT)
-        left = path.read_bytes().split(b"\n")
-        assert left.pop() == b""
+        found = chained(path)
         begun = whole.rfind(b"\n", 0, cut) + 1
-        torn = [n for n, line in enumerate(left) if line == whole[begun:cut]]
-        assert len(torn) == 1
-        events = [orjson.loads(line) for n, line in enumerate(left) if n != torn[0]]
-        assert [e["metadata"]["sequence"] for e in events] == list(range(1, len(events) + 1))
-        assert [e["metadata"]["event_code"] for e in events[-2:]] == [
-            "log.repaired",
-            "statement.read",
-        ]
-        assert events[-2]["unmapped"]["sealgate"] == {"offset": begun, "size": cut - begun}
+        assert found.torn == [whole[begun:cut]]
+        assert not found.gaps
+        assert found.kinds[-2:] == ["log.repaired", "statement.read"]
+        assert said(found.events[-2]) == {"offset": begun, "size": cut - begun}
 
 
 def test_killed_while_repairing(path: Path) -> None:
@@ -175,30 +212,25 @@ def test_killed_while_repairing(path: Path) -> None:
     log = AuditLog(path, writers=2)
     log.write(EVENT)
     first = path.read_bytes()
-    numbers = log._numbers
-    state = {field: numbers[field] for field in (OFFSET, SEQUENCE)}
+    head = path.with_name("audit.jsonl.state") / "head"
+    before = head.read_bytes()
     log.write(EVENT)
+    killed = slots(before, head.read_bytes())["B"]
     torn = path.read_bytes()[: len(first) + 900]
     path.write_bytes(torn)
-    for field, value in state.items():
-        numbers[field] = value
+    put(head, killed)
     log.write_all(())
-    repaired = path.read_bytes()
-    assert kinds_of(repaired) == ["statement.read", "", "log.repaired"]
+    repaired, after = path.read_bytes(), slots(killed, head.read_bytes())["B"]
+    assert kinds_of(repaired)[1:] == ["statement.read", "", "log.repaired"]
     for cut in range(len(torn), len(repaired) + 1):
         path.write_bytes(repaired[:cut])
-        for field, value in state.items():
-            numbers[field] = value
+        put(head, after)
         log.write(EVENT)
-        left = path.read_bytes()
-        kinds = kinds_of(left)
+        kinds = kinds_of(path.read_bytes())
         only_its_newline = cut == len(repaired) - 1  # is torn as well, and an event with its number
         assert kinds.count("log.repaired") == kinds.count("") + only_its_newline, cut
         assert kinds[-1] == "statement.read"
-        events = [
-            orjson.loads(line) for line, kind in zip(left.splitlines(), kinds, strict=True) if kind
-        ]
-        assert [e["metadata"]["sequence"] for e in events] == list(range(1, len(events) + 1))
+        assert not chained(path).gaps
 
 
 def kinds_of(content: bytes) -> list[str]:
@@ -235,16 +267,10 @@ def test_killed_at_random(path: Path) -> None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     log.write(EVENT)
-    events, torn = [], 0
-    for line in path.read_bytes().splitlines():
-        try:
-            events.append(orjson.loads(line))
-        except orjson.JSONDecodeError:
-            torn += 1
-    numbers = [event["metadata"]["sequence"] for event in events]
-    assert numbers == list(range(1, len(numbers) + 1)), f"seed {seed}"
-    repaired = [e for e in events if e["metadata"]["event_code"] == "log.repaired"]
-    assert len(repaired) == torn, f"seed {seed}"
+    found = chained(path)
+    assert not found.gaps, f"seed {seed}"
+    assert "log.unclean" not in found.kinds, f"seed {seed}"
+    assert found.kinds.count("log.repaired") == len(found.torn), f"seed {seed}"
 
 
 def test_a_stopped_writer_with_the_lock_does_not_stop_the_others(path: Path) -> None:
@@ -269,7 +295,7 @@ def test_a_stopped_writer_with_the_lock_does_not_stop_the_others(path: Path) -> 
     log.write(EVENT)
     assert kinds(path) == ["log.resumed", "statement.read"]
     assert lines(path)[0]["unmapped"]["sealgate"]["lost"] == 3
-    assert sequences(path) == [1, 2]
+    assert chained(path).sequences == [1, 2, 3]
 
 
 def test_what_a_writer_has_lost_another_tells(path: Path) -> None:
@@ -287,8 +313,7 @@ def test_what_a_writer_has_lost_another_tells(path: Path) -> None:
     assert (log.status.lost, log.status.problem) == (16, "File too large")
     log.write(EVENT)
     assert kinds(path) == ["statement.read", "log.resumed", "statement.read"]
-    notice = lines(path)[1]["unmapped"]["sealgate"]
-    assert notice == {"lost": 16, "since": NOW, "reason": "File too large"}
+    assert said(lines(path)[1]) == {"lost": 16, "since": NOW, "reason": "File too large"}
     assert log.status.ok
     assert ended_well(forked(log, 1, lambda: log.write(EVENT)))
     assert kinds(path)[3:] == ["statement.read"]
@@ -313,8 +338,9 @@ def test_all_writers_follow_to_the_new_file(path: Path) -> None:
     size = old.stat().st_size
     assert ended_well(*pids)
     assert old.stat().st_size == size
-    assert sequences(old) + sequences(path) == list(range(1, 6001))
-    assert sequences(path)
+    found = chained(path, old)
+    assert found.kinds.count("statement.read") == 6000
+    assert kinds(path)[0] == "log.rotated"
     assert log.status.ok
 
 
@@ -351,35 +377,45 @@ def test_a_file_that_was_moved_twice_is_not_guessed_at(path: Path) -> None:
     log.reopen()
     os.write(tell, b"x")
     assert ended_well(pid)
-    assert sequences(first) + sequences(second) + sequences(path) == [1, 2, 3, 4]
-    assert kinds(path) == ["log.resumed", "statement.read"]
+    assert chained(path, first, second).kinds.count("statement.read") == 3
+    assert kinds(second)[-1] == "log.resumed"
+    assert kinds(path) == ["log.rotated", "statement.read"]
 
 
 def test_a_file_that_is_cut_keeps_the_numbers_going(path: Path) -> None:
-    """logrotate's copytruncate: no number comes twice."""
+    """logrotate's copytruncate: no number comes twice, and the log says how many events are gone."""
     log = AuditLog(path)
     log.write_all([EVENT] * 5)
     os.truncate(path, 0)
     log.write(EVENT)
-    assert sequences(path) == [6]
+    assert sequences(path) == [7, 8]
+    unclean = lines(path)[0]
+    assert unclean["metadata"]["event_code"] == "log.unclean"
+    assert said(unclean) == {
+        "last_sequence": 6,
+        "found_sequence": 0,
+        "lost": 6,
+        "reason": "the file is shorter than what was written",
+    }
 
 
 def test_what_others_append_does_not_disturb(path: Path) -> None:
-    """Another program's lines, even with numbers of their own or our name in a string, change nothing."""
+    """Another program's lines, even with numbers of their own or our name in a string, move no number; and they are told of."""
     log = AuditLog(path)
     log.write(EVENT)
     source = lines(path)[0]["metadata"]["log_source"]
     foreign = [
         {"metadata": {"sequence": 900, "log_source": "OTHER"}},
-        {"message": f'"{source}"', "metadata": {"sequence": 901}},
-        {"metadata": {"sequence": 902, "log_source": {"x": source}}},
-        [source],
+        {"message": f'"{source}"', "metadata": {"sequence": 901, "log_source": source}},
+        {"metadata": {"sequence": 3, "log_source": {"x": source}}},
     ]
     with path.open("ab") as file:
         file.writelines(orjson.dumps(line) + b"\n" for line in foreign)
     log.write(EVENT)
-    ours = [e for e in lines(path) if isinstance(e, dict)]
-    assert [e["metadata"]["sequence"] for e in ours if e["metadata"].get("log_source") == source] == [1, 2]  # fmt: skip
+    ours = [e for e in lines(path) if "event_code" in e["metadata"]]
+    assert [e["metadata"]["sequence"] for e in ours] == [2, 3, 4]
+    assert [e["metadata"]["event_code"] for e in ours[1:]] == ["log.unclean", "statement.read"]
+    assert said(ours[1])["reason"] == "3 lines are not the chain's"
 
 
 def test_a_forked_process_locks_for_itself(path: Path) -> None:
@@ -404,7 +440,7 @@ def test_a_process_that_is_forked_after_the_file_was_moved(path: Path) -> None:
     old = path.with_suffix(".1")
     path.rename(old)
     assert ended_well(forked(log, 1, lambda: log.write(EVENT)))
-    assert sequences(old) == [1, 2]
+    assert sequences(old) == [2, 3]
     assert not path.exists()
 
 
