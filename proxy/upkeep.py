@@ -173,6 +173,11 @@ class Upkeep:
         self._turn = asyncio.Lock()
 
     @property
+    def loaded(self) -> Loaded:
+        """What is in force."""
+        return self._loaded
+
+    @property
     def configuration(self) -> Configuration:
         return self._loaded.configuration
 

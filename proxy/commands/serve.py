@@ -13,15 +13,18 @@ import argparse
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 
 from proxy.audit.event import stopped
 from proxy.audit.log import AuditFailed, AuditLog, Keeping
-from proxy.audit.operations import configure
+from proxy.audit.operations import Style, configure
 from proxy.audit.values import MODES
+from proxy.auditor.child import AuditorProcess
+from proxy.auditor.tending import status, tend
 from proxy.commands.errors import CommandRefused
 from proxy.compiled import mode
 from proxy.config import Configuration, ConfigurationError, parse, read_text
@@ -48,14 +51,15 @@ def run(options: argparse.Namespace) -> int:
     signal.signal(
         signal.SIGHUP, signal.SIG_IGN
     )  # a reload asked for too early must not end the start
-    configure(options.log or ("console" if os.isatty(2) else "json"))
+    style: Style = options.log or ("console" if os.isatty(2) else "json")
+    configure(style)
     if loaded.configuration.listen.workers > 1:
-        return _supervise(loaded)
+        return _supervise(loaded, style)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(loaded))
+        return runner.run(_serve(loaded, style))
 
 
-def _supervise(loaded: Loaded) -> int:
+def _supervise(loaded: Loaded, style: Style) -> int:
     """Several processes: this one, which owns the port, and its workers."""
     listen = loaded.configuration.listen
     audit = _audit_log(loaded.configuration, writers=1 + listen.workers)
@@ -64,29 +68,34 @@ def _supervise(loaded: Loaded) -> int:
     except OSError as error:
         raise sockets.cannot_listen(loaded.configuration, error) from None
     try:
-        return Supervisor(loaded, audit, port).run()
+        return Supervisor(loaded, audit, port, AuditorProcess(loaded, audit, style)).run()
     except AuditFailed as failed:
         raise CommandRefused(f"the access log cannot be written: {failed}") from None
     finally:
         audit.close()
 
 
-async def _serve(loaded: Loaded) -> int:
-    """One process."""
+async def _serve(loaded: Loaded, style: Style) -> int:
+    """One process, and the auditor beside it."""
     audit = _audit_log(loaded.configuration, writers=1)
+    auditor = AuditorProcess(loaded, audit, style)
     try:
         process = Process(loaded, audit)
         try:
             await process.first_look()
-            async with _listening(process, loaded, audit) as asked_to_stop:
+            async with _listening(process, loaded, audit, auditor) as asked_to_stop:
                 listener = process.listener
                 reason = await asked_to_stop
                 log.info("draining", reason=reason, sessions=listener.clients)
                 drained = asyncio.ensure_future(listener.drain())
-                await asyncio.wait([drained, _second_signal()], return_when=asyncio.FIRST_COMPLETED)
+                hurried = _second_signal()
+                await asyncio.wait([drained, hurried], return_when=asyncio.FIRST_COMPLETED)
                 listener.commits.commit()  # what was to follow its rows
-                audit.write(stopped(reason, os.getpid(), listener.clients))
-                audit.checkpoint()
+            await _until(hurried, auditor.settle)
+            audit.write(stopped(reason, os.getpid(), listener.clients))
+            audit.checkpoint()
+            seconds = loaded.configuration.listen.drain_seconds
+            await _until(hurried, auditor.finish, seconds)
             log.info("stopped", reason=reason)
             return 0
         finally:
@@ -94,7 +103,14 @@ async def _serve(loaded: Loaded) -> int:
     except AuditFailed as failed:
         raise CommandRefused(f"the access log cannot be written: {failed}") from None
     finally:
+        auditor.kill()
         audit.close()
+
+
+async def _until(hurried: asyncio.Future[None], work: Callable[..., None], *given: int) -> None:
+    """Does the work beside the event loop, but no longer than until somebody is in a hurry."""
+    done = asyncio.ensure_future(asyncio.to_thread(work, *given))
+    await asyncio.wait([done, hurried], return_when=asyncio.FIRST_COMPLETED)
 
 
 def _audit_log(configuration: Configuration, writers: int) -> AuditLog:
@@ -134,7 +150,7 @@ async def _sign(audit: AuditLog) -> None:
 
 @asynccontextmanager
 async def _listening(
-    process: Process, loaded: Loaded, audit: AuditLog
+    process: Process, loaded: Loaded, audit: AuditLog, auditor: AuditorProcess
 ) -> AsyncIterator[asyncio.Future[str]]:
     """Accepts clients; gives a future that a signal resolves with the reason to stop."""
     configuration = loaded.configuration
@@ -163,11 +179,18 @@ async def _listening(
     print(f"listening on {host}:{port}", flush=True)
     watch = loop.create_task(process.watch())
     signing = loop.create_task(_sign(audit))
+
+    def said() -> dict[str, Any]:
+        accepting, ready = not asked.done(), process.ready
+        return status(audit, sessions=listener.clients, workers=1, accepting=accepting, ready=ready)
+
+    tending = loop.create_task(tend(auditor, said, lambda: upkeep.loaded))
     try:
         yield asked
     finally:
         watch.cancel()
         signing.cancel()
+        tending.cancel()
 
 
 async def _start(listener: Listener, configuration: Configuration) -> int:

@@ -22,7 +22,7 @@ import socket
 import sys
 import time
 from functools import partial
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import structlog
 
@@ -30,6 +30,8 @@ from proxy.audit.event import stopped
 from proxy.audit.lifecycle import WorkerLost, worker_lost, worker_started
 from proxy.audit.log import AuditFailed, AuditLog
 from proxy.audit.ocsf import Event
+from proxy.auditor.child import TICK, AuditorProcess
+from proxy.auditor.tending import status
 from proxy.commands.errors import CommandRefused
 from proxy.compiled import mode
 from proxy.config import ConfigurationError
@@ -58,11 +60,20 @@ log = structlog.get_logger("sealgate.supervisor")
 class Supervisor:
     """`run` returns the exit code. `sockets` are bound, and its own from now on."""
 
-    def __init__(self, loaded: Loaded, audit: AuditLog, sockets: list[socket.socket]) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        audit: AuditLog,
+        sockets: list[socket.socket],
+        auditor: AuditorProcess,
+    ) -> None:
         listen = loaded.configuration.listen
         self.loaded = loaded
         self.audit = audit
         self.seats = [Seat(number) for number in range(listen.workers)]
+        self._auditor = auditor
+        self._tend_at: float | None = None
+        """When to look after it again."""
         self._crowd = Crowd(listen.workers)
         self._budgets = budgets(loaded, listen.workers)
         self._selector = selectors.DefaultSelector()
@@ -72,6 +83,7 @@ class Supervisor:
         self._reload_again = False
         self._serving = False
         self._stopping = ""
+        self._hurried = False
         self._deadline: float | None = None
         self._sign_at: float | None = None
         """When the next checkpoint of the access log is due."""
@@ -94,8 +106,11 @@ class Supervisor:
                 self._what_is_due()
             if self._serving:
                 cut = sum(seat.cut for seat in self.seats)
+                self._auditor.settle()
                 self.audit.write(stopped(self._stopping, os.getpid(), cut))
                 self.audit.checkpoint()
+                drain = self.loaded.configuration.listen.drain_seconds
+                self._auditor.finish(0 if self._hurried else drain, self._signalled)
                 log.info("stopped", reason=self._stopping)
             return 0
         finally:
@@ -139,6 +154,7 @@ class Supervisor:
         self._deadline = time.monotonic() + (seconds if self._serving else _AT_ONCE)
 
     def _hurry(self) -> None:
+        self._hurried = True
         for seat in self.seats:
             seat.tell({"ask": "end"})
         self._deadline = time.monotonic() + _AT_ONCE
@@ -150,6 +166,8 @@ class Supervisor:
             if seat.pid and not self._serving:
                 seat.kill()
                 os.waitpid(seat.pid, 0)
+        if not self._serving:
+            self._auditor.kill()
         signal.set_wakeup_fd(-1)
 
     # The port.
@@ -169,6 +187,7 @@ class Supervisor:
             raise CommandRefused(f"the access log cannot be written: {failed}") from None
         self._serving = True
         self._sign_at = time.monotonic() + self.audit.checkpoint_seconds
+        self._tend_at = time.monotonic()
         self._port.open()
         log.info(
             "accepting clients",
@@ -378,7 +397,7 @@ class Supervisor:
     def _pause(self) -> float | None:
         """Seconds until something is due; None: nothing is."""
         moments = [seat.due for seat in self.seats]
-        moments += [self._deadline, self._port.due, self._sign_at]
+        moments += [self._deadline, self._port.due, self._sign_at, self._tend_at]
         if self._reload is not None:
             moments.append(self._reload.deadline)
         due = [moment for moment in moments if moment is not None]
@@ -398,6 +417,10 @@ class Supervisor:
         if self._sign_at is not None and now >= self._sign_at:
             self._sign_at = now + self.audit.checkpoint_seconds
             self._sign()
+        if self._tend_at is not None and now >= self._tend_at:
+            self._tend_at = now + TICK
+            self._auditor.use(self.loaded)
+            self._auditor.tick(self._status())
         if self._deadline is not None and now >= self._deadline:
             self._deadline = None
             for seat in self.seats:
@@ -415,6 +438,14 @@ class Supervisor:
                 key = self._selector.get_key(seat.channel.sock)
                 if key.events != events:
                     self._selector.modify(seat.channel.sock, events, key.data)
+
+    def _status(self) -> dict[str, Any]:
+        ready = sum(seat.ready for seat in self.seats)
+        accepting = bool(ready) and not self._stopping
+        total = self._crowd.total
+        return status(
+            self.audit, sessions=total, workers=ready, accepting=accepting, ready=bool(ready)
+        )
 
     def _sign(self) -> None:
         try:

@@ -22,6 +22,8 @@ _NOT_UNDERSTOOD: Final = "its answer is not Elasticsearch's"
 class Elastic:
     """One request creates a batch of documents; the answer has a status for each."""
 
+    answers = True
+
     def __init__(self, sink: Sink) -> None:
         self._post = Post(sink, "ApiKey")
         self._index = sink.index or DATA_STREAM

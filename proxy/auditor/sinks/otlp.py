@@ -21,6 +21,8 @@ _PATH: Final = "/v1/logs"
 class Otlp:
     """An export request a batch; a collector may take a part of it, without saying which."""
 
+    answers = True
+
     def __init__(self, sink: Sink) -> None:
         self._post = Post(sink, "Bearer")
         self._encoding = sink.encoding

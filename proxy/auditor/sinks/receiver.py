@@ -32,7 +32,9 @@ class Rejected:
 
 
 class Receiver(Protocol):
-    """One receiver, used by one thread."""
+    """One receiver, used by one thread. `answers`: what `send` does not raise about, the receiver has."""
+
+    answers: bool
 
     def send(self, lines: Sequence[Line]) -> list[Rejected]:
         """All of them, in order. Raises Unavailable; then some may have arrived."""

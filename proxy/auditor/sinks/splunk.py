@@ -19,6 +19,8 @@ _PATH = "/services/collector/event"
 class Splunk:
     """Events as JSON; the collector says 200 and code 0 when it has them all."""
 
+    answers = True
+
     def __init__(self, sink: Sink) -> None:
         self._post = Post(sink, "Splunk")
         self._hostname = sink.hostname or socket.gethostname()

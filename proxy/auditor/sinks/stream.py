@@ -36,6 +36,8 @@ FORMS: dict[Format, Callable[[Line], str]] = {
 class Stdout:
     """One event a line."""
 
+    answers = True
+
     def __init__(self, sink: Sink) -> None:
         self._form = FORMS[sink.format]
 
@@ -57,6 +59,8 @@ class Stdout:
 
 class Syslog:
     """A connection that is made when there is something to send, and stays."""
+
+    answers = False
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
