@@ -43,6 +43,7 @@ Packages
     report      what a person signs: incidents, access reviews, changes, made of the log
     detection   budgets, honey, containment; detectors over the access log
     auditor     [io] the process beside the proxy that follows the log: sinks, metrics, detection over the log
+    disclosure  whose data was that: from cells of the log to rows and people, and back
     compiling   building: the hot modules compiled with mypyc
     database    schema `sealgate`: apply and check
     workers     [io] several processes on one port: supervisor, worker, what passes between them

@@ -24,6 +24,7 @@ from proxy.audit.sinks import Metrics, Sink, check_metrics, check_sinks
 from proxy.catalog import SealedColumn, sealed_columns
 from proxy.cells import Settings, TypeSpecError, logical_type
 from proxy.detection.settings import Detection
+from proxy.disclosure.subjects import Subjects, read_subjects
 from proxy.tables import BadTable, read, unknown
 
 SECTIONS = (
@@ -36,6 +37,7 @@ SECTIONS = (
     "metrics",
     "policy",
     "columns",
+    "subjects",
     "roles",
 )
 
@@ -112,6 +114,13 @@ class Control:
         return unquote(parts.path.lstrip("/")) or named[0]
 
     @property
+    def login(self) -> str | None:
+        """The role that the dsn names; None: that of the environment."""
+        parts = urlsplit(self.dsn)
+        named = parse_qs(parts.query).get("user") or [None]
+        return unquote(parts.username) if parts.username else named[0]
+
+    @property
     def shown(self) -> str:
         """The dsn without password and options, for people."""
         parts = urlsplit(self.dsn)
@@ -158,6 +167,7 @@ class Configuration:
     metrics: Metrics
     policy: Policy
     columns: Mapping[str, SealedColumn]
+    subjects: Subjects = field(default_factory=dict)
 
     @property
     def search_groups(self) -> dict[str, str]:
@@ -238,6 +248,7 @@ def _configuration(document: Mapping[str, object], file: Path) -> Configuration:
         metrics=metrics,
         policy=rules,
         columns=sealed_columns(rules.columns),
+        subjects=read_subjects(document.get("subjects", {}), rules.columns),
     )
 
 

@@ -13,7 +13,10 @@ import time
 
 import keystore
 from keystore import Keyset
+from proxy.audit.event import keys_added, schema_applied
+from proxy.audit.operator import operator
 from proxy.commands.output import say_json
+from proxy.commands.recorded import tell
 from proxy.commands.resources import connected
 from proxy.config import Configuration, load
 from proxy.database.apply import apply
@@ -44,7 +47,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     configuration = load(options.config)
     keyset, added = _keys(configuration, dry_run=options.dry_run)
+    if added and not options.dry_run:
+        tell(configuration, keys_added(str(configuration.keystore.path), added, operator()))
     report = asyncio.run(_apply(configuration, keyset, options))
+    if report.changed:
+        database = configuration.control.database
+        refused = len(report.obstacles)
+        tell(configuration, schema_applied(database, list(report.changes()), refused, operator()))
     if options.json:
         say_json({**report.as_json(), "keys_added": added})
     else:
@@ -83,6 +92,8 @@ async def _apply(
             progress=_Teller(),
             fire_triggers=options.fire_triggers,
             notice_seconds=configuration.control.refresh_seconds + _NOTICE_MARGIN_SECONDS,
+            subjects=configuration.subjects,
+            reader=configuration.control.login,
         )
 
 

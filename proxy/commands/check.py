@@ -52,7 +52,13 @@ async def _findings(
     configuration: Configuration, keyset: Keyset | None, dsn: str | None
 ) -> list[Finding]:
     async with connected(configuration.control, dsn) as connection:
-        return await check(connection, configuration.policy, keyset)
+        return await check(
+            connection,
+            configuration.policy,
+            keyset,
+            configuration.subjects,
+            configuration.control.login,
+        )
 
 
 def _for_people(findings: list[Finding], configuration: Configuration) -> str:

@@ -26,7 +26,6 @@ from proxy.database.deriving import assure, derive_terms, forbid, recede, withdr
 from proxy.database.forecast import forecast
 from proxy.database.indexing import create_index, drop_index, free_name, unhurried
 from proxy.database.keeping import (
-    Subjects,
     change,
     drop_triggers,
     forgotten,
@@ -48,6 +47,7 @@ from proxy.database.sealing import (
 from proxy.database.steps import Action, TableSteps, qualified, steps_for
 from proxy.database.tables import RoleFacts, TableFacts
 from proxy.database.terms import flags
+from proxy.disclosure.subjects import Subjects
 
 LOCK_SECONDS = 5.0
 FREE_PASSES = 3
@@ -245,8 +245,8 @@ class _Application:
             and await _flags_differ(self._connection, table, facts.quoted, column)
         }
         kept = await history_facts(self._connection, table, self._subjects.get(table.label, ()))
-        sealed = {found.name: found.quoted for found in table.columns}
-        needed = history.changes(kept, sealed, present)
+        declared = {found.name: found.quoted for found in table.columns}
+        needed = history.changes(kept, declared, present)
         steps, refused = steps_for(
             table,
             columns,

@@ -20,6 +20,7 @@ from proxy.catalog import (
     SealedColumn,
     column_parts,
     label,
+    label_parts,
     sealed_columns,
 )
 from proxy.database.exposure import exposure
@@ -33,11 +34,13 @@ from proxy.database.finding import (
     Stored,
 )
 from proxy.database.findings import findings
+from proxy.database.keeping import history_facts
 from proxy.database.leakage import Spread, bare_bits, settled_bits
 from proxy.database.look import fixed_names, role_facts, schema_facts, table_facts
 from proxy.database.schema import SchemaFacts
 from proxy.database.tables import TableFacts
 from proxy.database.terms import ORDER, TERMS, Term
+from proxy.disclosure.subjects import Subjects
 
 SAMPLE_ROWS = 100_000
 OPENED_ROWS = 2000
@@ -149,17 +152,26 @@ ORDER BY 1, 2, 3
 """
 
 
+_NOBODY: Subjects = {}
+
+
 async def check(
-    connection: asyncpg.Connection, policy: Policy, keyset: Keyset | None
+    connection: asyncpg.Connection,
+    policy: Policy,
+    keyset: Keyset | None,
+    subjects: Subjects = _NOBODY,
+    reader: str | None = None,
 ) -> list[Finding]:
     """Configuration against database, errors first. Changes nothing; needs no more than a login, and looks
     into the columns that it may SELECT.
 
-    keyset  None where the keystore cannot be read: nothing is then said of keys
+    keyset    None where the keystore cannot be read: nothing is then said of keys
+    subjects  table label -> the columns that name the person whose row it is
+    reader    the login that is to see which rows held values that are gone
     """
     declared = sealed_columns(policy.columns)
     async with fixed_names(connection, readonly=True):
-        facts = await _facts(connection, declared, policy, keyset)
+        facts = await _facts(connection, declared, policy, keyset, subjects, reader)
     keys = None if keyset is None else {i: key.column for i, key in keyset.data_keys.items()}
     missing = () if keyset is None else keyset.missing(declared)
     return findings(facts, declared, policy, keys, missing)
@@ -187,8 +199,10 @@ async def _facts(
     declared: Mapping[str, SealedColumn],
     policy: Policy,
     keyset: Keyset | None,
+    subjects: Subjects,
+    reader: str | None,
 ) -> Facts:
-    schema = await schema_facts(connection)
+    schema = await schema_facts(connection, reader)
     tables = await table_facts(connection, declared)
     stored: dict[str, Stored | None] = {}
     for column in declared.values():
@@ -209,6 +223,12 @@ async def _facts(
         undeclared=await _undeclared(connection, declared),
         namesakes=await _namesakes(connection, declared),
         functions=await _functions(connection, declared),
+        subjects=subjects,
+        history={
+            table.label: await history_facts(connection, table, subjects.get(table.label, ()))
+            for table in tables.values()
+        },
+        subject_tables=await _tables_of(connection, subjects.keys() - tables.keys()),
     )
 
 
@@ -360,6 +380,20 @@ async def _namesakes(
     )
     found = (_elsewhere(row, row["label"]) for row in rows)
     return [e for e in found if e.label not in declared]
+
+
+async def _tables_of(connection: asyncpg.Connection, labels: Iterable[str]) -> frozenset[str]:
+    """Those that are tables."""
+    named = sorted(labels)
+    parts = [label_parts(name) for name in named]
+    rows = await connection.fetch(
+        "SELECT n.nspname, c.relname FROM unnest($1::text[], $2::text[]) AS d (nspname, relname)"
+        " JOIN pg_catalog.pg_namespace n ON n.nspname = d.nspname"
+        " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = d.relname AND c.relkind IN ('r', 'p')",
+        [p[0] for p in parts],
+        [p[1] for p in parts],
+    )
+    return frozenset(label(row["nspname"], row["relname"]) for row in rows)
 
 
 async def _functions(

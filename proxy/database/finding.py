@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from proxy.database import schema
+from proxy.database.history import HistoryFacts
 from proxy.database.leakage import Spread
 from proxy.database.tables import RoleFacts, TableFacts
 
@@ -122,6 +123,12 @@ class Facts:
     namesakes: Sequence[Elsewhere] = ()
     functions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Per declared column, the functions whose source names it."""
+    subjects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Per table, the columns that are configured to name the person whose row it is."""
+    history: Mapping[str, HistoryFacts] = field(default_factory=dict)
+    """Per declared table, what keeps where values stood that are gone."""
+    subject_tables: frozenset[str] = frozenset()
+    """Tables of `subjects` of which no column is declared, and that exist."""
 
 
 Numbers = Mapping[str, float] | None

@@ -1,7 +1,7 @@
 """What `sealgate check` finds: configuration against facts. Pure; every rule is one function and one or two codes.
 
 Codes are stable: monitoring may match on them. SG00x tables and columns, SG01x schema, SG02x keys and stored values,
-SG03x search, SG04x roles and grants, SG05x what goes around the proxy, SG09x what could not be looked at.
+SG03x search, SG04x roles and grants, SG05x what goes around the proxy, SG06x whose data it is, SG09x what could not be looked at.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from proxy.database.finding import (
 )
 from proxy.database.searching import APPLY, searching
 from proxy.database.tables import ColumnFacts, TableFacts
+from proxy.database.whose import whose
 
 __all__ = ["Facts", "Finding", "findings"]
 
@@ -45,6 +46,7 @@ def findings(
         *_of_stored(facts.stored, keys),
         *searching(facts.tables, facts.stored, declared),
         *exposure(facts, policy),
+        *whose(facts),
         *_of_unread(facts),
     ]
     order = [severity.value for severity in Severity]

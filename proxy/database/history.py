@@ -22,12 +22,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.catalog import SCHEMA
 from proxy.database.obstacles import Obstacle
-from proxy.database.schema import Change, FunctionFacts, HistoryTable, SchemaFacts
+from proxy.database.schema import Change, FunctionFacts, SchemaFacts
 from proxy.database.steps import identifier, literal, qualified
 
 TRIGGER: Final = "sealgate_history"
@@ -81,6 +81,8 @@ class HistoryFacts:
     primary_key: tuple[KeyColumn, ...] = ()
     subject: tuple[KeyColumn, ...] = ()
     """Those of the configured columns that exist."""
+    sealed: Mapping[str, str] = field(default_factory=dict)
+    """The columns that are of a sealed type, declared or not, each with its name as quote_ident writes it."""
 
     def key(self, sealed: Container[str]) -> tuple[KeyColumn, ...]:
         """What is kept of a row: its primary key and whose it is. Nothing that is sealed, or will be."""
@@ -135,9 +137,13 @@ def _row(row: str, key: Sequence[KeyColumn]) -> str:
 
 
 def changes(
-    facts: HistoryFacts, sealed: Mapping[str, str], schema: SchemaFacts
+    facts: HistoryFacts, declared: Mapping[str, str], schema: SchemaFacts
 ) -> tuple[Change, ...]:
-    """What to run so that what leaves these columns is kept, in order. Nothing when all is as it should be."""
+    """What to run so that what leaves the sealed columns is kept, in order. Nothing when all is as it should be.
+
+    declared  those that are sealed, or about to be
+    """
+    sealed = dict(sorted({**facts.sealed, **declared}.items()))
     if not sealed or not facts.members:
         return ()
     found = [*_function_changes(facts, sealed, schema), *_trigger_changes(facts, sealed)]
@@ -229,8 +235,3 @@ def _enable(trigger: HistoryTrigger) -> str:
     return (
         f"ALTER TABLE {qualified(trigger.member)} ENABLE ALWAYS TRIGGER {identifier(trigger.name)}"
     )
-
-
-def table_intact(facts: HistoryTable | None) -> bool:
-    """Nothing keeps rows out of it."""
-    return facts is not None and facts.complete and not facts.interfered

@@ -15,9 +15,6 @@ from proxy.database.schema import Change
 from proxy.database.steps import identifier, qualified
 from proxy.database.tables import TableFacts
 
-Subjects = Mapping[str, tuple[str, ...]]
-"""[subjects]: a table's label, and the columns that name the person whose row it is."""
-
 _OURS = """
 SELECT p.oid, p.proname FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname = 'sealgate' AND pg_catalog.starts_with(p.proname, 'history_')
@@ -46,7 +43,8 @@ FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_index i ON i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey::int2[])
-WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND (i.indexrelid IS NOT NULL OR a.attname = ANY ($3::text[]))
+WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND (
+    i.indexrelid IS NOT NULL OR a.attname = ANY ($3::text[]) OR tn.nspname = $2 AND pg_catalog.starts_with(t.typname, 'sealed_'))
 ORDER BY place, a.attnum
 """
 
@@ -89,6 +87,7 @@ async def history_facts(
         ),
         primary_key=tuple(key[row["attname"]] for row in columns if row["place"] is not None),
         subject=tuple(key[name] for name in subject if name in key),
+        sealed={column.name: column.quoted for column in key.values() if column.sealed},
     )
 
 

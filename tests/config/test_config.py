@@ -130,6 +130,31 @@ def test_a_root_key_from_the_environment() -> None:
             "not a value of type int4",
             "Write",
         ),
+        ("subjects = 1\n", "subjects", "is not a table", '"public.customers" = "id"'),
+        (
+            '[subjects]\n"customers" = "id"\n',
+            'subjects."customers"',
+            "is no table's label",
+            "schema.table",
+        ),
+        (
+            '[subjects]\n"public.customers" = []\n',
+            'subjects."public.customers"',
+            "neither a column's name nor a list",
+            '"public.customers" = "id"',
+        ),
+        (
+            '[subjects]\n"public.customers" = 7\n',
+            'subjects."public.customers"',
+            "neither a column's name nor a list",
+            '"public.customers" = "id"',
+        ),
+        (
+            COLUMN + '[subjects]\n"public.customers" = "email"\n',
+            'subjects."public.customers"',
+            "column email is sealed",
+            "plain column",
+        ),
         (
             COLUMN + '[roles.r]\nclear = ["public.customers.phone"]\n',
             "roles.r.clear",
@@ -141,7 +166,11 @@ def test_a_root_key_from_the_environment() -> None:
 def test_every_error_names_file_key_and_fix(text: str, key: str, problem: str, fix: str) -> None:
     """Unknown keys (with the nearest known one), wrong types, contradictions."""
     file = Path("/etc/sealgate/sealgate.toml")
-    document = text + MINIMAL if text.startswith(("listen =", "columns =")) else MINIMAL + text
+    document = (
+        text + MINIMAL
+        if text.startswith(("listen =", "columns =", "subjects ="))
+        else MINIMAL + text
+    )
     with pytest.raises(ConfigurationError) as failure:
         parse(document, file)
     error = failure.value
