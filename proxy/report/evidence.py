@@ -78,6 +78,8 @@ class Reading:
     _gaps: deque[Gap] = field(default_factory=deque)
     _gap_count: int = 0
     _loses: bool = False
+    _jumps: deque[Gap] = field(default_factory=deque)
+    _jump_count: int = 0
 
     def see(self, one: Seen) -> None:
         self._span.at(one.time)
@@ -91,14 +93,19 @@ class Reading:
                 self._chains[one.chain] = [one.sequence, one.sequence]
             return
         if one.sequence != known[1] + 1:
-            text = f"sequence {one.sequence} follows {known[1]} in chain {one.chain}"
-            self._gap(one, text, loses=True)
+            self._jump_count += 1
+            if len(self._jumps) < _SHOWN:
+                text = f"sequence {one.sequence} follows {known[1]} in chain {one.chain}"
+                self._jumps.append(Gap(moment(one.time), one.code, text, loses=True))
         known[1] = one.sequence
 
     def evidence(self, verdict: Verdict, unreadable: int) -> Evidence:
         first = moment(self._span.first) if self._span.events else None
         last = moment(self._span.last) if self._span.events else None
-        whole = verdict.result == OK and not unreadable and not self._loses
+        verified = verdict.result == OK
+        whole = verified and not unreadable and not self._loses
+        # In a log that was verified, numbers that are missing here are events out of the window: a clock was set.
+        jumps, jump_count = (list[Gap](), 0) if verified else (list(self._jumps), self._jump_count)
         return Evidence(
             verdict=verdict,
             since=moment(self.since),
@@ -108,8 +115,8 @@ class Reading:
             first=first,
             last=last,
             chains=tuple(Chain(name, *ends) for name, ends in self._chains.items()),
-            gaps=tuple(self._gaps),
-            gaps_left_out=self._gap_count - len(self._gaps),
+            gaps=(*self._gaps, *jumps),
+            gaps_left_out=self._gap_count - len(self._gaps) + jump_count - len(jumps),
             whole=whole,
         )
 

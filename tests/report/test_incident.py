@@ -1,0 +1,297 @@
+"""The incident report says what the log shows: no more, no less, and what it cannot know."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.report.a_log import (
+    BIRTH,
+    DAY,
+    EMAIL,
+    HOUR,
+    MONDAY,
+    SSN,
+    ALog,
+    cell,
+    origin,
+)
+from tests.report.conftest import Office
+
+WHOLE = ("--from", "2026-11-16", "--to", "2026-11-17")
+FINDING = "f" * 32
+
+
+def counted(
+    events: list[dict[str, Any]], session: str = "", since: int = 0, until: int = 1 << 60
+) -> dict[tuple[str, str], list[Any]]:
+    """(column, outcome) -> cells, statements, rows, ids: by hand."""
+    found: dict[tuple[str, str], list[Any]] = {}
+    for event in events:
+        if not event["metadata"]["event_code"].startswith("statement."):
+            continue
+        if event["metadata"]["event_code"] == "statement.refused":
+            continue
+        if not since <= event["time"] < until:
+            continue
+        if session and event["actor"]["session"]["uid"] != session:
+            continue
+        ours = event["unmapped"]["sealgate"]
+        for column in ours["columns"]:
+            entry = found.setdefault((column["name"], column["outcome"]), [0, 0, 0, set()])
+            entry[0] += column["cells"]
+            entry[1] += 1
+            entry[2] += ours["rows"]
+            entry[3] |= set(column.get("cell_ids", ()))
+    return found
+
+
+def test_the_numbers_are_those_of_the_log(a_shop: Office) -> None:
+    """Cells, statements, rows and distinct values per column and outcome, counted independently."""
+    report = a_shop.report("incident", *WHOLE)
+    expected = counted(a_shop.events())
+    told = {
+        (one["column"], one["outcome"]): (one["cells"], one["statements"], one["rows"])
+        for one in report["columns"]
+    }
+    assert told == {key: tuple(entry[:3]) for key, entry in expected.items()}
+    distinct = {
+        (one["column"], one["outcome"]): one["distinct_values"] for one in report["columns"]
+    }
+    assert distinct[SSN, "masked"] == len(expected[SSN, "masked"][3])
+    clear = sum(entry[0] for (_, outcome), entry in expected.items() if outcome == "clear")
+    assert report["cells"]["clear"] == clear
+    assert sum(one["cells"]["clear"] for one in report["logins"]) == clear
+    assert sum(one["cells"]["clear"] for one in report["sessions"]) == clear
+    assert sum(bucket["clear"] for bucket in report["activity"]) == clear
+    assert report["evidence"]["whole"] is True
+
+
+def test_values_in_a_side_file_are_counted(a_shop: Office) -> None:
+    """Four reads of 300 values, of which 600 are different: the ids are beside the log, not in it."""
+    report = a_shop.report("incident", *WHOLE, "--session", "s-thief")
+    assert [(c["column"], c["cells"], c["distinct_values"]) for c in report["columns"]] == [
+        (EMAIL, 1200, 600)
+    ]
+    assert report["cells_without_ids"] == 0
+
+
+def test_a_side_file_that_is_gone_is_said(a_shop: Office) -> None:
+    """Not fewer values, but not known which; and the log is not whole."""
+    a_shop.path.with_name("audit.jsonl.cells").unlink()
+    report = a_shop.report("incident", *WHOLE, "--session", "s-thief", code=1)
+    assert report["cells_without_ids"] == 1200
+    assert report["cells"]["clear"] == 1200
+    assert report["evidence"]["verdict"]["result"] != "ok"
+
+
+def test_only_what_was_selected_is_counted(a_shop: Office) -> None:
+    """A window and a login: to the millisecond, end not included."""
+    events = a_shop.events()
+    mine = [
+        event
+        for event in events
+        if event["metadata"]["event_code"] == "statement.read"
+        and event["actor"]["user"]["name"] == "cy"
+    ]
+    since, until = mine[3]["time"], mine[9]["time"]
+    expected = counted(mine, since=since, until=until)
+    report = a_shop.report("incident", "--from", rfc(since), "--to", rfc(until), "--login", "cy")
+    assert {(c["column"], c["outcome"]): c["cells"] for c in report["columns"]} == {
+        key: entry[0] for key, entry in expected.items()
+    }
+    assert [one["login"] for one in report["logins"]] == ["cy"]
+
+
+def rfc(milliseconds: int) -> str:
+    from datetime import UTC, datetime, timedelta
+
+    moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
+    return moment.isoformat(timespec="milliseconds")
+
+
+def test_a_finding_selects_its_session_and_a_window(a_shop: Office) -> None:
+    """The stolen login's session, not the rest of that login; from a day before to an hour behind."""
+    report = a_shop.report("incident", "--finding", FINDING)
+    assert {one["session"] for one in report["sessions"]} == {"s-thief"}
+    assert report["detection"]["findings"] == 1
+    assert report["detection"]["delay"] == "5 min"
+    assert report["detection"]["shown_before_containment"] == 1200
+    codes = [one["event_code"] for one in report["timeline"]]
+    assert codes.index("detection.budget_cells") < codes.index("containment.begun")
+    assert "containment.ended" in codes
+
+
+def test_a_finding_that_is_not_in_the_log_is_refused(a_shop: Office) -> None:
+    """No report about something else."""
+    assert a_shop.run("incident", "--finding", "0" * 32) == 1
+    assert "no finding" in a_shop.err
+
+
+def test_only_sealed_is_what_was_never_released(a_shop: Office) -> None:
+    """birth_date was compared only: the application got none of it; and Art. 34(3)(a) follows."""
+    report = a_shop.report("incident", *WHOLE)
+    assert report["never_released"] == [BIRTH]
+    holds = {one["column"]: one["holds"] for one in report["unintelligible"]}
+    assert holds == {EMAIL: False, SSN: False, BIRTH: True}
+
+
+def test_nothing_is_called_unintelligible_by_a_broken_log(a_shop: Office) -> None:
+    """A line altered: the log can no longer prove that nothing was released."""
+    lines = a_shop.path.read_bytes().splitlines(keepends=True)
+    a_shop.path.write_bytes(b"".join(lines[:50] + lines[51:]))
+    report = a_shop.report("incident", *WHOLE, code=1)
+    assert report["evidence"]["whole"] is False
+    assert not any(one["holds"] for one in report["unintelligible"])
+    assert any("follows" in gap["text"] for gap in report["evidence"]["gaps"])
+    assert "may be incomplete" in a_shop.err
+    a_shop.run("incident", *WHOLE, "--format", "md")
+    assert "This report may be incomplete" in a_shop.out
+
+
+def test_lines_that_are_no_event_are_counted(a_shop: Office) -> None:
+    """Junk in the log is said."""
+    with a_shop.path.open("ab") as file:
+        file.write(b"{junk\n\xff\xfe\n")
+    report = a_shop.report("incident", *WHOLE, code=1)
+    assert report["evidence"]["unreadable"] == 2
+    assert report["evidence"]["whole"] is False
+
+
+def test_an_empty_log_makes_an_empty_report(office: Office) -> None:
+    """Not an error, and no claim that all is well: there is nothing that was verified."""
+    report = office.report("incident", *WHOLE, code=1)
+    assert (report["columns"], report["logins"], report["keys"]) == ([], [], [])
+    assert report["never_released"] == sorted([EMAIL, SSN, BIRTH])
+    assert report["evidence"]["events"] == 0
+    for form in ("md", "html"):
+        office.run("incident", *WHOLE, "--format", form)
+        assert "touched no sealed column" in office.out
+
+
+def test_the_clock_of_72_hours(a_shop: Office) -> None:
+    """From when the controller became aware; over is over; unknown is a person's to say."""
+    report = a_shop.report("incident", *WHOLE, "--aware", "2026-11-16T20:00+01:00")
+    assert report["clock"]["aware"] == "2026-11-16T19:00:00.000Z"
+    assert report["clock"]["deadline"] == "2026-11-19T19:00:00.000Z"
+    assert report["clock"]["over"] is True
+    assert report["clock"]["remaining_seconds"] < 0
+    late = next(f for f in report["gdpr_33"] if f["article"] == "33(1)")
+    assert late["answer"] == [{"human": "reasons for the delay: the 72 hours are over"}]
+    unknown = a_shop.report("incident", *WHOLE)
+    assert "human" in unknown["clock"]["deadline"]
+
+
+def test_key_exposure_names_the_versions_that_opened(
+    office: Office, logged: Callable[[], ALog]
+) -> None:
+    """Per column and version; masked opens as well as clear; withheld and compared open nothing."""
+    log = logged()
+    who = origin("bo", "s1")
+    log.at(MONDAY + HOUR)
+    log.does(who, [(EMAIL, "clear", "r", [cell(1), cell(2)])], version=1)
+    log.does(who, [(EMAIL, "clear", "r", [cell(3)]), (SSN, "masked", "r", [cell(4)])], version=2)
+    log.does(who, [(BIRTH, "withheld", "default.deny", [cell(5)])], version=3)
+    log.close()
+    (office.directory / "keystore.json").write_text(
+        '{"keys": [{"id": 77, "column": "public.customers.email", "purpose": "data", "version": 2,'
+        ' "created": "2026-01-01T00:00:00Z", "state": "active", "wrapped": "c2VjcmV0"}]}'
+    )
+    report = office.report("incident", *WHOLE)
+    keys = [(k["column"], k["version"], k["cells"]) for k in report["keys"]]
+    assert keys == [(EMAIL, 1, 2), (EMAIL, 2, 1), (SSN, 2, 1)]
+    assert report["keys"][1]["key_id"] == 77
+    assert "human" in report["keys"][0]["key_id"]
+    assert all("human" in key["unknown"] for key in report["keys"])
+    assert "root.key" in report["root_key"]
+
+
+def test_who_is_told_with_what_clients_claim(a_shop: Office) -> None:
+    """Actors of comments, addresses, failed logins, refusals."""
+    report = a_shop.report("incident", *WHOLE, "--login", "bo")
+    (bo,) = report["logins"]
+    assert set(bo["addresses"]) == {"10.1.4.8", "203.0.113.9"}
+    assert bo["failed_logins"] == 3
+    assert set(bo["claimed_actors"]) <= {"u0", "u1", "u2"}
+    assert bo["sessions"] == 2
+    refused = Counter(
+        event["actor"]["user"]["name"]
+        for event in a_shop.events()
+        if event["metadata"]["event_code"] == "statement.refused"
+    )
+    assert bo["refused"] == refused["bo"] == sum(one["times"] for one in report["refused"])
+
+
+def test_the_report_is_recorded_before_it_is_shown(a_shop: Office) -> None:
+    """Who asked for what; and a log that cannot be written shows nothing."""
+    a_shop.run("incident", *WHOLE, "--login", "bo")
+    last = a_shop.events()[-1]
+    assert last["metadata"]["event_code"] == "audit.queried"
+    assert last["unmapped"]["sealgate"]["command"] == "report incident"
+    assert "login=bo" in last["unmapped"]["sealgate"]["arguments"]
+    state = a_shop.path.with_name("audit.jsonl.state")
+    (state / "head").write_bytes(b"broken")
+    code = a_shop.run("incident", *WHOLE, "--no-verify")
+    assert code == 1
+    assert a_shop.out == ""
+    assert "cannot be recorded" in a_shop.err
+
+
+def test_three_files_that_belong_together(a_shop: Office) -> None:
+    """All name the SHA-256 of the JSON file; only the owner may read them; none is overwritten."""
+    out = a_shop.directory / "case"
+    arguments = ("incident", *WHOLE, "--case", "C-7", "--out", str(out))
+    assert a_shop.run(*arguments) == 0
+    digest = hashlib.sha256((out / "incident-C-7.json").read_bytes()).hexdigest()
+    for form in ("md", "html"):
+        assert digest in (out / f"incident-C-7.{form}").read_text()
+    assert {file.stat().st_mode & 0o777 for file in out.iterdir()} == {0o600}
+    assert a_shop.run(*arguments) == 1
+    assert "not overwritten" in a_shop.err
+
+
+def test_more_than_is_listed_is_still_counted(office: Office, logged: Callable[[], ALog]) -> None:
+    """600 sessions: 500 listed, the others counted, the sums of all."""
+    log = logged()
+    log.at(MONDAY + HOUR)
+    for number in range(600):
+        log.does(origin("bo", f"s{number}"), [(EMAIL, "clear", "r", [cell(number)])])
+    log.close()
+    report = office.report("incident", *WHOLE)
+    assert len(report["sessions"]) == 500
+    assert report["sessions_left_out"] == 100
+    assert report["cells"]["clear"] == 600
+    assert report["logins"][0]["sessions"] == 600
+
+
+def test_what_is_missing_on_the_command_line_is_said(office: Office) -> None:
+    """A window without a time zone, no window, a strange case id."""
+    assert office.run("incident") == 2
+    for time in ("2026-11-16T08:00", "yesterday"):
+        with pytest.raises(SystemExit, match="2"):
+            office.run("incident", "--from", time)
+    assert office.run("incident", *WHOLE, "--case", "../x") == 1
+
+
+def test_times_before_and_behind_midnight(office: Office, logged: Callable[[], ALog]) -> None:
+    """The first millisecond of the window is in it, its end is not."""
+    log = logged()
+    who = origin("bo", "s1")
+    for number, time in enumerate((MONDAY - 1, MONDAY, MONDAY + DAY - 1, MONDAY + DAY)):
+        log.at(time).does(who, [(EMAIL, "clear", "r", [cell(number)])])
+    log.close()
+    report = office.report("incident", *WHOLE)
+    assert report["cells"]["clear"] == 2
+    assert report["logins"][0]["first"] == "2026-11-16T00:00:00.000Z"
+    assert report["logins"][0]["last"] == "2026-11-16T23:59:59.999Z"
+
+
+def test_no_path_of_the_report_names_a_value(a_shop: Office) -> None:
+    """The control dsn's password is in the configuration and in no report."""
+    for form in ("md", "html", "json"):
+        a_shop.run("incident", *WHOLE, "--format", form)
+        assert "s3cret-in-dsn" not in a_shop.out
