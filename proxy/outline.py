@@ -15,7 +15,7 @@ from policy import Access
 from policy import Outcome as Decided
 from proxy.audit.entry import AS_CONFIGURED
 from proxy.audit.event import Line, Outcome, Protocol, Spoken, Template
-from proxy.audit.values import ACK, ASYNC, DURABLE
+from proxy.audit.values import MODES
 from proxy.catalog import column_parts, label
 from proxy.sql.plan import Run, StatementPlan, Touch
 
@@ -33,7 +33,6 @@ _RELEASED: Final[dict[Decided, Outcome]] = {
 _READ: Final = Access.READ
 _ACCESS: Final[dict[Outcome, Access]] = {"compared": Access.COMPARE}
 _NOW: Final = Run.NOW
-_MODES: Final = {"async": ASYNC, "ack": ACK, "durable": DURABLE}
 _NOTHING: Final[tuple[Touch, ...]] = ()
 _KEPT: Final = 4 << 20
 """Bytes of outlines that a snapshot keeps, about."""
@@ -167,7 +166,7 @@ def _mode(touches: tuple[Touch, ...], authority: Authority, found: Found) -> int
     columns = {touch.column for touch in touches} | {column for column, _ in found}
     said = [rule.audit for rule in map(policy.columns.get, columns) if rule is not None]
     said += [grants.audit for role in authority.roles if (grants := policy.roles.get(role))]
-    return max([_MODES[mode] for mode in said if mode is not None], default=AS_CONFIGURED)
+    return max([MODES[mode] for mode in said if mode is not None], default=AS_CONFIGURED)
 
 
 @lru_cache(maxsize=1024)

@@ -100,11 +100,6 @@ def canonical(value: Any) -> bytes:
     return text
 
 
-def recut(head: bytes, rest: bytes) -> Entry:
-    """Of pieces in the order of before: to be gone as soon as templates are canonical."""
-    return encode(orjson.loads(b"{%b%b" % (head, rest)))
-
-
 def cut(event: Event) -> Pieces:
     """A slotted event (`slotted`) as an `Entry` has it."""
     pieces = canonical(event).split(SLOT_JSON)
