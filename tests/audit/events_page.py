@@ -15,6 +15,14 @@ from tests.audit.examples import examples
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
 
 FIELDS = {
+    "attempts": "attempts that failed in between",
+    "behind": "events that wait for the sink in the log's files",
+    "missing": "events of the chain that were not in the files",
+    "rejected": "events that the receiver will not take",
+    "sink": "name of the sink in [[audit.sinks]]",
+    "sinks": "names of the sinks that are fed",
+    "uids": "`metadata.uid` of the first of them, at most 20",
+    "unreadable": "lines of the log that are no event",
     "added_columns": "columns that were given keys",
     "change_count": "changes to the database",
     "changes": "what was changed in the database, as `apply` says it; names only",
@@ -98,7 +106,7 @@ FIELDS = {
     "numbers": "what was counted, and what it was compared with; the names are the detector's",
     "shown": "in `numbers`: cells, or different subjects, with those that were about to be shown",
     "limit": "in `numbers`: of the budget",
-    "seconds": "in `numbers`: the window",
+    "seconds": "in `numbers`: the window; of a sink: from its first failure to the next success",
     "begun": "when it was contained, epoch milliseconds",
     "until": "when it is over by itself, epoch milliseconds",
     "finding": "uid of the finding that led to it (`finding_info.uid`)",

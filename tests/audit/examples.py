@@ -6,6 +6,14 @@ from dataclasses import replace
 
 from proxy.audit.claims import claimed_json
 from proxy.audit.containment import containment_begun, containment_ended, honey_changed
+from proxy.audit.delivery import (
+    auditor_lost,
+    auditor_started,
+    sink_failed,
+    sink_incomplete,
+    sink_recovered,
+    sink_rejected,
+)
 from proxy.audit.event import (
     Attempt,
     ConfigurationLoad,
@@ -332,6 +340,14 @@ def examples() -> dict[str, Event]:
         "Log resumed": log_resumed(lost=12, since=1795364924120, reason="No space left on device"),
         "Worker lost": worker_lost(WorkerLost(1, 4713, "it was killed by SIGKILL", sessions=12)),
         "Worker started again": worker_started(1, 4719),
+        "Auditor started": auditor_started(4720, ("siem", "relay")),
+        "Auditor lost": auditor_lost(4720, "it was killed by signal 9"),
+        "Sink failed": sink_failed("siem", "it answered 503", 41),
+        "Sink recovered": sink_recovered("siem", 95, 4),
+        "Sink rejected events": sink_rejected(
+            "siem", 1, "it answered 400", ("01KAPZ8RCR4X2V9QWM0000001T",)
+        ),
+        "Sink incomplete": sink_incomplete("siem", 250, 1),
         "Honey added": honey_changed("added", "decoy-1", "public.customers", ADA),
         "Budget spent": detected(SPENT),
         "Honey touched": detected(
