@@ -102,17 +102,26 @@ def _part(part: str | Human) -> str:
 
 
 def _text(text: Text) -> str:
-    return "".join(map(_part, text)).strip()
+    """What a person fills in stands apart: within a word, Markdown's stars would be stars."""
+    shown = ""
+    apart = False
+    for part in text:
+        new = _part(part)
+        if shown and (apart or isinstance(part, Human)) and not shown.endswith(" "):
+            shown += "" if new.startswith((" ", ".", ",", ";", ":")) else " "
+        shown += new
+        apart = isinstance(part, Human)
+    return shown.strip()
 
 
 def _line(text: Text) -> str:
     """A line of its own."""
-    return _OPENS.sub(lambda m: f"{m[1]}{m[2][:-1]}\\{m[2][-1]}", _text(text))
+    return _OPENS.sub(lambda m: f"{m[1]}{m[2][:-1]}\\{m[2][-1]}", _text(text) or "—")
 
 
 def _bars(plot: Bars) -> Iterator[str]:
     """Bars of characters: a code block, so nothing in it is markup."""
-    yield f"{escaped(plot.title)} ({escaped(', '.join(plot.series))})"
+    yield _line((f"{plot.title} ({', '.join(plot.series)})",))
     yield ""
     most = max((sum(values) for _, values in plot.bars), default=0)
     wide = max((len(label) for label, _ in plot.bars), default=0)
