@@ -1,8 +1,8 @@
 """What a policy gives, as data that may be shown and kept: for the access log, so that later ones can be compared with it.
 
-    {"columns": [{"name", "type", "search": [...], "mask", "search_group"}, ...],
+    {"columns": [{"name", "type", "search": [...], "mask", "search_group", "audit"}, ...],
      "denied_value": "null",
-     "roles": [{"name", "clear": [...], "masked": [...], "search": [...], "write": [...]}, ...]}
+     "roles": [{"name", "clear": [...], "masked": [...], "search": [...], "write": [...], "audit"}, ...]}
 
 Grants are as written: labels and wildcards. The text of a mask `constant:TEXT` is left out. Members that say nothing are
 left out. Equal policies have equal summaries, in whatever order they are written.
@@ -33,9 +33,15 @@ def _column(rule: ColumnRule) -> dict[str, Any]:
         said["mask"] = kind if kind == "constant" or not argument else rule.mask
     if rule.search_group is not None:
         said["search_group"] = rule.search_group
+    if rule.audit is not None:
+        said["audit"] = rule.audit
     return said
 
 
 def _role(name: str, grants: RoleGrants) -> dict[str, Any]:
     patterns = {grant.value: sorted(set(grants.patterns(grant))) for grant in Grant}
-    return {"name": name, **{grant: found for grant, found in patterns.items() if found}}
+    said: dict[str, Any] = {"name": name}
+    said |= {grant: found for grant, found in patterns.items() if found}
+    if grants.audit is not None:
+        said["audit"] = grants.audit
+    return said

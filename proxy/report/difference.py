@@ -36,7 +36,8 @@ class Given:
     columns: dict[str, dict[str, Any]]
     grants: frozenset[tuple[str, str, str]]
     """(role, grant, column), wildcards resolved."""
-    roles: frozenset[str]
+    roles: dict[str, str]
+    """Name -> its `audit`, "" where it has none."""
     denied_value: str
 
 
@@ -63,7 +64,8 @@ def given(summary: object) -> Given | None:
         for column in columns
         if covers(pattern, column)
     )
-    return Given(columns, grants, frozenset(roles), text(said.get("denied_value")))
+    audited = {role: text(entry.get("audit")) for role, entry in roles.items()}
+    return Given(columns, grants, audited, text(said.get("denied_value")))
 
 
 def changes(before: Given, after: Given) -> list[Change]:
@@ -71,13 +73,18 @@ def changes(before: Given, after: Given) -> list[Change]:
     found = list(_columns(before, after))
     found += [
         Change("added", f"roles.{r}", "the role is new in the policy", False)
-        for r in sorted(after.roles - before.roles)
+        for r in sorted(after.roles.keys() - before.roles.keys())
     ]
     found += [
         Change("removed", f"roles.{r}", "the role has left the policy", False)
-        for r in sorted(before.roles - after.roles)
+        for r in sorted(before.roles.keys() - after.roles.keys())
     ]
     found += _grants(before, after)
+    found += [
+        Change("changed", f"roles.{role}", _became("audit", was, after.roles[role]), False)
+        for role, was in sorted(before.roles.items())
+        if role in after.roles and was != after.roles[role]
+    ]
     if before.denied_value != after.denied_value:
         told = f"from {before.denied_value} to {after.denied_value}"
         found.append(Change("changed", "policy.denied_value", told, False))
@@ -99,11 +106,16 @@ def _columns(before: Given, after: Given) -> Iterator[Change]:
             yield Change(
                 "narrowed", label, f"search terms removed: {', '.join(sorted(fewer))}", False
             )
-        for name in ("type", "mask", "search_group"):
-            was, becomes = text(old.get(name)) or "none", text(new.get(name)) or "none"
+        for name in ("type", "mask", "search_group", "audit"):
+            was, becomes = text(old.get(name)), text(new.get(name))
             if was != becomes:
                 # whether a mask shows more than another is for a person to say
-                yield Change("changed", label, f"{name}: {was} becomes {becomes}", name != "type")
+                widens = name in ("mask", "search_group")
+                yield Change("changed", label, _became(name, was, becomes), widens)
+
+
+def _became(name: str, was: str, becomes: str) -> str:
+    return f"{name}: {was or 'none'} becomes {becomes or 'none'}"
 
 
 def _grants(before: Given, after: Given) -> list[Change]:

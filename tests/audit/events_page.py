@@ -24,6 +24,7 @@ FIELDS = {
     "uids": "`metadata.uid` of the first of them, at most 20",
     "unreadable": "lines of the log that are no event",
     "added_columns": "columns that were given keys",
+    "audit": "in `policy_summary`, of a column or role: when its rows are released (`async`, `ack`, `durable`)",
     "change_count": "changes to the database",
     "changes": "what was changed in the database, as `apply` says it; names only",
     "clear": "in `policy_summary`, of a role: what it sees in clear",

@@ -205,7 +205,12 @@ SUMMARY = {
             "mask": "email",
             "search_group": "people",
         },
-        {"name": "public.customers.ssn", "type": "text", "mask": "keep_last:4"},
+        {
+            "name": "public.customers.ssn",
+            "type": "text",
+            "mask": "keep_last:4",
+            "audit": "durable",
+        },
     ],
     "denied_value": "null",
     "roles": [
