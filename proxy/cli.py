@@ -72,7 +72,7 @@ COMMANDS = (
     ),
     Command(
         "audit",
-        "ask the access log",
+        "ask the access log: is it whole, whose data was seen, who saw it",
         "sealgate audit verify",
         commands=(
             Command(
@@ -81,6 +81,20 @@ COMMANDS = (
                 "sealgate audit verify --config sealgate.toml --public-key signing.pub --seal-key seal.key\n"
                 "  sealgate audit verify audit.jsonl.2026* audit.jsonl --copy siem-export.jsonl --json",
                 "proxy.commands.audit_verify",
+            ),
+            Command(
+                "affected",
+                "whose data did a login see: people and rows, by column and outcome, values that are gone included",
+                "sealgate audit affected --login support --from 2026-11-23T09:00Z --to 2026-11-23T17:00Z\n"
+                "  sealgate audit affected --session ses-4f1c22 --json",
+                "proxy.commands.audit_affected",
+            ),
+            Command(
+                "who-saw",
+                "who saw one person's data: every access, as the person may ask",
+                "sealgate audit who-saw --table public.customers --key 42 --from 2026-01-01\n"
+                "  sealgate audit who-saw --all --key 42 --json",
+                "proxy.commands.audit_who_saw",
             ),
         ),
     ),
@@ -110,6 +124,45 @@ COMMANDS = (
                 "proxy.commands.report_changes",
             ),
         ),
+    ),
+    Command(
+        "honey",
+        "rows and columns that no real use reads: whoever touches one is found out",
+        "sealgate honey add --table public.customers --set name=Decoy --set email=decoy@example.com",
+        commands=(
+            Command(
+                "add",
+                "make a row or a column honey",
+                "sealgate honey add --table public.customers --key id=4711\n"
+                "  sealgate honey add --table public.customers --set name=Decoy --set email=decoy@example.com --dsn postgresql://owner@db/shop\n"
+                "  sealgate honey add --table public.customers --column iban",
+                "proxy.commands.honey_add",
+            ),
+            Command(
+                "list",
+                "say what is honey",
+                "sealgate honey list --json",
+                "proxy.commands.honey_list",
+            ),
+            Command(
+                "remove",
+                "take honey away",
+                "sealgate honey remove honey-1",
+                "proxy.commands.honey_remove",
+            ),
+            Command(
+                "refresh",
+                "read the honey rows again, after they were updated or sealed anew",
+                "sealgate honey refresh",
+                "proxy.commands.honey_refresh",
+            ),
+        ),
+    ),
+    Command(
+        "release",
+        "end the containment of a login or session, or say who is contained",
+        'sealgate release --login support --reason "ticket 8812: nightly report"\n  sealgate release --list',
+        "proxy.commands.release",
     ),
     Command(
         "demo",
