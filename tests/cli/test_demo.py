@@ -66,7 +66,8 @@ def test_dir_keeps_configuration_keys_and_logs(
         for name in ("sealgate.toml", "root.key", "keystore.json", "audit.jsonl", "proxy.log"):
             assert (directory / name).exists(), name
         events = [json.loads(line) for line in (directory / "audit.jsonl").read_text().splitlines()]
-        assert events[-1]["metadata"]["event_code"] == "proxy.stopped"
+        kinds = [event["metadata"]["event_code"] for event in events]
+        assert kinds[-2:] == ["proxy.stopped", "log.checkpoint"]
         capsys.readouterr()
         assert main(["demo", "--dir", str(directory)]) == 1
         assert "is not empty" in capsys.readouterr().err

@@ -41,9 +41,9 @@ def all_events(project: Project) -> list[dict[str, Any]]:
 
 
 def assert_one_sequence(found: list[dict[str, Any]]) -> None:
-    """No gap, no number twice, in the order of the file, by one source."""
+    """No gap, no number twice, in the order of the file, in one chain."""
     assert [e["metadata"]["sequence"] for e in found] == list(range(1, len(found) + 1))
-    assert len({e["metadata"]["log_source"] for e in found}) == 1
+    assert len({e["unmapped"]["sealgate"]["integrity"]["chain"] for e in found}) == 1
 
 
 def workers_of(project: Project) -> list[int]:

@@ -229,6 +229,11 @@ path = "audit.jsonl"
             yield plain, sealed
 
     def events(self) -> list[dict[str, Any]]:
+        """What the log tells of, without what it tells of itself: checkpoints come whenever they are due."""
+        return [e for e in self.log_events() if not e["metadata"]["event_code"].startswith("log.")]
+
+    def log_events(self) -> list[dict[str, Any]]:
+        """All of them, in the order of the file."""
         if not self.audit_path.exists():
             return []
         # The last line may be half written.
