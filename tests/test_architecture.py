@@ -45,6 +45,7 @@ SHELL_FOLDERS = (
     "proxy/compiling/",
     "proxy/database/",
     "proxy/demo/",
+    "proxy/disclosure/",
     "proxy/workers/",
 )
 IO = {

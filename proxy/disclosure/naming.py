@@ -1,0 +1,276 @@
+"""From cell ids to the rows that hold them, or held them, and to people. [io: asyncpg]
+
+All in one snapshot (REPEATABLE READ, READ ONLY), so it runs on a standby as well. Every table with a sealed column is read, whether it is
+declared or not: a copy of a value in an archive is the same stored value. Each batch of ids goes through each table once; nothing is
+unsealed, and no key is needed.
+
+Two tables may name the same person: where the columns that name the person in one are a foreign key to those in the other,
+the person is the other's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import asyncpg
+
+from proxy.catalog import SCHEMA, label
+from proxy.disclosure.gathered import Gathered
+from proxy.disclosure.question import Missing
+from proxy.disclosure.subjects import Subjects
+
+BATCH: Final = 200_000
+"""Cell ids of one query: some 20 MB here, a few more in the server."""
+_FETCHED: Final = 5000
+
+_RELATIONS: Final = """
+SELECT c.oid, n.nspname, c.relname, pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS printed,
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+         AND NOT pg_catalog.row_security_active(c.oid) AS readable,
+       ARRAY(SELECT pg_catalog.quote_ident(k.attname) FROM pg_catalog.pg_attribute k
+             JOIN pg_catalog.pg_type t ON t.oid = k.atttypid AND t.typtype = 'd' AND pg_catalog.starts_with(t.typname, 'sealed_')
+             JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace AND tn.nspname = $1
+             WHERE k.attrelid = c.oid AND k.attnum > 0 AND NOT k.attisdropped AND k.attinhcount = 0 ORDER BY k.attnum) AS sealed,
+       ARRAY(SELECT k.attname::text FROM pg_catalog.pg_index i
+             JOIN pg_catalog.pg_attribute k ON k.attrelid = i.indrelid AND k.attnum = ANY (i.indkey::int2[])
+             WHERE i.indrelid = c.oid AND i.indisprimary
+             ORDER BY pg_catalog.array_position(i.indkey::int2[], k.attnum)) AS primary_key,
+       ARRAY(SELECT k.attname::text FROM pg_catalog.pg_attribute k
+             WHERE k.attrelid = c.oid AND k.attnum > 0 AND NOT k.attisdropped) AS columns
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname NOT IN ('pg_catalog', 'information_schema', $1)
+  AND NOT pg_catalog.starts_with(n.nspname, 'pg_temp_')
+"""
+
+_FOREIGN: Final = """
+SELECT k.conrelid, k.confrelid,
+       ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS u (n, i)
+             JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n ORDER BY u.i) AS here,
+       ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS u (n, i)
+             JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.n ORDER BY u.i) AS there
+FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND k.conparentid = 0 ORDER BY k.conrelid, k.conname
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table with sealed columns, or one that [subjects] names."""
+
+    label: str
+    printed: str
+    readable: bool
+    sealed: tuple[str, ...]
+    """As quote_ident writes them."""
+    row: tuple[str, ...]
+    """Columns that name the row: the primary key and the subject's."""
+    subject: tuple[str, ...]
+    """Empty: it names nobody."""
+    person: str
+    """The table whose person its subject is."""
+    has_key: bool
+
+    @property
+    def row_json(self) -> str:
+        """SQL for what names the row, as the history keeps it."""
+        pairs = [f"{literal(name)}, t.{quoted(name)}" for name in self.row]
+        if not self.row:
+            pairs = ["'ctid', t.ctid::text"]
+        return f"pg_catalog.jsonb_build_object({', '.join(pairs)})"
+
+
+@asynccontextmanager
+async def snapshot(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """One moment of the database; names mean what they say, and keys are printed in one way."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(
+            "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL timezone = 'UTC'; SET LOCAL bytea_output = hex;"
+            " SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+        )
+        yield
+
+
+async def relations(connection: asyncpg.Connection, subjects: Subjects) -> dict[str, Relation]:
+    """By label. In a `snapshot`."""
+    rows = await connection.fetch(_RELATIONS, SCHEMA)
+    found: dict[str, Relation] = {}
+    oids: dict[int, str] = {}
+    for row in rows:
+        name = label(row["nspname"], row["relname"])
+        if not row["sealed"] and name not in subjects:
+            continue
+        subject = subjects.get(name, ())
+        if not set(subject) <= set(row["columns"]):
+            subject = ()
+        oids[row["oid"]] = name
+        key = tuple(row["primary_key"])
+        found[name] = Relation(
+            label=name,
+            printed=row["printed"],
+            readable=row["readable"],
+            sealed=tuple(row["sealed"]),
+            row=tuple(dict.fromkeys((*key, *subject))),
+            subject=subject,
+            person=name,
+            has_key=bool(key),
+        )
+    above: dict[str, str] = {}
+    for row in await connection.fetch(_FOREIGN):
+        here, there = oids.get(row["conrelid"]), oids.get(row["confrelid"])
+        if here is None or there is None or here == there:
+            continue
+        pairs = dict(zip(row["here"], row["there"], strict=True))
+        one, other = found[here].subject, found[there].subject
+        if one and other and tuple(pairs.get(column) for column in one) == other:
+            above.setdefault(here, there)
+    return {name: replace(one, person=_top(name, above)) for name, one in found.items()}
+
+
+def _top(name: str, above: Mapping[str, str]) -> str:
+    seen = {name}
+    while name in above and above[name] not in seen:
+        name = above[name]
+        seen.add(name)
+    return name
+
+
+async def hold(
+    connection: asyncpg.Connection,
+    gathered: Gathered,
+    known: Mapping[str, Relation],
+    missing: Missing,
+) -> None:
+    """The rows of all cells. In a `snapshot`. What cannot be read is said to `missing`."""
+    readable = [one for one in known.values() if one.sealed and one.readable]
+    for one in known.values():
+        if one.sealed and not one.readable:
+            missing.say(
+                f"{one.label} cannot be read by this login: its rows are not among those named"
+            )
+    past = await _history_is_there(connection, missing)
+    for ids in gathered.batches(BATCH):
+        for one in readable:
+            async for rows in _fetched(connection, _live(one), ids):
+                gathered.hold((row["id"], *_person(one, row["row_key"]), True) for row in rows)
+        if past:
+            async for rows in _fetched(connection, _GONE, ids):
+                gathered.hold((row["id"], *_past(known, row), False) for row in rows)
+
+
+async def _history_is_there(connection: asyncpg.Connection, missing: Missing) -> bool:
+    readable = await connection.fetchval(
+        "SELECT pg_catalog.has_table_privilege(c.oid, 'SELECT') FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'cell_history'",
+        SCHEMA,
+    )
+    if readable is None:
+        missing.say(
+            f"there is no table {SCHEMA}.cell_history: whose values that are gone were is not known (run `sealgate apply`)"
+        )
+    elif not readable:
+        missing.say(
+            f"{SCHEMA}.cell_history cannot be read by this login: values that are gone are not named"
+        )
+    return bool(readable)
+
+
+def _live(one: Relation) -> str:
+    cells = ", ".join(f"({SCHEMA}.cell_id(t.{column}))" for column in one.sealed)
+    return (
+        f"SELECT cell.id, {one.row_json}::text AS row_key FROM {one.printed} AS t"  # noqa: S608 - names that are quoted
+        f" CROSS JOIN LATERAL (VALUES {cells}) AS cell (id) JOIN unnest($1::bytea[]) AS wanted (id) ON wanted.id = cell.id"
+    )
+
+
+_GONE: Final = f"""
+SELECT h.cell_id AS id, h.relation, h.row_key::text AS row_key
+FROM unnest($1::bytea[]) AS wanted (id) JOIN {SCHEMA}.cell_history h ON h.cell_id = wanted.id
+"""  # noqa: S608 - made of constants
+
+
+async def _fetched(
+    connection: asyncpg.Connection, query: str, ids: Sequence[bytes]
+) -> AsyncIterator[list[asyncpg.Record]]:
+    cursor = await connection.cursor(query, ids)
+    while rows := await cursor.fetch(_FETCHED):
+        yield rows
+
+
+def _person(one: Relation, row_key: str) -> tuple[str, str, bool, str, str]:
+    """The person's table and key, whether it is one, and the row's table and key."""
+    row = json.loads(row_key)
+    values = [_text(row.get(name)) for name in one.subject]
+    if one.subject and all(value is not None for value in values):
+        return one.person, json.dumps(values), True, one.label, _canonical(row)
+    return one.label, json.dumps([_canonical(row)]), False, one.label, _canonical(row)
+
+
+def _past(known: Mapping[str, Relation], row: asyncpg.Record) -> tuple[str, str, bool, str, str]:
+    """Of a table that is no more, or is called otherwise now, the row is named and nobody's."""
+    one = known.get(row["relation"])
+    if one is not None:
+        return _person(one, row["row_key"])
+    key = _canonical(json.loads(row["row_key"]))
+    return row["relation"], json.dumps([key]), False, row["relation"], key
+
+
+def _canonical(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, sort_keys=True, ensure_ascii=False)
+
+
+def _text(value: object) -> str | None:
+    """As SQL's ->> gives it."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value)
+
+
+async def ids_of(connection: asyncpg.Connection, one: Relation, key: Sequence[str]) -> set[bytes]:
+    """All cells that the person's rows of one table hold, and those they held. In a `snapshot`.
+
+    `key`: values of the subject's columns, as text. Raises asyncpg.DataError where one is no value of its column's type.
+    """
+    same = " AND ".join(
+        f"pg_catalog.to_jsonb(t.{quoted(name)}) #>> '{{}}' = ${n}::text"
+        for n, name in enumerate(one.subject, 1)
+    )
+    found: set[bytes] = set()
+    if one.sealed:
+        cells = ", ".join(f"({SCHEMA}.cell_id(t.{column}))" for column in one.sealed)
+        rows = await connection.fetch(
+            f"SELECT cell.id FROM {one.printed} AS t CROSS JOIN LATERAL (VALUES {cells}) AS cell (id)"  # noqa: S608
+            f" WHERE {same} AND cell.id IS NOT NULL",
+            *key,
+        )
+        found |= {row["id"] for row in rows}
+    then = " AND ".join(
+        f"h.row_key ->> {literal(name)} = ${n + 1}::text" for n, name in enumerate(one.subject, 1)
+    )
+    rows = await connection.fetch(
+        f"SELECT h.cell_id FROM {SCHEMA}.cell_history h WHERE h.relation = $1 AND {then}",  # noqa: S608
+        one.label,
+        *key,
+    )
+    return found | {row["cell_id"] for row in rows}
+
+
+def by_person(known: Iterable[Relation]) -> dict[str, list[Relation]]:
+    """The tables that name a table's person."""
+    found: dict[str, list[Relation]] = defaultdict(list)
+    for one in known:
+        if one.subject:
+            found[one.person].append(one)
+    return found
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    escaped = text.replace("'", "''")
+    return f"'{escaped}'" if "\\" not in escaped else "E'" + escaped.replace("\\", "\\\\") + "'"
