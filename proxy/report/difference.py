@@ -86,7 +86,7 @@ def changes(before: Given, after: Given) -> list[Change]:
         if role in after.roles and was != after.roles[role]
     ]
     if before.denied_value != after.denied_value:
-        told = f"from {before.denied_value} to {after.denied_value}"
+        told = _became("the value", before.denied_value, after.denied_value)
         found.append(Change("changed", "policy.denied_value", told, False))
     return found
 

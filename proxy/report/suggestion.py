@@ -107,7 +107,11 @@ def _narrowed(
             meant = [column for column in policy.columns if covers(pattern, column)]
             used = [c for c in meant if kept.get((role, grant, c))]
             if grant is Grant.CLEAR:
-                only_compared = [c for c in used if kept[role, grant, c] == {"compared"}]
+                only_compared = [
+                    c
+                    for c in used
+                    if kept[role, grant, c] == {"compared"} and policy.columns[c].search
+                ]
                 searched += only_compared
                 used = [c for c in used if c not in only_compared]
             left += [pattern] if used and used == meant else used
@@ -125,8 +129,9 @@ def _written(content: str, steps: list[Step]) -> str:
             roles[step.role][step.grant] = list(step.left)
         else:
             roles[step.role].remove(step.grant)
-        if not roles[step.role]:
-            roles.remove(step.role)
+    for role in {step.role for step in steps}:
+        if not roles[role]:
+            roles.remove(role)
     return tomlkit.dumps(document)
 
 
