@@ -42,8 +42,8 @@ class LookUps:
     def observe(self, seen: Seen, *, learn: bool) -> list[Signal]:
         """Raises ValueError, TypeError where ids are none."""
         limits, now = self.settings, seen.time
-        if seen.rows > limits.rows or seen.kind not in _READING:
-            return []
+        if seen.rows > limits.rows or seen.part > 1 or seen.kind not in _READING:
+            return []  # the rest of a larger result is none
         total = self.total.add(now)
         if not seen.rows:
             misses = self.misses.add(now)

@@ -45,6 +45,7 @@ class Seen:
         "login",
         "network",
         "ok",
+        "part",
         "rows",
         "session",
         "source",
@@ -76,6 +77,7 @@ class Seen:
         self.sqlstate = name(event.get("status_code", ""))
         self.fingerprint = self.table = self.command = self.execution = ""
         self.rows = self.cells = 0
+        self.part = 1
         self.final = True
         self.whole = False
         self.ids: list[str] = []
@@ -97,6 +99,7 @@ class Seen:
             self.denied = tuple(denied)
             return
         self.rows = count(fields.get("rows", 0))
+        self.part = count(fields.get("part", 1))
         self.final = fields.get("final") is not False
         text = query.get("query_string", "")
         # Only a hint: a condition that is always true has a WHERE as well.

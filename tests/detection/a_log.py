@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import orjson
 
@@ -68,29 +67,25 @@ def read(
     """`rows` rows of a sealed column, shown clear."""
     ids = [] if ids is None else ids
     cells = (len(ids) or rows) if cells is None else cells
+    email = f"{table}.email"
+    use = ColumnUse(email, "clear", cells, "roles.support.clear", (1,), cell_ids=tuple(ids))
     done = replace(
         READ,
         table=table,
-        columns=(ColumnUse(f"{table}.email", "clear", cells, "roles.support.clear", (1,)),),
+        columns=(use,),
         statement=statement,
         command=command,
         rows=rows,
-        cell_ids=(),
         execution=execution,
         part=part,
         final=final,
     )
-    event: dict[str, Any] = executed(origin, done)
-    if ids:
-        event["unmapped"]["sealgate"]["columns"][0]["cell_ids"] = [i.hex() for i in ids]
-    return event
+    return executed(origin, done)
 
 
 def refusal(origin: Origin = ADA, columns: tuple[str, ...] = ("public.customers.ssn",)) -> Event:
     """A statement that Sealgate refused for these columns."""
-    attempts = tuple(
-        Attempt(column, "compare", "default.deny", denied=True) for column in columns
-    )
+    attempts = tuple(Attempt(column, "compare", "default.deny", denied=True) for column in columns)
     statement = "SELECT 1 FROM customers WHERE ssn = \x00s"
     reason = "permission denied"
     return refused(

@@ -352,9 +352,8 @@ def test_modes_are_those_of_the_configuration_and_exempt_logins_are_never_contai
     watched = Watched(settings)
     watched.see_all(failures(5))
     watched.see(login(), NOON + MINUTE)
-    root = {"login": "root", "client_host": "10.9.9.9"}
-    watched.see_all(failures(5, **root))
-    watched.see(login(replace(ADA, **root)), NOON + MINUTE)
+    watched.see_all(failures(5, login="root", client_host="10.9.9.9"))
+    watched.see(login(replace(ADA, login="root", client_host="10.9.9.9")), NOON + MINUTE)
     watched.see_all((NOON + n, refusal()) for n in range(10))
     assert [(f.detector, f.login, f.mode, f.action) for f in watched.findings] == [
         ("failed_logins", "ada", "alert", "alerted"),
@@ -452,7 +451,8 @@ def test_a_damaged_snapshot_is_said_and_never_stops_the_watch() -> None:
         damaged.tick(NOON)
         json.dumps(damaged.snapshot())
     assert said > 100
-    for nothing in ("", [], {}, 7, {"version": 2}):
+    nothings: list[Any] = ["", [], {}, 7, {"version": 2}]
+    for nothing in nothings:
         titles = [f.title for f in Watch(Detection(), nothing).tick(NOON)]
         assert titles == ["The baselines could not be read: detectors begin anew"]
 

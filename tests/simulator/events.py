@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -62,10 +63,17 @@ def shown(
         column = entry | {"cells": len(who)}
         ids = [customers.ids[n][place] for n in who]
         event.ids = (*event.ids, ids)
-        if 0 < 2 * len(who) <= CELLS_INLINE:
+        if 2 * len(who) <= CELLS_INLINE:
             column["cell_ids"] = ids
+        else:
+            del column["cell_ids"]
+            column["cell_id_count"] = len(ids)
         columns.append(column)
     fields["columns"] = columns
+    if 2 * len(who) > CELLS_INLINE:
+        beside = bytes.fromhex("".join("".join(ids) for ids in event.ids))
+        digest = hashlib.sha256(beside).hexdigest()
+        fields["cell_ids_file"] = {"count": len(beside) // 8, "sha256": digest}
     return event
 
 
@@ -112,7 +120,6 @@ def _shown(origin: Origin, statement: str, command: str) -> Event:
                 statement=statement,
                 command=command,
                 rows=1,
-                cell_ids=(),
             ),
         )
     )
@@ -121,7 +128,7 @@ def _shown(origin: Origin, statement: str, command: str) -> Event:
 @cache
 def _compared(origin: Origin, statement: str) -> Event:
     columns = (ColumnUse(COLUMNS[0][0], "compared", 0, "roles.staff"),)
-    done = replace(READ, table=TABLE, columns=columns, statement=statement, rows=0, cell_ids=())
+    done = replace(READ, table=TABLE, columns=columns, statement=statement, rows=0)
     return _plain(executed(origin, done))
 
 

@@ -90,7 +90,7 @@ def ordinary(seed: int, settings: Detection = SETTINGS, days: int = DAYS) -> Ord
     for day in range(days):
         if day == ATTACKED:
             result.learned = watch.snapshot()
-        for ms, event in _together(shop, shop.logins, day):
+        for ms, event in together(shop, shop.logins, day):
             result.events += 1
             for finding in watch.observe(log.put(ms, event)):
                 if day >= LEARNED:
@@ -205,7 +205,8 @@ def _run(
             yield finding, ms
 
 
-def _together(shop: Shop, names: Iterable[str], day: int) -> Iterator[Timed]:
+def together(shop: Shop, names: Iterable[str], day: int) -> Iterator[Timed]:
+    """All their events of a day, in order."""
     return merge(*(shop.day(name, day) for name in names), key=lambda timed: timed[0])
 
 
