@@ -6,6 +6,7 @@ Exit codes: 0 made, 1 made but the log is not known to be whole (or refused), 2 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import re
 import sys
 from collections.abc import Mapping
@@ -29,13 +30,18 @@ from proxy.commands.reporting import (
     scan,
     verdict,
 )
+from proxy.commands.resources import connected
 from proxy.config import Configuration, load
+from proxy.disclosure import affected
+from proxy.disclosure.gathered import Gathered
+from proxy.disclosure.question import Missing
 from proxy.report.evidence import Reading
 from proxy.report.exposure import KeyFacts, key_list
 from proxy.report.human import Human
 from proxy.report.incident import Case, Selected, Subjects, incident
 from proxy.report.incident_page import page
 from proxy.report.observed import Observed
+from proxy.report.persons import persons
 from proxy.report.selection import Found, Selection, Selector, find
 from proxy.report.times import moment, rfc3339
 
@@ -65,6 +71,17 @@ def add(parser: argparse.ArgumentParser) -> None:
         choices=("pci", "hipaa"),
         help="what these rules ask as well; may be given again",
     )
+    parser.add_argument(
+        "--subjects",
+        action="store_true",
+        help="name the persons, by their keys; else they are counted",
+    )
+    parser.add_argument(
+        "--dsn", metavar="DSN", help="ask the database as this login (default: [control] dsn)"
+    )
+    parser.add_argument(
+        "--no-database", action="store_true", help="do not ask the database whose data it was"
+    )
     add_output(parser)
 
 
@@ -84,35 +101,40 @@ def run(options: argparse.Namespace) -> int:
     selection = _selection(options, found)
     of = verdict(configuration, options)
     reading, observed = Reading(since, until), Observed(selection, since, until)
-    try:
-        read, seen = scan(configuration, since, until, lambda code, time: True)
-        with SideFiles(log_files(configuration.audit.path)) as side_files:
-            for one in seen:
-                reading.see(one)
-                ids = disclosed(one.raw, side_files) if selection.takes(one) else ()
-                observed.see(one, ids)
-        known = evidence(reading, read, of)
-        case = Case(
-            selected=Selected(
-                moment(since),
-                moment(until),
-                tuple(options.login),
-                tuple(options.session),
-                tuple(options.finding),
-            ),
-            generated=who.generated,
-            prepared_by=who.name,
-            aware=options.aware,
-            case=options.case,
-            declared=tuple(configuration.columns),
-            keys=_keys(configuration),
-            root_key=_root_key(configuration),
-            subjects=_subjects(),
-            notes=tuple(dict.fromkeys(options.note)),
-        )
-        report = incident(case, observed, known)
-    finally:
-        observed.close()
+    read, seen = scan(configuration, since, until, lambda code, time: True)
+    with SideFiles(log_files(configuration.audit.path)) as side_files, Gathered() as gathered:
+        for one in seen:
+            reading.see(one)
+            if not observed.see(one):
+                continue
+            for told in disclosed(one.raw, side_files):
+                if told.ids is None:
+                    observed.unlisted_cells += told.cells
+                else:
+                    gathered.add(told.column, told.outcome, told.ids, one.time)
+        subjects = _subjects(configuration, options, gathered, observed)
+        distinct = {(one.column, one.outcome): one.cells for one in gathered.totals()}
+    known = evidence(reading, read, of)
+    case = Case(
+        selected=Selected(
+            moment(since),
+            moment(until),
+            tuple(options.login),
+            tuple(options.session),
+            tuple(options.finding),
+        ),
+        generated=who.generated,
+        prepared_by=who.name,
+        aware=options.aware,
+        case=options.case,
+        declared=tuple(configuration.columns),
+        keys=_keys(configuration),
+        root_key=_root_key(configuration),
+        subjects=subjects,
+        distinct=distinct,
+        notes=tuple(dict.fromkeys(options.note)),
+    )
+    report = incident(case, observed, known)
     arguments = {
         "from": rfc3339(moment(since)),
         "to": rfc3339(moment(until)),
@@ -169,8 +191,28 @@ def _root_key(configuration: Configuration) -> str:
     return f"environment variable {clean(source.name or '')} of the proxy's processes"
 
 
-def _subjects() -> Subjects | Human:
-    return Human("whose data: ask sealgate audit affected for the same window")
+def _subjects(
+    configuration: Configuration,
+    options: argparse.Namespace,
+    gathered: Gathered,
+    observed: Observed,
+) -> Subjects | Human:
+    """Whose data it was, asked of the database."""
+    if options.no_database:
+        return Human("whose data it was: the database was not asked (--no-database)")
+
+    async def asked() -> Missing:
+        missing = Missing()
+        async with connected(configuration.control, options.dsn) as connection:
+            await affected.name(connection, gathered, configuration.subjects, missing)
+        return missing
+
+    try:
+        missing = asyncio.run(asked())
+    except CommandRefused as refused:
+        raise CommandRefused(f"{refused} Or give --no-database.") from None
+    unlisted = observed.unlisted_cells
+    return persons(gathered, list(missing), unlisted, named=options.subjects)
 
 
 def _numbered(name: str, values: list[str]) -> dict[str, str]:

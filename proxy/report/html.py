@@ -7,10 +7,11 @@ Content-Security-Policy what an escaped name could not do anyway.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from proxy.report.document import Bars, Document
 from proxy.report.human import Human
@@ -53,6 +54,11 @@ class Plot:
 
 def html(document: Document) -> str:
     """The whole report."""
+    return _template().render(document=document)
+
+
+@cache
+def _template() -> Template:
     environment = Environment(
         autoescape=True,
         undefined=StrictUndefined,
@@ -65,7 +71,7 @@ def html(document: Document) -> str:
         kind_of=lambda block: type(block).__name__,
         drawn=drawn,
     )
-    return environment.get_template("page.html").render(document=document)
+    return environment.get_template("page.html")
 
 
 def drawn(plot: Bars) -> Plot:

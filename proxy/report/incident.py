@@ -211,18 +211,19 @@ class Case:
     keys: Mapping[tuple[str, int], KeyFacts]
     root_key: str
     subjects: Subjects | Human
+    distinct: Mapping[tuple[str, str], int]
+    """Stored values that are known by their ids, each counted once: per column and outcome."""
     notes: tuple[str, ...] = ()
 
 
 def incident(case: Case, observed: Observed, evidence: Evidence) -> Incident:
     """The report."""
-    distinct = observed.distinct.counts()
     columns = tuple(
         ColumnUse(
             column,
             outcome,
             one.cells,
-            distinct.get((column, outcome), 0),
+            case.distinct.get((column, outcome), 0),
             one.rows,
             one.events,
             moment(one.first),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.audit.text import LABEL_CAP
 from proxy.report.read import COLUMNS_READ, SHOWN, Seen, Touch, listed, mapping, text
 from proxy.report.selection import Selection
-from proxy.report.tallies import Cells, Distinct, Span, Tallies
+from proxy.report.tallies import Cells, Span, Tallies
 
 BUCKETS: Final = 48
 TIMELINE: Final = 500
@@ -76,7 +75,7 @@ class Moment:
 
 
 class Observed:
-    """`see` every event of the window; `ids` are those of the event's cells, per (column, outcome), None: not all known."""
+    """`see` every event of the window."""
 
     def __init__(self, selection: Selection, since: int, until: int) -> None:
         self._selection = selection
@@ -88,7 +87,6 @@ class Observed:
         self.columns: Tallies[tuple[str, str], ColumnSeen] = Tallies(ColumnSeen)
         self.keys: Tallies[tuple[str, int], KeySeen] = Tallies(KeySeen)
         self.refusals: Tallies[tuple[str, str], Span] = Tallies(Span)
-        self.distinct = Distinct()
         self.unlisted_cells = 0
         """Cells whose ids the log does not have."""
         self.buckets: dict[int, list[int]] = {}
@@ -100,9 +98,7 @@ class Observed:
         self.shown = 0
         self.shown_before_containment: int | None = None
 
-    def see(
-        self, one: Seen, ids: Sequence[tuple[str, str, int, Sequence[bytes] | None]] = ()
-    ) -> bool:
+    def see(self, one: Seen) -> bool:
         """Whether the event is of the selection."""
         mine = self._selection.takes(one)
         if one.code.startswith(ALWAYS) and one.code not in QUIET:
@@ -118,15 +114,7 @@ class Observed:
             self._tell(one)
         if mine and not one.code.startswith(ALWAYS):
             self._count(one)
-            for column, outcome, cells, found in ids:
-                if found is None:
-                    self.unlisted_cells += cells
-                else:
-                    self.distinct.add((column, outcome), found)
         return mine
-
-    def close(self) -> None:
-        self.distinct.close()
 
     def _count(self, one: Seen) -> None:
         self.span.at(one.time)

@@ -1,9 +1,8 @@
-"""Counts over a log of any length in bounded memory, and distinct values counted exactly."""
+"""Counts over a log of any length in bounded memory."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -77,38 +76,3 @@ class Cells(Span):
 
     def of(self, outcome: str) -> int:
         return self.cells.get(outcome, 0)
-
-
-class Distinct:
-    """How many different cell ids each group has, exactly: in a temporary database, which goes to disk when it is large."""
-
-    _BATCH: Final = 10_000
-
-    def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("PRAGMA synchronous = OFF")
-        self._db.execute("CREATE TABLE seen (of INT, id BLOB, PRIMARY KEY (of, id)) WITHOUT ROWID")
-        self._groups: dict[object, int] = {}
-        self._waiting: list[tuple[int, bytes]] = []
-
-    def add(self, group: object, ids: Iterable[bytes]) -> None:
-        number = self._groups.setdefault(group, len(self._groups))
-        self._waiting += [(number, bytes(one)) for one in ids]
-        if len(self._waiting) >= self._BATCH:
-            self._store()
-
-    def counts(self) -> dict[object, int]:
-        """Group -> how many."""
-        self._store()
-        found = dict(self._db.execute("SELECT of, count(*) FROM seen GROUP BY of"))
-        return {group: found.get(number, 0) for group, number in self._groups.items()}
-
-    def close(self) -> None:
-        self._db.close()
-
-    def _store(self) -> None:
-        self._db.execute("BEGIN")
-        self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", self._waiting)
-        self._db.execute("COMMIT")
-        self._waiting.clear()

@@ -219,7 +219,7 @@ def cell(number: int) -> bytes:
     return number.to_bytes(8, "big")
 
 
-def a_day(path: Path, seed: int, statements: int = 300) -> ALog:
+def a_day(path: Path, seed: int, statements: int = 120) -> ALog:
     """A day of the shop: its application, two people of support, failures, refusals, a stolen login that is contained."""
     rng = random.Random(seed)
     log = ALog(path)

@@ -24,6 +24,7 @@ class Office:
 
     directory: Path
     capsys: pytest.CaptureFixture[str]
+    database: bool = False
     out: str = ""
     err: str = ""
 
@@ -36,7 +37,8 @@ class Office:
         return self.directory / "audit.jsonl"
 
     def run(self, *arguments: str) -> int:
-        code = main(["report", *arguments, "--config", str(self.file)])
+        alone = [] if arguments[0] == "changes" or self.database else ["--no-database"]
+        code = main(["report", *arguments, *alone, "--config", str(self.file)])
         self.out, self.err = self.capsys.readouterr()
         return code
 

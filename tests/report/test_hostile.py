@@ -184,7 +184,7 @@ def test_hostile_names_in_the_log_stay_names(office: Office, logged: Callable[[]
     for report in (
         ("incident", *window),
         ("changes", "--since", "2026-11-01"),
-        ("access-review", "--no-database", "--period", "9d"),
+        ("access-review", "--period", "9d"),
     ):
         office.run(*report, "--format", "html")
         skeleton = Skeleton(office.out)
@@ -252,7 +252,7 @@ def test_events_of_all_shapes_are_read(office: Office) -> None:
     for report in (
         ("incident", "--from", "2026-11-16"),
         ("changes", "--since", "2026-11-01"),
-        ("access-review", "--no-database", "--period", "9d"),
+        ("access-review", "--period", "9d"),
     ):
         assert office.run(*report) == 1, office.err
         assert "may be incomplete" in office.out

@@ -27,7 +27,7 @@ from tests.report.a_log import (
 from tests.report.conftest import Office
 
 UNTIL = ("--until", "2026-11-17")
-PERIOD = ("access-review", "--no-database", "--period", "1d", *UNTIL)
+PERIOD = ("access-review", "--period", "1d", *UNTIL)
 FILE = Path("sealgate.toml")
 
 
@@ -99,13 +99,13 @@ def test_a_clear_grant_that_only_compares_becomes_search(office: Office) -> None
 
 def test_no_claim_for_a_time_without_log(a_shop: Office) -> None:
     """The log begins within the period: loud, nothing is `unused`, nothing is suggested."""
-    report = a_shop.report("access-review", "--no-database", "--period", "30d", *UNTIL)
+    report = a_shop.report("access-review", "--period", "30d", *UNTIL)
     assert report["covered"] is False
     assert "unused" not in states(report).values()
     assert "not seen" in states(report).values()
     assert report["suggestion"]["steps"] == []
     assert report["suggestion"]["diff"] == ""
-    a_shop.run("access-review", "--no-database", "--period", "30d", *UNTIL)
+    a_shop.run("access-review", "--period", "30d", *UNTIL)
     assert "Nothing below may be read as never used" in a_shop.out
     assert "never used" not in a_shop.out.replace("read as never used", "")
 
@@ -189,14 +189,14 @@ def test_a_review_is_remembered_by_the_next(used: Office) -> None:
     """Signed off, with its decision and the report's SHA-256; the next one knows."""
     assert used.report(*PERIOD)["last_review"] is None
     signed = ("--sign-off", "Grace Hopper", "--decision", "reduce as suggested")
-    assert used.run("access-review", "--no-database", "--period", "9d", *signed) == 0
+    assert used.run("access-review", "--period", "9d", *signed) == 0
     said = used.events()[-1]["unmapped"]["sealgate"]
     assert "signed_by=Grace Hopper" in said["arguments"]
     assert any(argument.startswith("sha256=") for argument in said["arguments"])
-    report = used.report("access-review", "--no-database", "--period", "9d")
+    report = used.report("access-review", "--period", "9d")
     assert report["last_review"]["signed_by"] == "Grace Hopper"
     assert report["last_review"]["decision"] == "reduce as suggested"
-    assert used.run("access-review", "--no-database", "--sign-off", "X") == 1
+    assert used.run("access-review", "--sign-off", "X") == 1
 
 
 def test_random_policies_are_only_ever_narrowed(seed: int) -> None:
