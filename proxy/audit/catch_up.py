@@ -103,7 +103,7 @@ def follows(event: dict[str, Any], position: Position, chain: str) -> bool:
         ):
             return False
         found = hash_of(canonical(without_hash(event)), b"")
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, AttributeError):
         return False
     if found != claimed:
         return False
@@ -127,6 +127,24 @@ def without_hash(event: dict[str, Any]) -> dict[str, Any]:
         **event,
         "unmapped": {**event["unmapped"], "sealgate": {**ours, "integrity": integrity}},
     }
+
+
+def ends_with(fd: int, end: int, position: Position, chain: str) -> bool:
+    """Is the line that ends at `end` the chain's event at which `position` is, as it was written?"""
+    start = max(0, end - LINE_LIMIT - 1)
+    data = os.pread(fd, end - start, start)
+    if len(data) < end - start or not data.endswith(b"\n"):
+        return False
+    event = parsed(data[data.rfind(b"\n", 0, -1) + 1 : -1])
+    try:
+        return (
+            event is not None
+            and event["unmapped"]["sealgate"]["integrity"]["chain"] == chain
+            and event["metadata"]["sequence"] == position.sequence
+            and hash_of(canonical(without_hash(event)), b"") == position.h
+        )
+    except (LookupError, TypeError, AttributeError):
+        return False
 
 
 def last_of(fd: int, size: int) -> tuple[str, int, str]:

@@ -39,7 +39,7 @@ import structlog
 
 from proxy.audit import head as heads
 from proxy.audit import keys
-from proxy.audit.catch_up import last_of, take_in
+from proxy.audit.catch_up import ends_with, last_of, take_in
 from proxy.audit.cells_file import HEADER_BYTES, MAGIC, record, side_file
 from proxy.audit.chain import aggregate, evolve, hash_of, signed_text
 from proxy.audit.entry import AS_CONFIGURED, Entry, decimal, encode
@@ -791,8 +791,7 @@ def _ends_at(fd: int, position: Position, chain: str) -> bool:
     """Is the chain's last line where it should be?"""
     if position.offset == 0:
         return position.sequence == 0
-    last = (chain, position.sequence, position.h.hex())
-    return _line_begins(fd, position.offset) and last_of(fd, position.offset) == last
+    return ends_with(fd, position.offset, position, chain)
 
 
 def _present_name(fd: int) -> str:

@@ -40,8 +40,8 @@ log = structlog.get_logger("sealgate.audit")
 def rotated_name(path: Path, now: int, sequence: int) -> Path:
     """`now` in epoch milliseconds; `sequence` is the last event's. Names are in the order of the files whatever the clock does."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now // 1000))
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(path.parent):
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
             rest = entry.name.removeprefix(path.name)
             found = _STAMPED.match(rest.removesuffix(_COMPRESSED)) if rest != entry.name else None
             if found is not None:
@@ -96,8 +96,8 @@ def mend(path: Path, fd: int) -> None:
 
 def name_of(path: Path, device: int, inode: int) -> str:
     """What the file is called now that stood at `path` once, if it is in the same directory; else ""."""
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(path.parent):
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
             if entry.inode() == inode and entry.name != path.name:
                 found = entry.stat(follow_symlinks=False)
                 if found.st_dev & (1 << 63) - 1 == device:
@@ -108,8 +108,8 @@ def name_of(path: Path, device: int, inode: int) -> str:
 def named_after(path: Path, sequence: int) -> str:
     """The name that the file has got whose last event has this number; "" if it is not in the same directory."""
     ends = (f"-{sequence}", f"-{sequence}{_COMPRESSED}")
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(path.parent):
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
             if entry.name.startswith(path.name + ".") and entry.name.endswith(ends):
                 return entry.name.removesuffix(_COMPRESSED)
     return ""
@@ -117,8 +117,8 @@ def named_after(path: Path, sequence: int) -> str:
 
 def rotated(path: Path) -> Iterator[Path]:
     """Rotated files and side files that are not compressed."""
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(path.parent):
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
             rest = entry.name.removeprefix(path.name)
             if rest != entry.name and _STAMPED.match(rest):
                 yield Path(entry.path)

@@ -4,118 +4,197 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-import orjson
 import pytest
 
 from proxy.audit.log import AuditLog
+from tests.audit.chained import chained
 from tests.audit.examples import READ, SUPPORT, executed
 from tests.audit.published import problems
+from tests.audit.test_log import said
+from tests.audit.test_log_shared import put, slots
 
 EVENT = executed(SUPPORT, READ)
 
 
 def test_killed_at_any_byte(tmp_path: Path) -> None:
-    """Cut anywhere in its second line, the log starts again: the first event untouched, the torn line
-    ended, an event that says where it is, and numbers that go on.
+    """Cut anywhere in its last line, the service starts again: what stood before is untouched, the torn line is ended and
+    told of, that the end was not in order is told of, and the chain goes on.
     """
-    path = tmp_path / "whole.jsonl"
+    path = tmp_path / "audit.jsonl"
     log = AuditLog(path)
     log.write(EVENT)
-    first = path.stat().st_size
+    state = tmp_path / "audit.jsonl.state"
+    before, first = (state / "head").read_bytes(), path.stat().st_size
     log.write(EVENT)
-    log.close()
+    killed = slots(before, (state / "head").read_bytes())["B"]
     whole = path.read_bytes()
-    for cut in range(first, len(whole) + 1):
-        torn = tmp_path / "torn.jsonl"
-        torn.write_bytes(whole[:cut])
-        again = AuditLog(torn)
+    log.close()
+    os.truncate(path, first)
+    cuts = {*range(first, first + 12), *range(first, len(whole), 41), len(whole) - 1, len(whole)}
+    for cut in sorted(cuts):
+        path.write_bytes(whole[:cut])
+        put(state / "head", killed)
+        again = AuditLog(path)
         again.write(EVENT)
         again.close()
-        left = torn.read_bytes().split(b"\n")
-        assert left[0] + b"\n" == whole[:first]
-        assert left.pop() == b""
-        if cut in (first, len(whole)):
-            sequences = [orjson.loads(line)["metadata"]["sequence"] for line in left]
-            assert sequences == list(range(1, len(left) + 1))
-            continue
-        assert left[1] == whole[first:cut].rstrip(b"\n")
-        repaired, event = (orjson.loads(line) for line in left[2:])
-        assert problems(repaired) == []
-        assert repaired["unmapped"]["sealgate"] == {"offset": first, "size": cut - first}
-        # a line that only lost its newline was an event, and has its number
-        last = 2 if cut == len(whole) - 1 else 1
-        assert repaired["metadata"]["sequence"] == last + 1
-        assert event["metadata"]["sequence"] == last + 2
+        assert path.read_bytes().startswith(whole[:cut])
+        found = chained(path)
+        assert not found.gaps
+        unended = cut == len(whole) - 1  # only its newline: it was an event, and has its number
+        events = 2 + (cut >= len(whole) - 1)
+        assert found.kinds[events] == "log.unclean"
+        assert said(found.events[events])["reason"] == "the last service did not stop in order"
+        torn = first < cut < len(whole) - 1
+        assert found.torn == ([whole[first:cut]] if torn else [])
+        repaired = found.events[events + 1 : -1]
+        assert [said(event) for event in repaired] == (
+            [{"offset": first, "size": cut - first}] if torn or unended else []
+        )
+        assert [problem for event in found.events[1:] for problem in problems(event)] == []
 
 
 @pytest.mark.parametrize(
-    ("content", "sequence"),
+    ("content", "existed"),
     [
-        (b"", 1),
-        (b"\n\n", 1),
-        (b"garbage\n", 1),
-        (b"\xff\xfe\x00\n", 1),
-        (b"[]\n1\nnull\n", 1),
-        (b'{"metadata":{"sequence":"7"}}\n', 1),
-        (b'{"metadata":{"sequence":7}}\ngarbage\n', 8),
-        (b'{"metadata":{"sequence":-7}}\n', 1),
-        (b'{"metadata":7}\n', 1),
+        (b"", False),
+        (b"\n\n", True),
+        (b"garbage\n", True),
+        (b"\xff\xfe\x00\n", True),
+        (b"[]\n1\nnull\n", True),
+        (b'{"metadata":{"sequence":7}}\n', True),
     ],
 )
-def test_a_file_with_other_things_in_it(tmp_path: Path, content: bytes, sequence: int) -> None:
-    """Whatever is in the file stays; the sequence follows the last event that can be read."""
+def test_a_file_with_other_things_in_it(tmp_path: Path, content: bytes, existed: bool) -> None:
+    """Whatever is in the file stays; a chain begins behind it, and says that something was there."""
     path = tmp_path / "audit.jsonl"
     path.write_bytes(content)
     AuditLog(path).write(EVENT)
     left = path.read_bytes()
     assert left.startswith(content)
-    assert orjson.loads(left.splitlines()[-1])["metadata"]["sequence"] == sequence
+    path.write_bytes(left[len(content) :])
+    found = chained(path, at_rest=False)
+    assert found.sequences == [1, 2]
+    assert said(found.events[0]) == {"log_existed": existed}
 
 
 WRITER = """
 import sys
+import time
 from pathlib import Path
-from proxy.audit.log import AuditLog
+from proxy.audit.log import AuditLog, Keeping
+from proxy.audit.entry import Entry, encode
 from tests.audit.examples import READ, SUPPORT, executed
-log = AuditLog(Path(sys.argv[1]))
+keeping = Keeping(rotate_bytes=int(sys.argv[2]), checkpoint_events=50, compress=False)
+log = AuditLog(Path(sys.argv[1]), keeping=keeping)
+entry = encode(executed(SUPPORT, READ))
 print("up", flush=True)
 while True:
-    log.write(executed(SUPPORT, READ))
+    log.write_entries((entry,))
     sys.stdout.write(f"{log.status.sequence}\\n")
     sys.stdout.flush()
+    time.sleep(0.0003)
 """
 
 
-def test_kill_nine_loses_nothing_that_was_written(tmp_path: Path) -> None:
-    """Killed at a random moment, several times: every event whose write had returned is in the file,
-    every line is an event but the one that a kill tore (the next start closes it), and the numbers have no gap.
+@pytest.mark.parametrize("rotate", [0, 20_000])
+def test_kill_nine_loses_nothing_that_was_written(tmp_path: Path, rotate: int) -> None:
+    """Two services at once, killed at random moments, several times, with and without rotation: every event whose write had
+    returned is in the files, the chain and its seal hold over all of them, and every torn line is told of.
     """
     path = tmp_path / "audit.jsonl"
-    torn: set[bytes] = set()
-    seed = random.randrange(2**32)
+    seed = int(os.environ.get("LOG_CRASH_SEED") or random.randrange(2**32))
+    print(f"LOG_CRASH_SEED={seed}")
     draw = random.Random(seed)
-    for _ in range(4):
-        with subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
-        ) as writer:
-            assert writer.stdout is not None
-            assert writer.stdout.readline() == "up\n"
-            acknowledged = writer.stdout.readline()
-            time.sleep(draw.random() / 20)
-            os.kill(writer.pid, signal.SIGKILL)
-            for line in writer.stdout:
-                if line.endswith("\n"):
-                    acknowledged = line
-        content = path.read_bytes()
-        if not content.endswith(b"\n"):
-            torn.add(content.splitlines()[-1])
-        events = [orjson.loads(line) for line in content.splitlines() if line not in torn]
-        sequences = [event["metadata"]["sequence"] for event in events]
-        assert sequences == list(range(1, len(sequences) + 1)), f"seed {seed}"
-        assert sequences[-1] >= int(acknowledged), f"seed {seed}"
+    acknowledged = 0
+    command = [sys.executable, "-c", WRITER, str(path), str(rotate)]
+    for _ in range(3):
+        with ExitStack() as stack:
+            writers = [
+                stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+                for _ in range(2)
+            ]
+            for writer in writers:
+                assert writer.stdout is not None
+                assert writer.stdout.readline() == "up\n"
+            for writer in writers:
+                time.sleep(draw.random() / 10)
+                os.kill(writer.pid, signal.SIGKILL)
+            for writer in writers:
+                assert writer.stdout is not None
+                whole = [line for line in writer.stdout if line.endswith("\n")]
+                acknowledged = max([acknowledged, *map(int, whole[-1:])])
+    AuditLog(path).close()
+    old = sorted(
+        (p for p in tmp_path.glob("audit.jsonl.2*")), key=lambda p: int(p.name.rpartition("-")[2])
+    )
+    found = chained(path, *old)
+    assert not found.gaps, f"seed {seed}"
+    assert found.sequences[-1] >= acknowledged > 0, f"seed {seed}"
+    assert bool(old) == bool(rotate)
+    repaired = [e for e in found.events if e["metadata"]["event_code"] == "log.repaired"]
+    assert len(repaired) >= len(found.torn), f"seed {seed}"
+    reasons = {said(e)["reason"] for e in found.events if "unclean" in e["metadata"]["event_code"]}
+    assert reasons == {"the last service did not stop in order"}, f"seed {seed}"
+
+
+def test_a_power_failure_that_kept_an_old_head(tmp_path: Path) -> None:
+    """The file is ahead of its state: its events are the chain's own and sealed anew; that it was so is told of."""
+    path, head = tmp_path / "audit.jsonl", tmp_path / "audit.jsonl.state" / "head"
+    log = AuditLog(path)
+    log.write(EVENT)
+    earlier = head.read_bytes()
+    log.write_all([EVENT] * 1500)
+    log.close()
+    put(head, earlier)
+    AuditLog(path).close()
+    found = chained(path)
+    assert (found.kinds[-1], not found.gaps) == ("log.unclean", True)
+    assert said(found.events[-1])["last_sequence"] == 2
+    assert "the state was behind the file" in said(found.events[-1])["reason"]
+
+
+def test_a_power_failure_that_kept_a_shorter_file(tmp_path: Path) -> None:
+    """The state is ahead of the file: the chain goes on from the state, and the log says what is missing."""
+    path = tmp_path / "audit.jsonl"
+    log = AuditLog(path)
+    log.write_all([EVENT] * 9)
+    log.close()
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:7]) + lines[7][:100])
+    log = AuditLog(path)
+    log.write(EVENT)
+    log.close()
+    found = chained(path)
+    assert found.gaps == [(7, 11)]
+    assert found.kinds[7:] == ["log.unclean", "log.repaired", "statement.read"]
+    assert said(found.events[7]) == {
+        "last_sequence": 10,
+        "found_sequence": 7,
+        "lost": 3,
+        "reason": "the file is shorter than what was written",
+    }
+
+
+def test_a_restart_in_order_says_nothing(tmp_path: Path) -> None:
+    """No word of an unclean end where there was none; a copy of file and state elsewhere goes on as well."""
+    path = tmp_path / "audit.jsonl"
+    for _ in range(3):
+        log = AuditLog(path)
+        log.write(EVENT)
+        log.close()
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copytree(tmp_path / "audit.jsonl.state", other / "audit.jsonl.state")
+    path.rename(other / "audit.jsonl")
+    log = AuditLog(other / "audit.jsonl")
+    log.write(EVENT)
+    log.close()
+    assert chained(other / "audit.jsonl").kinds == ["log.begun"] + ["statement.read"] * 4
