@@ -29,6 +29,7 @@ SHELL = {
     "proxy/audit/catch_up.py",
     "proxy/audit/head.py",
     "proxy/audit/keys.py",
+    "proxy/report/roles.py",
     "proxy/audit/log.py",
     "proxy/audit/log_file.py",
     "proxy/audit/log_state.py",
