@@ -12,22 +12,27 @@ from __future__ import annotations
 import base64
 import copy
 import hashlib
+import itertools
 import json
 import random
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from proxy.audit.cells_file import SideFiles, record
+from proxy.audit.cells_file import SideFiles, record, side_file
 from proxy.audit.chain import NO_HASH, aggregate, evolve, signed_text
 from proxy.audit.checkpoint import key_name
 from proxy.audit.copies import Copies
-from proxy.audit.entry import canonical
+from proxy.audit.entry import Entry, canonical, cut, slotted
+from proxy.audit.head import read_copy
+from proxy.audit.log import AuditLog, Keeping
 from proxy.audit.reading import lines, log_files
 from proxy.audit.trust import HeadCopy, Trust, trusted_keys
 from proxy.audit.verdict import Kind, Verdict
@@ -35,7 +40,7 @@ from proxy.audit.verify import verify
 
 Event = dict[str, Any]
 NOON = 1_795_348_800_000
-CHECKPOINT_EVERY = (7, 13)
+SEEDS = 20
 
 
 @dataclass
@@ -61,9 +66,13 @@ class Log:
     head: HeadCopy
     history: dict[int, Seal]
     torn_end: bool = False
-    head_gone: bool = False
     state_key: Ed25519PrivateKey | None = None
     """Whose public half is in the state directory now, if the attacker has changed it."""
+
+    def duplicate(self) -> Log:
+        """To be changed."""
+        files, cells = [list(one) for one in self.files], [list(one) for one in self.cells]
+        return replace(self, files=files, cells=cells, history=dict(self.history))
 
     def all(self) -> list[bytes]:
         return [line for file in self.files for line in file]
@@ -133,12 +142,7 @@ def event_of(rng: random.Random, code: str, number: int, **fields: Any) -> Event
     return {
         "activity_id": rng.randrange(12),
         "message": f'{code} of somebody: ä\u2028"\\ {rng.randrange(1 << 30)}',
-        "metadata": {
-            "event_code": code,
-            "log_source": "MADE",
-            "sequence": number,
-            "uid": f"{number:026d}",
-        },
+        "metadata": {"event_code": code, "log_source": "MADE", "sequence": number},
         "severity_id": 1,
         "time": NOON + 250 * number,
         "unmapped": {"sealgate": {**fields, "integrity": {}}},
@@ -146,7 +150,7 @@ def event_of(rng: random.Random, code: str, number: int, **fields: Any) -> Event
 
 
 class Made:
-    """Writes a log as `AuditLog` does, in memory: the format of docs/audit.md, from its description."""
+    """A chain of somebody's own, from the description of the format in docs/audit.md."""
 
     def __init__(self, rng: random.Random, seal_key: bytes, chain: str) -> None:
         self.rng = rng
@@ -155,26 +159,14 @@ class Made:
         self.seal_key = seal_key
         self.sequence, self.hash = 0, NO_HASH
         self.seal = Seal(NO_HASH, seal_key)
-        self.history: dict[int, Seal] = {0: Seal(NO_HASH, seal_key)}
         self.lines: list[bytes] = []
-        self.records: list[bytes] = []
 
     def add(self, code: str, **fields: Any) -> None:
         self.sequence += 1
         event = event_of(self.rng, code, self.sequence, **fields)
         line, self.hash = hashed(event, self.chain, self.hash)
         self.seal = Seal(aggregate(self.seal.k, self.seal.a, self.hash), evolve(self.seal.k))
-        self.history[self.sequence] = self.seal
         self.lines.append(line)
-
-    def statement(self) -> None:
-        fields: Event = {"cells": self.rng.randrange(9), "rows": 1}
-        if self.rng.random() < 0.15:
-            payload = self.rng.randbytes(8 * self.rng.randrange(257, 300))
-            self.records.append(record(payload))
-            digest = hashlib.sha256(payload).hexdigest()
-            fields["cell_ids_file"] = {"count": len(payload) // 8, "sha256": digest}
-        self.add("statement.read", **fields)
 
     def checkpoint(self) -> None:
         said = checkpoint_of(self.chain, self.sequence, self.hash, self.seal.a, self.key)
@@ -189,28 +181,61 @@ def head_at(chain: str, sequence: int, digest: bytes, seal: Seal) -> HeadCopy:
     return HeadCopy(chain, sequence, digest, seal.a, seal.k, sequence, live=True)
 
 
+@lru_cache(maxsize=64)
 def made(seed: int) -> Log:
-    """A log of three files with some hundred events, side files, checkpoints; stopped, or still running."""
+    """Not to be changed (`duplicate`). A log that `AuditLog` has written: some files, side files, checkpoints; stopped, or still running."""
     rng = random.Random(seed)
-    maker = Made(rng, rng.randbytes(32), rng.randbytes(16).hex())
-    maker.add("log.begun", log_existed=False)
-    maker.checkpoint()
-    files: list[list[bytes]] = []
-    cells: list[list[bytes]] = []
-    for file in range(3):
-        if file:
-            maker.add("log.rotated", file="audit.jsonl")
-        for _ in range(rng.randrange(3, 6)):
-            for _ in range(rng.randrange(*CHECKPOINT_EVERY)):
-                maker.statement()
-            maker.checkpoint()
-        if file == 2:
-            for _ in range(rng.randrange(4)):
-                maker.statement()
-        files.append(maker.lines)
-        cells.append(maker.records)
-        maker.lines, maker.records = [], []
-    return Log(maker.chain, files, cells, maker.key, maker.seal_key, maker.head, maker.history)
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "audit.jsonl"
+        keeping = Keeping(rotate_bytes=rng.randrange(18_000, 22_000), checkpoint_events=10)
+        log = AuditLog(path, keeping=keeping, clock=itertools.count(NOON, 250).__next__)
+        for _ in range(rng.randrange(110, 130)):
+            log.write_entries([statement(rng)])
+        if rng.random() < 0.5:
+            log.checkpoint()
+        log.close()
+        return found(path, log.state_path)
+
+
+def statement(rng: random.Random) -> Entry:
+    """An execution; one in seven has its cell ids in the side file."""
+    payload = rng.randbytes(8 * rng.randrange(257, 300)) if rng.random() < 0.15 else b""
+    fields: Event = {"cells": rng.randrange(9), "rows": 1}
+    if payload:
+        digest = hashlib.sha256(payload).hexdigest()
+        fields["cell_ids_file"] = {"count": len(payload) // 8, "sha256": digest}
+    event = event_of(rng, "statement.read", 0, **fields)
+    return Entry(cut(slotted(event)), payload)
+
+
+def found(path: Path, state: Path) -> Log:
+    """What is on the host, and the key that the auditor has taken from there."""
+    files = [file.read_bytes().splitlines() for file in log_files(path)]
+    cells = [[one.read_bytes()] if one.exists() else [] for one in map(side_file, log_files(path))]
+    signing_key = load_pem_private_key((state / "signing.key").read_bytes(), None)
+    assert isinstance(signing_key, Ed25519PrivateKey)
+    seal_key = bytes.fromhex((state / "seal.key").read_text())
+    chain, at, intended = read_copy((state / "head").read_bytes())
+    seal = Seal(NO_HASH, seal_key)
+    history = {0: seal}
+    for number, line in enumerate(itertools.chain.from_iterable(files), 1):
+        seal = Seal(aggregate(seal.k, seal.a, hash_of_line(line)), evolve(seal.k))
+        history[number] = seal
+    head = HeadCopy(chain, at.sequence, at.h, at.a, at.k, intended.sequence, live=True)
+    if sum(map(len, files)) == at.sequence:  # a crash has taken none
+        assert history[at.sequence] == Seal(at.a, at.k)
+    return Log(chain, files, [split(one) for one in cells], signing_key, seal_key, head, history)
+
+
+def split(cells: list[bytes]) -> list[bytes]:
+    """A side file as its records."""
+    records = []
+    rest = b"".join(cells)
+    while rest:
+        size = 40 + int.from_bytes(rest[4:8], "big")
+        records.append(rest[:size])
+        rest = rest[size:]
+    return records
 
 
 # What the attacker can do: everything but evolve the seal backwards.
@@ -464,15 +489,17 @@ def drop_middle_file(log: Log, rng: random.Random) -> None:
 
 
 def drop_middle_file_signed(log: Log, rng: random.Random) -> None:
-    first, _, last = log.files
+    first, _, *rest = log.files
     del log.files[1], log.cells[1]
-    log.files = [first, []]
-    start, prev = len(first) + 1, hash_of_line(first[-1])
-    log.files[1] = rechained(log, [parsed(line) for line in last], start, prev, sign=True)
+    events = [parsed(line) for file in rest for line in file]
+    log.refill(
+        [*first, *rechained(log, events, len(first) + 1, hash_of_line(first[-1]), sign=True)]
+    )
 
 
-def drop_live_file(log: Log, rng: random.Random) -> None:
-    log.files, log.cells = [*log.files[:-1], []], [*log.cells[:-1], []]
+def drop_newest_files(log: Log, rng: random.Random) -> None:
+    """What is live then is empty."""
+    log.files, log.cells = [*log.files[:-2], []], [*log.cells[:-2], []]
 
 
 def splice(log: Log, rng: random.Random) -> None:
@@ -484,8 +511,8 @@ def splice(log: Log, rng: random.Random) -> None:
 
 def splice_signed(log: Log, rng: random.Random) -> None:
     lines_, at = log.all(), some_statement(log, rng)
-    others = [changed(parsed(line)) for line in other_log(log, rng).files[0][3:5]]
-    rewrite(log, at, [*others, *(parsed(line) for line in lines_[at + 2 :])], sign=True)
+    others = [parsed(line) for line in other_log(log, rng).all() if b"cell_ids_file" not in line]
+    rewrite(log, at, [*others[3:5], *(parsed(line) for line in lines_[at + 2 :])], sign=True)
 
 
 def own_key(log: Log, rng: random.Random) -> None:
@@ -585,7 +612,7 @@ ATTACKS: tuple[tuple[str, Attack], ...] = (
     ("the first file dropped", drop_first_file),
     ("a file in between dropped", drop_middle_file),
     ("dropped, chain, signatures and head made anew", drop_middle_file_signed),
-    ("the live file emptied", drop_live_file),
+    ("the newest files dropped", drop_newest_files),
     ("lines of another log in place of ours", splice),
     ("events of another log, made anew as ours", splice_signed),
     ("all made anew with a key pair of one's own", own_key),
@@ -643,7 +670,8 @@ def verified(path: Path, trust: Trust) -> Verdict:
 
 def attacked(attack: Attack, seed: int) -> dict[str, Verdict]:
     """What each layer says of this attack, on the log of this seed."""
-    before, log = made(seed), made(seed)
+    before = made(seed)
+    log = before.duplicate()
     attack(log, random.Random(~seed))  # not the seed that the log's own keys come from
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -674,4 +702,4 @@ def table(seeds: Sequence[int]) -> str:
 
 
 if __name__ == "__main__":
-    print(table(range(int(sys.argv[1]) if len(sys.argv) > 1 else 5)))
+    print(table(range(int(sys.argv[1]) if len(sys.argv) > 1 else SEEDS)))
