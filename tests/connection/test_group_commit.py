@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
 from typing import cast
 
 import pytest
 
 from proxy.audit.entry import AS_CONFIGURED, Entry
 from proxy.audit.log import LONGEST_ENTRY, AuditFailed, AuditLog
-from proxy.audit.values import ACK
+from proxy.audit.values import ACK, ASYNC, DURABLE
 from proxy.effects import Close, Effect, Record, ToClient
 from proxy.group_commit import GroupCommit
 from tests.connection.test_long import STAND_INS, Stage
@@ -169,3 +171,144 @@ async def test_the_event_of_a_client_that_has_gone_is_written_before_it_is_forgo
     assert one.notes.index("left") > one.notes.index("client < a")
     await asyncio.sleep(0)
     assert len(log.calls) == 2
+
+
+class Modes:
+    """A log whose writes and syncs are noted; the disk takes what `synced` lets through."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.fails: AuditFailed | None = None
+        self.broken = False
+        self.synced = threading.Event()
+        self.synced.set()
+        self.lost = 0
+
+    def mode_of(self, entry: Entry) -> int:
+        return entry.mode
+
+    def write_unsynced(self, entries: list[Entry]) -> None:
+        if self.fails is not None:
+            raise self.fails
+        self.notes.append(f"write {len(entries)}")
+
+    def syncing(self) -> Modes:
+        self.notes.append("sync begins")
+        return self
+
+    def run(self) -> None:
+        assert self.synced.wait(10)
+        if self.broken:
+            raise OSError(5, "Input/output error")
+        self.notes.append("synced")
+
+    def lose(self, count: int, reason: str) -> AuditFailed:
+        self.lost += count
+        return AuditFailed(reason)
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    for _ in range(10_000):
+        if happened():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError
+
+
+def entry(mode: int) -> Entry:
+    return Entry((b"", b"", b"", b"", b""), b"", mode)
+
+
+def added(commits: GroupCommit, log: Modes, name: str, mode: int) -> None:
+    def then(failed: Exception | None) -> None:
+        log.notes.append(f"{name} {'released' if failed is None else failed}")
+
+    commits.add([entry(mode)], then)
+
+
+async def test_async_is_released_before_it_is_written() -> None:
+    """All of a round, and one write follows for all that came within 20 ms."""
+    log = Modes()
+    commits = GroupCommit(cast(AuditLog, log))
+    added(commits, log, "a", ASYNC)
+    await asyncio.sleep(0)
+    added(commits, log, "b", ASYNC)
+    await asyncio.sleep(0)
+    assert log.notes == ["a released", "b released"]
+    await asyncio.sleep(0.1)
+    assert log.notes[2:] == ["write 2"]
+
+
+async def test_async_is_written_before_what_comes_later() -> None:
+    """The order of events is that in which they came, whatever their modes; and few wait at a time."""
+    log = Modes()
+    commits = GroupCommit(cast(AuditLog, log))
+    added(commits, log, "a", ASYNC)
+    await asyncio.sleep(0)
+    added(commits, log, "b", ACK)
+    await asyncio.sleep(0)
+    assert log.notes == ["a released", "write 2", "b released"]
+    for _ in range(300):
+        added(commits, log, "c", ASYNC)
+    await asyncio.sleep(0)
+    assert log.notes[3] == "write 300"
+    commits.commit()
+    assert log.notes.count("write 0") == 0
+
+
+async def test_async_that_cannot_be_written_is_released_all_the_same() -> None:
+    """Alone or with others; those who wait for the write hear of it."""
+    log = Modes()
+    log.fails = AuditFailed("disk full")
+    commits = GroupCommit(cast(AuditLog, log))
+    added(commits, log, "a", ASYNC)
+    added(commits, log, "b", ACK)
+    await asyncio.sleep(0)
+    added(commits, log, "c", ASYNC)
+    await asyncio.sleep(0.1)
+    assert sorted(log.notes) == ["a released", "b disk full", "c released"]
+
+
+async def test_durable_waits_for_the_disk_and_others_do_not() -> None:
+    """One write for the round; ack goes on behind it, durable behind the sync; who comes meanwhile shares the next sync."""
+    log = Modes()
+    log.synced.clear()
+    commits = GroupCommit(cast(AuditLog, log))
+    added(commits, log, "a", DURABLE)
+    added(commits, log, "b", ACK)
+    await asyncio.sleep(0)
+    assert log.notes == ["write 2", "b released", "sync begins"]
+    for name in "cd":
+        added(commits, log, name, DURABLE)
+        await asyncio.sleep(0)
+    assert log.notes[3:] == ["write 1", "write 1"]
+    log.synced.set()
+    await until(lambda: "d released" in log.notes)
+    assert log.notes[5:] == ["synced", "a released", "sync begins", "synced", "c released", "d released"]  # fmt: skip
+
+
+async def test_a_disk_that_fails_releases_nothing() -> None:
+    """What was to be durable is counted as lost, and its sessions hear of it."""
+    log = Modes()
+    log.broken = True
+    commits = GroupCommit(cast(AuditLog, log))
+    added(commits, log, "a", DURABLE)
+    await until(lambda: log.lost > 0)
+    assert log.notes[-1] == "a Input/output error"
+    assert log.lost == 1
+
+
+async def test_now_is_now_also_for_the_disk() -> None:
+    """`commit` leaves nobody waiting, neither for the round nor for the thread; that one has nobody to call then."""
+    log = Modes()
+    log.synced.clear()
+    commits = GroupCommit(cast(AuditLog, log))
+    added(commits, log, "a", DURABLE)
+    await asyncio.sleep(0)
+    added(commits, log, "b", DURABLE)
+    threading.Timer(0.05, log.synced.set).start()
+    commits.commit()
+    assert [note for note in log.notes if note.endswith("released")] == ["a released", "b released"]
+    await asyncio.sleep(0.05)
+    assert log.notes.count("a released") == 1
+    assert log.notes.index("a released") > log.notes.index("synced")
