@@ -27,9 +27,10 @@ from proxy.commands.resources import connected
 from proxy.config import Configuration, parse, read_text
 from proxy.report.document import digest
 from proxy.report.evidence import Reading
+from proxy.report.logins import Roles
 from proxy.report.review import Subject, review
 from proxy.report.review_page import page
-from proxy.report.roles import Roles, look
+from proxy.report.roles import look
 from proxy.report.times import BadTime, moment, period, rfc3339
 from proxy.report.use import REVIEW, Use
 

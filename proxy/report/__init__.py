@@ -13,7 +13,7 @@
     difference    what a policy gives that another one did not, by their summaries
     review        the access review: `use` gathers it, `people` looks for duties in one hand,
                   `suggestion` writes a narrower policy, `review_page` lays it out
-    roles         [io] the database's roles
+    logins, roles the database's logins and roles; [io] asks for them
     changes       the change report, `changes_page` lays it out
 
 A report is a frozen dataclass. Its JSON is the report; Markdown and HTML are made of it and name the JSON's SHA-256.

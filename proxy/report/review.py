@@ -21,7 +21,7 @@ from proxy.report import difference, people
 from proxy.report.difference import Change
 from proxy.report.evidence import Evidence
 from proxy.report.human import Human
-from proxy.report.roles import Roles
+from proxy.report.logins import Roles
 from proxy.report.suggestion import STAYS, Suggestion, suggest
 from proxy.report.times import moment
 from proxy.report.use import FindingSeen, Use, Used
