@@ -108,6 +108,7 @@ def _access(event: Read, told: Disclosed, tables: list[str], cells: int) -> dict
     return {
         "time": rfc3339(moment(event.time)),
         "sequence": event.sequence,
+        "execution": event.field("execution"),
         "login": event.login,
         "roles": list(event.roles),
         "session": event.session,
