@@ -21,11 +21,15 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any, cast
 
 from proxy.audit.log import AuditLog
 from proxy.compiled import mode
 from proxy.connection import Client, Server
+from proxy.detection.budget import Budgets
+from proxy.detection.guard import Guards
+from proxy.detection.settings import Detection
 from proxy.group_commit import GroupCommit
 from proxy.listener import Listener
 from proxy.turns import Turns
@@ -40,7 +44,8 @@ from proxy.wire.messages import (
     write_target,
 )
 from proxy.workers.process import loop_factory, settle
-from tests.session.transcript import PLAIN, Talk, done, fields, query, ready, reply, row, seal
+from tests.detection.guarded import Guarded
+from tests.session.transcript import PLAIN, done, fields, query, ready, reply, row, seal
 
 SESSIONS = 8
 ROUNDS = 400
@@ -133,12 +138,13 @@ class Stage:
         self.statement = statement
         self.log = AuditLog(log)
         shell = cast(Listener, Shell(self.log))
+        judged = Guards(Detection(), Budgets(1, Detection(), monotonic), lambda: 0)
         self.near = [Transport() for _ in range(SESSIONS)]
         self.far = [Transport() for _ in range(SESSIONS)]
         self.clients: list[Client] = []
         self.servers: list[Server] = []
         for number, (near, far) in enumerate(zip(self.near, self.far, strict=True)):
-            core = Talk().session
+            core = Guarded(guards=judged).session
             if statement.sql:
                 core.client_data(
                     write_parse(Parse(PREPARED, statement.sql.encode(), ())) + SYNC_MESSAGE

@@ -7,6 +7,10 @@ stays so.
 
     cells      clear and masked ones alike; withheld ones were not shown
     subjects   different cells of a table's fullest column, as `proxy.detection.subjects` counts them
+
+So that not every row asks for what all workers have counted, each takes a reserve for its bin, which is counted when it is
+taken (`Reserve`): a budget may be found spent earlier by what other workers have left of theirs, a 64th of it each at most,
+and never later.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, final
 
 from proxy.detection.settings import Detection
 from proxy.detection.shared import Counts, Directory
@@ -27,6 +31,12 @@ LOGINS: Final = 4096
 CELLS: Final = 0
 SUBJECTS: Final = 1
 _SHOWN: Final = ("clear", "masked")
+_FIRST: Final = 4
+"""The first bin there may be: memory that nobody has written to is no bin that counts."""
+_RESERVED: Final = 64
+"""Of a limit, at most this part is one worker's reserve, and of what is left of it, one in 4 times the workers."""
+_KEPT: Final = 4096
+"""Ids of a column that a process remembers to be in the map."""
 
 Clock = Callable[[], float]
 """Seconds since some moment, the same for all processes, never stepping: CLOCK_MONOTONIC."""
@@ -82,6 +92,8 @@ class Budgets:
         self.cells_limit, self.cells_seconds = cells.cells, cells.window_seconds
         self.subjects_limit, self.subjects_seconds = subjects.subjects, subjects.window_seconds
         self.most = most(min(subjects.subjects, 2 * self.subjects.size), self.subjects.size)
+        for account in self._accounts.values():
+            account.ask_again()
 
     def account(self, login: str) -> Account:
         found = self._accounts.get(login)
@@ -92,60 +104,156 @@ class Budgets:
         return found
 
 
+@final
+class Reserve:
+    """What a login may still be shown before anybody is asked again: counted already, for all workers, in one bin."""
+
+    __slots__ = ("left", "until")
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.until = 0.0
+        """When the bin is over, and the reserve with it."""
+
+    def take(
+        self, counts: Counts, place: int, now: float, seconds: int, number: int, limit: int
+    ) -> int:
+        """The total that `number` more would lead to, where that is over `limit`; else 0, and they are taken."""
+        time = _bin(now, seconds)
+        if now >= self.until:
+            self.left = 0
+            self.until = (time - _FIRST + 1) * seconds / 2
+        short = number - self.left
+        if short <= 0:
+            self.left -= number
+            return 0
+        counts.add(place, time, short)
+        total = counts.total(place, time)
+        if total > limit:
+            return total
+        self.left = 0
+        more = min(limit // _RESERVED, (limit - total) // (4 * counts.workers))
+        if more:
+            counts.add(place, time, more)
+            if counts.total(place, time) > limit:
+                counts.add(place, time, -more)
+            else:
+                self.left = more
+        return 0
+
+
+@final
+class Seen:
+    """One column's subjects, in one process."""
+
+    __slots__ = ("ids", "map", "reserve", "spent", "until")
+
+    def __init__(self, map_: int) -> None:
+        self.map = map_
+        self.ids: set[bytes] = set()
+        """Those that are in the map since this bin began: as many as are kept."""
+        self.until = 0.0
+        self.reserve = Reserve()
+        self.spent = 0
+        """How many places were taken when that was too much: in that bin, no more are counted."""
+
+
+@final
 class Account:
     """One login's, in one process: of all its sessions here."""
 
-    __slots__ = ("_budgets", "_free", "_login", "_maps", "_place", "_spent")
+    __slots__ = ("_budgets", "_cells", "_free", "_login", "_place", "_seen")
 
     def __init__(self, budgets: Budgets, login: str, place: int) -> None:
         self._budgets = budgets
         self._login = login
         self._place = place
-        self._maps: dict[str, int] = {}
-        self._spent: dict[str, tuple[int, int]] = {}
-        """By column, the last bin that had too many subjects, and how many: in that one, no more of them are counted."""
+        self._cells = Reserve()
+        self._seen: dict[str, Seen] = {}
         self._free = 0.0
         """When the login, if it is throttled, has waited for all it was shown."""
 
-    def cells(self, tally: Tally) -> Over | None:
-        """What `tally` says is about to be shown. None: it may be. Else that is over the budget, and counted all the same."""
+    def charge(self, tally: Tally) -> list[Over] | None:
+        """What `tally` says is about to be shown. None: it may be. Else it is over these budgets, and counted all the same."""
         budgets = self._budgets
-        cells = shown(tally)
-        if not cells:
-            return None
-        with budgets.lock:
-            time = _bin(budgets.clock(), budgets.cells_seconds)
-            budgets.cells.add(self._place, time, cells)
-            total = budgets.cells.total(self._place, time)
-        if total <= budgets.cells_limit:
-            return None
-        return self._over(CELLS, total, time, None)
-
-    def subjects(self, tally: Tally) -> Over | None:
-        """The same for different subjects."""
-        budgets = self._budgets
-        over: Over | None = None
-        with budgets.lock:
-            time = _bin(budgets.clock(), budgets.subjects_seconds)
-            for (column, outcome), use in tally.uses.items():
-                if outcome not in _SHOWN:
+        now = budgets.clock()
+        over: list[Over] | None = None
+        budgets.lock.acquire()
+        try:
+            cells = 0
+            for key, use in tally.uses.items():
+                outcome = key[1]
+                if outcome != "clear" and outcome != "masked":
                     continue
-                spent = self._spent.get(column)
-                if spent is None or spent[0] != time:
-                    taken = self._seen(column, time, use.ids)
-                    if taken <= budgets.most:
-                        continue
-                    spent = self._spent[column] = (time, estimate(taken, budgets.subjects.size))
-                table = column.rpartition(".")[0]
-                over = over or self._over(SUBJECTS, spent[1], time, table)
+                ids = use.ids
+                cells += len(ids)
+                seen = self._seen.get(key[0])
+                if seen is None or now >= seen.until:
+                    seen = self._renewed(key[0], seen, now)
+                known = seen.ids
+                for cell in ids:
+                    if cell not in known:
+                        over = self._subjects(key[0], seen, now, ids, over)
+                        break
+                else:
+                    if seen.spent:
+                        over = self._subjects(key[0], seen, now, ids, over)
+            reserve = self._cells
+            if now < reserve.until and cells <= reserve.left:
+                reserve.left -= cells
+            elif cells:
+                limit, seconds = budgets.cells_limit, budgets.cells_seconds
+                total = reserve.take(budgets.cells, self._place, now, seconds, cells, limit)
+                if total:
+                    over = over or []
+                    over.insert(0, self._over(CELLS, total, _bin(now, seconds), None))
+        finally:
+            budgets.lock.release()
         return over
 
-    def _seen(self, column: str, time: int, ids: list[bytes]) -> int:
-        subjects = self._budgets.subjects
-        place = self._maps.get(column)
-        if place is None:
-            place = self._maps[column] = subjects.map_of(self._login, column)
-        return subjects.seen(place, time, ids)
+    def _renewed(self, column: str, seen: Seen | None, now: float) -> Seen:
+        """Of a bin that begins."""
+        budgets = self._budgets
+        if seen is None:
+            seen = self._seen[column] = Seen(budgets.subjects.map_of(self._login, column))
+        seconds = budgets.subjects_seconds
+        seen.until = (_bin(now, seconds) - _FIRST + 1) * seconds / 2
+        seen.ids.clear()
+        seen.spent = 0
+        return seen
+
+    def _subjects(
+        self, column: str, seen: Seen, now: float, ids: list[bytes], over: list[Over] | None
+    ) -> list[Over] | None:
+        """Some of `ids` are new in this bin, or the budget is spent."""
+        budgets = self._budgets
+        subjects, seconds = budgets.subjects, budgets.subjects_seconds
+        time = _bin(now, seconds)
+        if not seen.spent:
+            new = subjects.mark(seen.map, time, ids)
+            if len(seen.ids) < _KEPT:
+                seen.ids.update(ids[:_KEPT])
+            if new:
+                seen.spent = seen.reserve.take(
+                    subjects.counts, seen.map, now, seconds, new, budgets.most
+                )
+            if not seen.spent:
+                return over
+        for known in over or []:
+            if known.detector == "budget_subjects":
+                return over
+        over = over or []
+        number = max(estimate(seen.spent, subjects.size), 1)
+        over.append(self._over(SUBJECTS, number, time, column.rpartition(".")[0]))
+        return over
+
+    def ask_again(self) -> None:
+        """A reserve was taken under other limits."""
+        with self._budgets.lock:
+            self._cells = Reserve()
+            for seen in self._seen.values():
+                seen.until = 0.0
+                seen.reserve = Reserve()
 
     def delay(self, cells: int, per_second: int) -> float:
         """Seconds that so many cells have to wait, where the login may be shown so many per second. Each worker lets it have
@@ -175,17 +283,18 @@ class Account:
         budgets = self._budgets
         with budgets.lock:
             budgets.cells.forget(self._place)
-            self._spent.clear()
+            self._cells = Reserve()
             self._free = 0.0
-            for place in self._maps.values():
-                budgets.subjects.forget(place)
+            for seen in self._seen.values():
+                budgets.subjects.forget(seen.map)
+            self._seen.clear()
             for kind in (CELLS, SUBJECTS):
                 budgets.reported[2 * self._place + kind] = 0
 
 
 def _bin(now: float, seconds: int) -> int:
-    """From RING on, so that memory nobody has written to is no bin that counts."""
-    return int(2 * now / seconds) + 4
+    """The number of half windows, `_FIRST` for the first."""
+    return int(2 * now / seconds) + _FIRST
 
 
 def shown(tally: Tally) -> int:

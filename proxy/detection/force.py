@@ -72,7 +72,7 @@ class Force:
                 if isinstance(file, ContainmentFile):
                     self._take(file.read())
                 elif isinstance(file, HoneyFile):
-                    self.guards.honey = file.read()
+                    self.guards.watch_for(file.read())
             except StateUnreadable as damaged:
                 raise StateUnreadable(f"{file.path} {damaged}") from None
 
@@ -152,7 +152,7 @@ class Force:
 
     def _put_in_force(self, picture: Picture) -> None:
         if picture.honey is not None:
-            self.guards.honey = picture.honey
+            self.guards.watch_for(picture.honey)
         if picture.contained is not None:
             self._take(picture.contained)
         if picture.expired:

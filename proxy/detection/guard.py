@@ -71,6 +71,13 @@ class Guards:
         self.contained = Contained()
         """Replaced whole by whoever reads the file of it, and by `contain`."""
         self.honey = Honey()
+        self.honeyed = False
+        """There is some."""
+
+    def watch_for(self, honey: Honey) -> None:
+        """From now on, this is honey."""
+        self.honey = honey
+        self.honeyed = bool(honey.ids or honey.columns)
 
     def reload(self, settings: Detection) -> None:
         self.settings = settings
@@ -103,37 +110,40 @@ class Guard:
 
     @property
     def watches_columns(self) -> bool:
-        """Also statements that carry no cell are judged."""
-        return bool(self._guards.honey.columns)
+        """Also statements that carry no cell are judged: a column of theirs may be honey."""
+        return self._guards.honeyed
 
     def judge(
         self, origin: Origin, tally: Tally, touches: tuple[Touch, ...], restraint: Restraint
     ) -> Verdict | None:
         """None: release it. `restraint`: what the session's decisions are under."""
         guards = self._guards
-        cells: Over | None = None
-        subjects: Over | None = None
+        over: list[Over] | None = None
         touched: tuple[str, str] | None = None
-        if restraint != "mask":  # Else what it sees is what containment lets it see.
-            cells = self._account.cells(tally)
-            subjects = self._account.subjects(tally)
-        honey = guards.honey
-        if honey.ids or honey.columns:
-            touched = honey.touched(tally, touches)
-        if cells is None and subjects is None and touched is None:
+        if restraint is None or restraint != "mask":  # Else it sees what containment lets it see.
+            over = self._account.charge(tally)
+        if guards.honeyed:
+            touched = guards.honey.touched(tally, touches)
+        if over is None and touched is None:
             return self._delayed(tally) if restraint == "throttle" else None
+        return self._judged(origin, over or [], touched, tally, restraint)
+
+    def _judged(
+        self,
+        origin: Origin,
+        over: list[Over],
+        touched: tuple[str, str] | None,
+        tally: Tally,
+        restraint: Restraint,
+    ) -> Verdict:
         verdict = Verdict()
-        settings = guards.settings
+        settings = self._guards.settings
         if touched is not None:
             verdict = self._touched(origin, settings.honey.mode, touched, restraint)
-        if cells is not None:
-            verdict = _both(
-                verdict, self._spent(origin, settings.budget_cells.mode, cells, restraint)
-            )
-        if subjects is not None:
-            verdict = _both(
-                verdict, self._spent(origin, settings.budget_subjects.mode, subjects, restraint)
-            )
+        for spent in over:
+            cells = spent.detector == "budget_cells"
+            own = settings.budget_cells.mode if cells else settings.budget_subjects.mode
+            verdict = _both(verdict, self._spent(origin, own, spent, restraint))
         if not verdict.refused and (verdict.mode == "throttle" or restraint == "throttle"):
             verdict = _both(verdict, self._delayed(tally))
         return verdict

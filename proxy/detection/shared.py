@@ -86,12 +86,12 @@ class Counts:
     Not for several threads at once.
     """
 
-    __slots__ = ("_barrier", "_words", "_worker", "_workers")
+    __slots__ = ("_barrier", "_words", "_worker", "workers")
 
     def __init__(self, names: int, workers: int) -> None:
         memory = mmap.mmap(-1, 8 * RING * names * workers)
         self._words: memoryview[int] = memoryview(memory).cast("Q")
-        self._workers = workers
+        self.workers = workers
         self._worker = 0
         self._barrier = Lock()
         self._barrier.acquire()
@@ -102,7 +102,7 @@ class Counts:
 
     def add(self, place: int, time: int, number: int) -> None:
         """Publish so many more (or fewer) in the bin `time`."""
-        at = (place * RING + (time & (RING - 1))) * self._workers + self._worker
+        at = (place * RING + (time & (RING - 1))) * self.workers + self._worker
         word = self._words[at]
         if word >> _SHIFT != time:
             word = time << _SHIFT | _BIAS
@@ -114,14 +114,14 @@ class Counts:
         self._barrier.acquire()
         found = 0
         for one in (time, time - 1, time - 2):
-            at = (place * RING + (one & (RING - 1))) * self._workers
-            for word in self._words[at : at + self._workers].tolist():
+            at = (place * RING + (one & (RING - 1))) * self.workers
+            for word in self._words[at : at + self.workers].tolist():
                 if word >> _SHIFT == one:
                     found += (word & _MASK) - _BIAS
         return found
 
     def forget(self, place: int) -> None:
         """All that was counted there. What is being counted at this moment by another worker may stay."""
-        size = RING * self._workers
+        size = RING * self.workers
         for at in range(place * size, (place + 1) * size):
             self._words[at] = 0

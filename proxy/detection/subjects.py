@@ -33,7 +33,7 @@ def size_for(limit: int) -> int:
 
 
 def most(limit: int, size: int) -> int:
-    """Places of `size` that may be taken, so that the subjects are not more than `limit`."""
+    """How many places of `size` may be taken, so that the subjects are not more than `limit`."""
     load = limit / size
     expected = size * (1 - exp(-load))
     deviation = sqrt(max(0.0, size * exp(-load) * (1 - (1 + load) * exp(-load))))
@@ -48,26 +48,25 @@ def estimate(taken: int, size: int) -> int:
 class Subjects:
     """Of each login and column, which subjects were shown in the last window. `limit`: what the maps are made for."""
 
-    __slots__ = ("_counts", "_directory", "_maps", "size")
+    __slots__ = ("_directory", "_maps", "counts", "size")
 
     def __init__(self, workers: int, limit: int) -> None:
         self.size = size_for(limit)
         maps = min(_MOST_MAPS, _POOL // (4 * self.size))
         self._directory = Directory(maps)
-        self._counts = Counts(maps, workers)
+        self.counts = Counts(maps, workers)
         self._maps: memoryview[int] = memoryview(mmap.mmap(-1, 4 * maps * self.size)).cast("I")
 
     def in_worker(self, number: int) -> None:
-        self._counts.in_worker(number)
+        self.counts.in_worker(number)
 
     def map_of(self, login: str, column: str) -> int:
         return self._directory.place(f"{login}\0{column}")
 
-    def seen(self, place: int, time: int, ids: Iterable[bytes]) -> int:
-        """These are about to be shown, in the bin `time`; places that are taken then, by all workers."""
-        maps, counts = self._maps, self._counts
+    def mark(self, place: int, time: int, ids: Iterable[bytes]) -> int:
+        """These are about to be shown, in the bin `time`; how many places are to be counted for it, that were not."""
+        maps = self._maps
         base, mask = place * self.size, self.size - 1
-        oldest = time - 2
         new = 0
         for cell in ids:
             at = base + (read_i32_be(cell, 0) & mask)
@@ -75,15 +74,13 @@ class Subjects:
             if last < time or last > time + 1:
                 maps[at] = time
                 new += 1
-                if oldest <= last < time:
-                    counts.add(place, last, -1)
-        if new:
-            counts.add(place, time, new)
-        return counts.total(place, time)
+                if time - 2 <= last < time:
+                    self.counts.add(place, last, -1)
+        return new
 
     def forget(self, place: int) -> None:
         """Nothing was shown."""
         at = place * self.size
         for one in range(at, at + self.size):
             self._maps[one] = 0
-        self._counts.forget(place)
+        self.counts.forget(place)
