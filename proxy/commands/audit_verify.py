@@ -2,7 +2,8 @@
 
 Without FILES it takes the log, the head and the keys from where the configuration says, the head and the end of the log at
 one moment (under the log's lock), so that it can be asked while the proxy runs. With FILES it reads nothing else: an auditor
-needs no configuration.
+needs no configuration. That the configured log was verified, and was ok, is an event of it; a log that is not ok is
+evidence, and nothing is written to it.
 
 Exit codes: 0 ok, 10 altered, 11 missing, 12 cut off, 13 forged, 14 undecided (`Kind`), of several the gravest: forged,
 altered, cut off, missing, undecided; 2 usage, or a key or head that cannot be read.
@@ -24,13 +25,16 @@ from typing import IO, Any, Final
 from proxy.audit.cells_file import SideFiles
 from proxy.audit.checkpoint import public_key
 from proxy.audit.copies import Copies
+from proxy.audit.event import Query, queried
 from proxy.audit.head import HeadDamaged, read_copy
 from proxy.audit.keys import PUBLIC_KEY, SEAL_KEY
+from proxy.audit.log import AuditFailed, AuditLog
 from proxy.audit.log_file import lock, unlock
+from proxy.audit.operator import operator
 from proxy.audit.reading import LogLine, in_order, lines, log_files
 from proxy.audit.text import clean, counted
 from proxy.audit.trust import HeadCopy, Trust, trusted_keys
-from proxy.audit.verdict import Issue, Proven, Verdict
+from proxy.audit.verdict import Issue, Kind, Proven, Verdict
 from proxy.audit.verify import verify
 from proxy.commands.output import aligned, say_json
 from proxy.config import Configuration, load
@@ -90,8 +94,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    configuration = None if options.files else load(options.config)
     try:
-        evidence = _given(options) if options.files else _configured(options)
+        evidence = _configured(configuration, options) if configuration else _given(options)
         verdict = _verdict(evidence, _Teller())
     except Unusable as unusable:
         print(f"sealgate: {unusable}", file=sys.stderr)
@@ -100,6 +105,8 @@ def run(options: argparse.Namespace) -> int:
         say_json(as_json(verdict))
     else:
         print(for_people(verdict))
+    if configuration:
+        _record(configuration, verdict)
     return verdict.kind.value
 
 
@@ -112,19 +119,17 @@ def evidence_of(configuration: Configuration) -> Evidence:
     """The configured log as it is now. Raises Unusable."""
     path = configuration.audit.path
     state = state_of(configuration)
-    try:
-        evidence = _at_one_moment(path, state / "head")
-    except OSError as error:
-        raise Unusable(f"{error.filename or path}: {error.strerror}") from None
     public, seal = state / PUBLIC_KEY, state / SEAL_KEY
     trust = Trust(
         public_keys=_public_keys([public] if public.exists() else []),
         seal_keys=_seal_keys([seal] if seal.exists() else []),
-        head=evidence.trust.head,
         checkpoint_events=configuration.audit.checkpoint_events,
         host_keys=True,
     )
-    return replace(evidence, trust=trust)
+    try:
+        return _at_one_moment(path, state / "head", trust)
+    except OSError as error:
+        raise Unusable(f"{error.filename or path}: {error.strerror}") from None
 
 
 def state_of(configuration: Configuration) -> Path:
@@ -133,9 +138,9 @@ def state_of(configuration: Configuration) -> Path:
     return audit.state or audit.path.with_name(audit.path.name + ".state")
 
 
-def _configured(options: argparse.Namespace) -> Evidence:
-    evidence = evidence_of(load(options.config))
+def _configured(configuration: Configuration, options: argparse.Namespace) -> Evidence:
     given = _trust(options)
+    evidence = evidence_of(configuration)
     trust = replace(evidence.trust, copies=given.copies, chains=given.chains, first=given.first)
     if options.public_key or options.seal_key:  # the host's own would weaken what they prove
         trust = replace(
@@ -144,6 +149,22 @@ def _configured(options: argparse.Namespace) -> Evidence:
     if options.head is not None:
         trust = replace(trust, head=given.head)
     return replace(evidence, trust=trust)
+
+
+def _record(configuration: Configuration, verdict: Verdict) -> None:
+    """That somebody has asked is an event of the log. A log that is not as it should be stays as it was found."""
+    if verdict.kind is not Kind.OK:
+        print("sealgate: the log is left as it is; that you asked is not in it", file=sys.stderr)
+        return
+    asked = Query("audit verify", {"verdict": verdict.kind.word}, events=verdict.events)
+    try:
+        log = AuditLog.join(configuration.audit.path, configuration.audit.state)
+        try:
+            log.write(queried(asked, operator()))
+        finally:
+            log.close()
+    except AuditFailed as failed:
+        print(f"sealgate: that you asked is not in the log: {failed}", file=sys.stderr)
 
 
 def _given(options: argparse.Namespace) -> Evidence:
@@ -214,22 +235,22 @@ def _head(content: bytes, file: Path, *, live: bool) -> HeadCopy:
     return HeadCopy(chain, at.sequence, at.h, at.a, at.k, intended.sequence, live)
 
 
-def _at_one_moment(path: Path, head: Path) -> Evidence:
+def _at_one_moment(path: Path, head: Path, trust: Trust) -> Evidence:
     """The files, the head, and how long the live file is, while nobody writes. Raises OSError, Unusable."""
     try:
         live = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=1 << 18)
     except FileNotFoundError:
-        return Evidence(tuple(log_files(path)), Trust(head=_live_head(head)))
+        return Evidence(tuple(log_files(path)), replace(trust, head=_live_head(head)))
     try:
         lock(live.fileno(), _LOCK_PATIENCE)
-        found = Trust(head=_live_head(head))
-        return Evidence(tuple(log_files(path)), found, live, os.fstat(live.fileno()).st_size)
+        try:
+            trust = replace(trust, head=_live_head(head))
+            return Evidence(tuple(log_files(path)), trust, live, os.fstat(live.fileno()).st_size)
+        finally:
+            unlock(live.fileno())
     except BaseException:
         live.close()
         raise
-    finally:
-        if not live.closed:
-            unlock(live.fileno())
 
 
 def _live_head(head: Path) -> HeadCopy | None:
