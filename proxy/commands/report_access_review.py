@@ -52,7 +52,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=10,
         metavar="N",
-        help="fewer statements than this are called rare (default: %(default)s)",
+        help="fewer events than this are called rare (default: %(default)s)",
     )
     parser.add_argument(
         "--dsn", metavar="DSN", help="connect with this login (default: [control] dsn)"

@@ -6,6 +6,7 @@ Exit codes: 0 made, 1 made but the log is not known to be whole (or refused), 2 
 from __future__ import annotations
 
 import argparse
+import sys
 from functools import partial
 
 from proxy.audit.queried import Query
@@ -39,6 +40,9 @@ def run(options: argparse.Namespace) -> int:
     configuration = load(options.config)
     who = asker()
     until = who.now if options.until is None else options.until
+    if options.since >= until:
+        print("sealgate: --since is not before --until (or now)", file=sys.stderr)
+        return 2
     of = verdict(configuration, options)
     reading = Reading(options.since, until)
     changed = Changed(options.since, until)

@@ -98,6 +98,9 @@ def run(options: argparse.Namespace) -> int:
     until = options.until if options.until is not None else who.now
     if options.since is None and options.until is None:
         until = found.window[1]
+    if since >= until:
+        print("sealgate: --from is not before --to (or now)", file=sys.stderr)
+        return 2
     selection = _selection(options, found)
     of = verdict(configuration, options)
     reading, observed = Reading(since, until), Observed(selection, since, until)

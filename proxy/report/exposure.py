@@ -36,7 +36,7 @@ class KeyExposure:
     state: str | Human
     created: str | Human
     cells: int
-    statements: int
+    events: int
     first: datetime
     last: datetime
     left_process: str
@@ -75,7 +75,7 @@ def exposed(
     column: str,
     version: int,
     cells: int,
-    statements: int,
+    events: int,
     first: datetime,
     last: datetime,
     known: Mapping[tuple[str, int], KeyFacts],
@@ -91,7 +91,7 @@ def exposed(
         state=facts.state if facts else missing,
         created=facts.created if facts else missing,
         cells=cells,
-        statements=statements,
+        events=events,
         first=first,
         last=last,
         left_process=LEFT,

@@ -81,14 +81,14 @@ class SessionUse:
 @dataclass(frozen=True, slots=True)
 class ColumnUse:
     """Cells of one column with one outcome. `distinct_values`: stored values, each counted once however often it was
-    delivered; `rows`: of the statements, as often as they were delivered."""
+    delivered; `rows`: of the statements, as often as they were delivered; `events`: a long result has several."""
 
     column: str
     outcome: str
     cells: int
     distinct_values: int
     rows: int
-    statements: int
+    events: int
     first: datetime
     last: datetime
 
@@ -305,6 +305,7 @@ def _known(
         clear=sum(one.cells for one in columns if one.outcome == "clear"),
         masked=sum(one.cells for one in columns if one.outcome == "masked"),
         clear_columns=clear,
+        compared_columns=tuple(sorted({c.column for c in columns if c.outcome == "compared"})),
         masked_columns=masked,
         sealed_columns=tuple(sorted(set(case.declared) - {*clear, *masked})),
         persons=subjects if isinstance(subjects, Human) else subjects.persons_shown,

@@ -75,13 +75,13 @@ def _data(report: Incident) -> Iterator[Block]:
             one.cells,
             one.distinct_values,
             one.rows,
-            one.statements,
+            one.events,
             said(one.first),
             said(one.last),
         )
         for one in report.columns
     )
-    head = ("Column", "Outcome", "Values", "Distinct", "Rows", "Statements", "First", "Last")
+    head = ("Column", "Outcome", "Values", "Distinct", "Rows", "Events", "First", "Last")
     yield Table(head, rows, empty="The selection touched no sealed column.")
     if report.cells_without_ids:
         yield Alert(
@@ -277,6 +277,15 @@ def _article_34(report: Incident) -> Iterator[Block]:
         )
     )
     yield Table(("Column", "Unintelligible", "Because"), rows)
+    yield Paragraph(
+        (
+            "This is about what passed through the proxy. ",
+            Human(
+                "did anybody get at backups, WAL archives or logs from before a column was sealed, or at copies that clients"
+                " keep? The access log knows nothing of them"
+            ),
+        )
+    )
     yield Paragraph((Human("is the risk to the persons high (Art. 34(1))? Then send the letter"),))
     yield Bullets(report.gdpr_34_letter)
 

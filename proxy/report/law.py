@@ -46,6 +46,7 @@ class Known:
     masked: int
     clear_columns: tuple[str, ...]
     masked_columns: tuple[str, ...]
+    compared_columns: tuple[str, ...]
     sealed_columns: tuple[str, ...]
     persons: int | Human
     records: int
@@ -147,13 +148,26 @@ def article_34_3_a(known: Known) -> tuple[tuple[str, bool, str], ...]:
         for c in known.masked_columns
         if c not in known.clear_columns
     ]
-    because = (
-        "nothing of it was released to the selection; in the database its values are encrypted"
-        if known.whole
-        else "the log shows no release to the selection, but the log is not known to be whole"
-    )
-    sealed = [(c, known.whole, because) for c in known.sealed_columns]
+    sealed = [(c, *_sealed(known, c)) for c in known.sealed_columns]
     return tuple(clear + masked + sealed)
+
+
+def _sealed(known: Known, column: str) -> tuple[bool, str]:
+    """Of a column of which nothing was released."""
+    if column in known.compared_columns:
+        return (
+            False,
+            "nothing was released, but its values were compared: who guessed right has learned that",
+        )
+    if not known.whole:
+        return (
+            False,
+            "the log shows no release to the selection, but the log is not known to be whole",
+        )
+    return (
+        True,
+        "nothing of it was released to the selection; in the database its values are encrypted",
+    )
 
 
 def letter(known: Known) -> tuple[Text, ...]:
@@ -165,9 +179,10 @@ def letter(known: Known) -> tuple[Text, ...]:
     if masked:
         shown.append(f"in part (masked): {_named(masked)}")
     data = "; ".join(shown) or "none of the protected data was readable"
+    unread = tuple(c for c in known.sealed_columns if _sealed(known, c)[0])
     protected = (
-        (f"Not readable, because they are encrypted: {_named(known.sealed_columns)}.",)
-        if known.sealed_columns and known.whole
+        (f"Not readable, because they are encrypted: {_named(unread)}.",)
+        if unread
         else (Human("say what was not affected, if that is certain"),)
     )
     return (

@@ -110,7 +110,7 @@ def _grants(report: AccessReview) -> Iterator[Block]:
         "Grant",
         "Column",
         "State",
-        "Statements",
+        "Events",
         "Values",
         "Last use",
         "Used by",

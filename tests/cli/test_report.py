@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any
 
 from tests.cli.conftest import Project
@@ -77,12 +78,24 @@ def test_reports_of_a_day(project: Project) -> None:
     assert by_code["schema.applied"]["proven"] is True
     assert by_code["policy.loaded"]["note"].startswith("the first policy in the log")
 
+    project.configure(SUBJECTS, ('clear = ["public.customers.email"]', "clear = []"))
+    proxy.send(signal.SIGHUP)
+    eventually(lambda: events(project, "configuration.loaded"))
+    changes = report(project, "changes", "--since", "2020-01-01")
+    loaded = [e for e in changes["entries"] if e["event_code"] == "policy.loaded"][-1]
+    assert [d["text"] for d in loaded["differences"]] == [
+        "no longer granted clear on public.customers.email"
+    ]
+    assert "owner of the file, not proven" in loaded["who"]
+    assert changes["widening"] == 0
+
     # what was asked of the log is in it
     asked = [e["unmapped"]["sealgate"]["command"] for e in events(project, "audit.queried")]
     assert asked == [
         "report incident",
         "report incident",
         "report access-review",
+        "report changes",
         "report changes",
     ]
 

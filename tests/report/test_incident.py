@@ -55,7 +55,7 @@ def test_the_numbers_are_those_of_the_log(a_shop: Office) -> None:
     report = a_shop.report("incident", *WHOLE)
     expected = counted(a_shop.events())
     told = {
-        (one["column"], one["outcome"]): (one["cells"], one["statements"], one["rows"])
+        (one["column"], one["outcome"]): (one["cells"], one["events"], one["rows"])
         for one in report["columns"]
     }
     assert told == {key: tuple(entry[:3]) for key, entry in expected.items()}
@@ -133,18 +133,28 @@ def test_a_finding_that_is_not_in_the_log_is_refused(a_shop: Office) -> None:
 
 
 def test_only_sealed_is_what_was_never_released(a_shop: Office) -> None:
-    """birth_date was compared only: the application got none of it; and Art. 34(3)(a) follows."""
+    """birth_date was compared only: nobody got any of it, and yet a guess could be tried (Art. 34(3)(a) does not hold)."""
     report = a_shop.report("incident", *WHOLE)
     assert report["never_released"] == [BIRTH]
-    holds = {one["column"]: one["holds"] for one in report["unintelligible"]}
-    assert holds == {EMAIL: False, SSN: False, BIRTH: True}
+    assert {one["column"]: one["holds"] for one in report["unintelligible"]} == {
+        EMAIL: False,
+        SSN: False,
+        BIRTH: False,
+    }
+    thief = a_shop.report("incident", *WHOLE, "--session", "s-thief")
+    assert thief["never_released"] == [BIRTH, SSN]
+    assert {one["column"]: one["holds"] for one in thief["unintelligible"]} == {
+        EMAIL: False,
+        SSN: True,
+        BIRTH: True,
+    }
 
 
 def test_nothing_is_called_unintelligible_by_a_broken_log(a_shop: Office) -> None:
     """A line altered: the log can no longer prove that nothing was released."""
     lines = a_shop.path.read_bytes().splitlines(keepends=True)
     a_shop.path.write_bytes(b"".join(lines[:50] + lines[51:]))
-    report = a_shop.report("incident", *WHOLE, code=1)
+    report = a_shop.report("incident", *WHOLE, "--session", "s-thief", code=1)
     assert report["evidence"]["whole"] is False
     assert not any(one["holds"] for one in report["unintelligible"])
     assert any("follows" in gap["text"] for gap in report["evidence"]["gaps"])
@@ -274,6 +284,8 @@ def test_what_is_missing_on_the_command_line_is_said(office: Office) -> None:
     for time in ("2026-11-16T08:00", "yesterday"):
         with pytest.raises(SystemExit, match="2"):
             office.run("incident", "--from", time)
+    assert office.run("incident", "--from", "2026-11-17", "--to", "2026-11-16") == 2
+    assert office.run("changes", "--since", "2126-01-01") == 2
     assert office.run("incident", *WHOLE, "--case", "../x") == 1
 
 
