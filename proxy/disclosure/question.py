@@ -75,12 +75,15 @@ class Reader:
         self._missing = missing
         self._take = take
         self._before: int | None = None
+        self._last: dict[str, int] = {}
+        """Per chain, the number of its last event."""
         self.events = 0
         """Those that are meant."""
 
     def read(self, event: Event) -> None:
         found = read(event)
         self._gap(found)
+        self._hole(found)
         self._before = found.time
         if not self._question.asks_for(found):
             return
@@ -108,6 +111,17 @@ class Reader:
             event.code == "log.begun" and event.sealgate.get("log_existed")
         ):
             self._told(self._before, event)
+
+    def _hole(self, event: Read) -> None:
+        """Numbers that are not there; `sealgate audit verify` says more."""
+        last = self._last.get(event.chain)
+        self._last[event.chain] = event.sequence
+        if last is None or event.sequence == last + 1 or self._before is None:
+            return
+        if self._before < self._question.until and event.time >= self._question.since:
+            self._missing.say(
+                f"event {last} is followed by event {event.sequence}: some are missing, or not in order (see `sealgate audit verify`)"
+            )
 
     def _told(self, start: int | None, event: Read) -> None:
         question = self._question
