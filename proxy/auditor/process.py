@@ -77,10 +77,12 @@ def _greeting(sock: socket.socket) -> dict[str, Any] | None:
     """The first line; None if the proxy has gone already."""
     found = b""
     while not found.endswith(b"\n") and len(found) < _GREETING_LIMIT:
-        more = sock.recv(65536)
-        if not more:
+        ahead = sock.recv(65536, socket.MSG_PEEK)
+        if not ahead:
             return None
-        found += more
+        # What is said behind it before we had the time to listen is for the channel.
+        line, end, _ = ahead.partition(b"\n")
+        found += sock.recv(len(line) + len(end))
     greeting: dict[str, Any] = orjson.loads(found)
     return greeting
 
