@@ -69,13 +69,15 @@ def test_denied_value() -> None:
     ("table", "message"),
     [
         ({"type": "text", "masks": "email"}, f'columns."{SSN}".masks: is not a known key. Did you mean mask?'),
-        ({"type": "text", "zzz": 1}, f'columns."{SSN}".zzz: is not a known key. Known keys: type, search, search_group, mask.'),
+        ({"type": "text", "zzz": 1}, f'columns."{SSN}".zzz: is not a known key. Known keys: type, search, search_group, mask, audit.'),
         ({}, f'columns."{SSN}".type: the column\'s type is missing. Write for example type = "text".'),
         ({"type": 5}, f'columns."{SSN}".type: the column\'s type is missing. Write for example type = "text".'),
-        ("text", f'columns."{SSN}": is not a table. Write a table with type, search, search_group, mask.'),
+        ("text", f'columns."{SSN}": is not a table. Write a table with type, search, search_group, mask, audit.'),
         ({"type": "text", "search": "equality"}, f'columns."{SSN}".search: is not a list of texts. Write for example ["equality"].'),
         ({"type": "text", "search": ["prefix"]}, f'columns."{SSN}".search: \'prefix\' is no search. Known: "equality", "equality:casefold", "order", "order:C:16" (texts), "match", "match:4", "path:key.key" (jsonb).'),
         ({"type": "json", "search": ["equality"]}, f'columns."{SSN}".search: json has no equality in PostgreSQL. Use jsonb.'),
+        ({"type": "text", "audit": "fsync"}, f'columns."{SSN}".audit: \'fsync\' is no choice. Write "async", "ack" or "durable".'),
+        ({"type": "text", "audit": True}, f'columns."{SSN}".audit: True is no choice. Write "async", "ack" or "durable".'),
         ({"type": "text", "mask": 4}, f'columns."{SSN}".mask: is not a text. Write for example mask = "null".'),
         ({"type": "text", "mask": "stars"}, f'columns."{SSN}".mask: \'stars\' is no mask. Write one of: email, keep_last:N, keep_first:N, year, constant:TEXT, null.'),
         ({"type": "text", "mask": "year"}, f'columns."{SSN}".mask: year does not give a value of type text. Masks for this type: email, keep_last, keep_first, constant, null.'),
@@ -169,7 +171,7 @@ def test_what_is_no_role(role: str) -> None:
 def test_a_role_is_a_table() -> None:
     """`[roles]` with `support = "clear"` is told so."""
     assert refused(roles={"support": "clear"}) == (
-        "roles.support: is not a table. Write a table with clear, masked, search, write."
+        "roles.support: is not a table. Write a table with clear, masked, search, write, audit."
     )
 
 
@@ -269,3 +271,16 @@ def test_tables_of_wrong_types_are_policy_errors(table: Any) -> None:
     for columns, roles in (({"public.t.c": table}, {}), ({"public.t.c": TEXT}, {"r": table})):
         with suppress(PolicyError):
             load(columns, roles, {})
+
+
+def test_audit_is_part_of_the_policy() -> None:
+    """What a column or a role says of its events changes the version; what says nothing leaves it as it was."""
+    plain = load({SSN: TEXT}, {"app": {"clear": ["*"]}}, {})
+    assert (plain.columns[SSN].audit, plain.roles["app"].audit) == (None, None)
+    versions = {plain.version}
+    for mode in ("async", "ack", "durable"):
+        column = load({SSN: {**TEXT, "audit": mode}}, {"app": {"clear": ["*"]}}, {})
+        role = load({SSN: TEXT}, {"app": {"clear": ["*"], "audit": mode}}, {})
+        assert (column.columns[SSN].audit, role.roles["app"].audit) == (mode, mode)
+        versions |= {column.version, role.version}
+    assert len(versions) == 7
