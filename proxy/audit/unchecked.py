@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from proxy.audit.text import counted
 from proxy.audit.trust import Trust
-from proxy.audit.verdict import Verdict
+from proxy.audit.verdict import Proven, Verdict
 
 
 def unchecked(trust: Trust, verdict: Verdict) -> list[str]:
@@ -35,11 +35,24 @@ def _of_the_end(trust: Trust, verdict: Verdict) -> Iterator[str]:
             yield (
                 f"the end of chain {proven.chain}: that nothing was cut off behind event {proven.last} (--head)"
             )
-            if trust.public_keys and proven.last > proven.signed:
-                behind = proven.last - proven.signed
-                yield f"the last {counted(behind, 'event')}, which no good checkpoint covers"
         elif not head.live and head.sequence < proven.last:
             yield f"what is behind event {head.sequence}, where the head was copied"
+        yield from _of_the_last_events(trust, proven)
+
+
+def _of_the_last_events(trust: Trust, proven: Proven) -> Iterator[str]:
+    """A checkpoint, and a head, speak of what is before them."""
+    for known, what, up_to in (
+        (trust.public_keys, "signed", proven.signed),
+        (trust.seal_keys, "sealed", proven.sealed),
+    ):
+        if known and up_to + 1 < proven.last:  # the one behind it is the checkpoint
+            behind = counted(proven.last - max(up_to, proven.first - 1), "event")
+            yield f"the last {behind} of chain {proven.chain}: not {what} yet"
+    if trust.seal_keys and proven.first > 1:
+        yield (
+            f"the seal of the events from {proven.first} to the first checkpoint: those before them are not here"
+        )
 
 
 def _of_copies(trust: Trust, verdict: Verdict) -> Iterator[str]:

@@ -33,8 +33,11 @@ from proxy.audit.verdict import Issue, Kind, Proven, Verdict
 
 _MOST_CHAINS: Final = 100
 _MOST_GAPS: Final = 1000
+_MOST_MOVES: Final = 1000
 _MOST_TORN: Final = 1000
 _MOST_NOTES: Final = 100
+_ONE_WRITE: Final = 1000
+"""Events that may come in one write, and so before the checkpoint that was due."""
 _PROGRESS_LINES: Final = 1 << 15
 _ID_BYTES: Final = 8
 _BEGUN: Final = "log.begun"
@@ -76,6 +79,7 @@ class _Chain:
         self.broken = False
         self.proven = Proven(name, self.first, sequence)
         self.gaps: list[Issue] = []
+        self.moves = 0
         self.beginning: Issue | None = None
         """Why it should not be there."""
         self.foreign = False
@@ -171,7 +175,8 @@ class _Verification:
                 Kind.FORGED, text, chain, found.sequence, line=line, breaks=False
             )
         ours = _ours(found.event)
-        if found.code == _BEGUN and ours.get("log_existed") is True and self._verdict.lines == 1:
+        alone = self._verdict.lines == 1 and found.chain not in allowed
+        if found.code == _BEGUN and ours.get("log_existed") is True and alone:
             text = "the log had events before this chain (log.begun), and they are not here"
             self._issue(Kind.MISSING, text, chain, line=line, told=True, breaks=False)
 
@@ -192,9 +197,10 @@ class _Verification:
 
     def _out_of_place(self, chain: _Chain, found: Link, line: LogLine) -> None:
         """Its number was passed: it was moved here, it is here twice, or somebody has put it in."""
-        for gap in chain.gaps:
+        for gap in chain.gaps if chain.moves < _MOST_MOVES else ():
             first, last = gap.sequence or 0, gap.last or 0
             if first <= found.sequence <= last:
+                chain.moves += 1
                 self._moved(chain, gap, found, line)
                 return
         text = f"its number was passed already: it stands behind event {chain.sequence}"
@@ -243,14 +249,19 @@ class _Verification:
             self._issue(
                 Kind.FORGED, text, chain, min(behind, size) or 1, last=size, line=line, place=place
             )
-        if size - chain.checkpoint > 2 * self._trust.checkpoint_events + 1000:
-            text = f"no checkpoint among {size - chain.checkpoint} events"
-            self._issue(Kind.FORGED, text, chain, behind, last=size, line=line)
+        self._long_without_checkpoint(chain, size, line)
         if signed and not chain.broken:
             chain.proven.signed = size
         if sealed and not chain.broken:
             chain.proven.sealed = size
         chain.checkpoint, chain.checkpoint_place = found.sequence, self._verdict.lines
+
+    def _long_without_checkpoint(self, chain: _Chain, size: int, line: LogLine | None) -> None:
+        """The writer makes one every so many events: who cannot sign leaves them out."""
+        count = size - chain.checkpoint
+        if count > self._trust.checkpoint_events + _ONE_WRITE:
+            text = f"no checkpoint among {count} events"
+            self._issue(Kind.FORGED, text, chain, chain.checkpoint + 1, last=size, line=line)
 
     def _known_otherwise(self, chain: _Chain, found: Link, line: LogLine) -> None:
         """The head and the copies may have this event too."""
@@ -466,6 +477,10 @@ class _Verification:
                 )
                 first = chain.sequence - behind + 1
                 self._issue(Kind.UNDECIDED, text, chain, first, last=chain.sequence)
+        self._long_without_checkpoint(chain, chain.sequence, chain.line)
+        if self._trust.public_keys and not chain.proven.signed and not chain.broken:
+            text = "there is no checkpoint: nothing is signed"
+            self._issue(Kind.UNDECIDED, text, chain, chain.first, last=chain.sequence, place=1)
         self._end_of_beginning(chain)
         if chain.resealed.lost:
             text = "too many events are missing to follow the seal"

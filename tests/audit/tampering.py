@@ -287,10 +287,10 @@ def hash_of_line(line: bytes) -> bytes:
     return bytes.fromhex(ours(parsed(line))["integrity"]["hash"])
 
 
-def some_statement(log: Log, rng: random.Random) -> int:
-    """The index of a statement that is behind the first checkpoint and in front of the last but one."""
+def some_statement(log: Log, rng: random.Random, before: int = 2) -> int:
+    """The index of a statement that is behind the first checkpoint, and has `before` behind it."""
     checkpoints = [n for n, line in enumerate(log.all()) if b'"log.checkpoint"' in line]
-    inside = range(checkpoints[0] + 1, checkpoints[-2])
+    inside = range(checkpoints[0] + 1, checkpoints[-before])
     return rng.choice([n for n in inside if b'"statement.read"' in log.all()[n]])
 
 
@@ -328,6 +328,21 @@ def edit_unsigned(log: Log, rng: random.Random) -> None:
     rewrite(log, at, [changed(events[0]), *events[1:]], sign=False)
 
 
+def edit_without_checkpoints(log: Log, rng: random.Random) -> None:
+    """Who cannot sign leaves out what would have to be signed, and makes the rest anew."""
+    lines_, at = log.all(), some_statement(log, rng)
+    events = [parsed(line) for line in lines_[at:] if b'"log.checkpoint"' not in line]
+    head = log.head
+    rewrite(log, at, [changed(events[0]), *events[1:]], sign=True)
+    log.head = replace(log.head, seal=head.seal, key=head.key)
+
+
+def rewrite_without_checkpoints(log: Log, rng: random.Random) -> None:
+    """The same, from the first event on."""
+    events = [parsed(line) for line in log.all() if b'"log.checkpoint"' not in line]
+    rewrite(log, 0, [changed(event) for event in events], sign=True)
+
+
 def edit_signed(log: Log, rng: random.Random) -> None:
     lines_, at = log.all(), some_statement(log, rng)
     events = [parsed(line) for line in lines_[at:]]
@@ -357,7 +372,7 @@ def delete_signed(log: Log, rng: random.Random) -> None:
 
 def delete_explained(log: Log, rng: random.Random) -> None:
     """In place of the events one that says that a crash has lost them."""
-    lines_, at = log.all(), some_statement(log, rng)
+    lines_, at = log.all(), some_statement(log, rng, before=4)
     missing = 3
     told = event_of(
         rng,
@@ -589,6 +604,8 @@ ATTACKS: tuple[tuple[str, Attack], ...] = (
     ("an event edited", edit),
     ("edited, its own hash made anew", edit_with_hash),
     ("edited, chain made anew without the signing key", edit_unsigned),
+    ("edited, the rest and the head made anew without checkpoints", edit_without_checkpoints),
+    ("all made anew without checkpoints", rewrite_without_checkpoints),
     ("edited, chain, signatures and head made anew", edit_signed),
     ("edited behind the last checkpoint, chain and head made anew", edit_unsigned_end),
     ("an event deleted", delete),
