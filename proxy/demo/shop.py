@@ -85,6 +85,9 @@ write = ["public.customers.*"]
 [roles.support]
 clear = ["public.customers.email"]
 masked = ["public.customers.ssn", "public.customers.birth_date"]
+
+[subjects]
+"public.customers" = "id"
 """
 
 
@@ -207,8 +210,8 @@ class Shop:
             )
         )
 
-    def sealgate(self, *arguments: str, password: str | None = None) -> str:
-        """Runs a command as a user would; what it printed. Raises CommandFailed."""
+    def sealgate(self, *arguments: str, password: str | None = None, code: int = 0) -> str:
+        """Runs a command as a user would; what it printed. Raises CommandFailed if it does not exit with `code`."""
         environment = {**os.environ, **({"PGPASSWORD": password} if password else {})}
         result = subprocess.run(  # noqa: S603 - our own command
             _command(*arguments, "--config", str(self.configuration)),
@@ -218,7 +221,7 @@ class Shop:
             env=environment,
             stdin=subprocess.DEVNULL,
         )
-        if result.returncode != 0:
+        if result.returncode != code:
             said = (result.stdout + result.stderr).strip()
             raise CommandFailed(f"sealgate {arguments[0]} exited with {result.returncode}:\n{said}")
         return result.stdout

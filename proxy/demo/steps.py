@@ -7,6 +7,7 @@ analyst see, what was logged, and what becomes of five ways around.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
@@ -151,6 +152,24 @@ def events(shop: Shop, page: Page) -> None:
     expect(all(event["type_uid"] == 600510 for event in seen), "a read is not logged as Decrypt")
 
 
+def evidence(shop: Shop, page: Page) -> None:
+    verdict = json.loads(shop.sealgate("audit", "verify", "--json"))
+    expect(verdict["verdict"] == "ok", f"the access log is {verdict['verdict']}")
+    page.fact(f"sealgate audit verify: ok, {verdict['events']} events in one chain, sealed")
+    question = ("audit", "affected", "--login", SUPPORT, "--from", "1970-01-01", "--json")
+    dsn = shop.direct(OWNER, with_password=False)
+    answer = json.loads(shop.sealgate(*question, "--dsn", dsn, password=shop.passwords[OWNER]))
+    people = [person["key"] for person in answer["people"]]
+    expect(people == [["4"]], f"support saw {people}")
+    page.fact(f"sealgate audit affected --login {SUPPORT}: customer 4 and nobody else")
+    forged = shop.directory / "forged.jsonl"
+    log = shop.audit_log.read_bytes()
+    forged.write_bytes(log.replace(b'"name":"support_login"', b'"name":"somebody_else"'))
+    said = shop.sealgate("audit", "verify", str(forged), "--json", code=10)
+    event = json.loads(said)["first"]["sequence"]
+    page.fact(f"in a copy with another name in place of support's: altered, from event {event} on")
+
+
 def plaintext(shop: Shop, page: Page) -> None:
     sql = "UPDATE customers SET ssn = '900-33-0000' WHERE id = 1"
     error = refused(shop.direct(OWNER), sql)
@@ -230,6 +249,7 @@ STEPS: tuple[tuple[str, Callable[[Shop, Page], None]], ...] = (
     ("The database holds sealed values only", stored),
     ("Each role sees what its policy says", roles),
     ("Every touch is in the access log", events),
+    ("The log is whole, and says whose data was seen", evidence),
     ("Attack: plaintext straight to the database", plaintext),
     ("Attack: a value copied to another column", copied),
     ("Attack: a view, lower(email), a union", around),

@@ -20,6 +20,7 @@ from proxy.embedded import EmbeddedPostgres, free_port
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 WALK = README.split("## Protect a column", 1)[1].split("\n## ", 1)[0]
+BREACH = README.split("## After a breach", 1)[1].split("\n## ", 1)[0]
 
 SHOP = """
 CREATE TABLE customers (id integer PRIMARY KEY, name text, email text UNIQUE);
@@ -45,7 +46,7 @@ def shop() -> Iterator[EmbeddedPostgres]:
 
 def blocks(server: EmbeddedPostgres, proxy_port: int) -> list[str]:
     """The shell blocks of the walk but the installation, with this machine's ports."""
-    install, *rest = re.findall(r"```sh\n(.*?)```", WALK, re.DOTALL)
+    install, *rest = re.findall(r"```sh\n(.*?)```", WALK + BREACH, re.DOTALL)
     assert "pip install" in install
     ports = {"5432": str(server.port), "6432": str(proxy_port)}
     return [re.sub(r"\b[56]432\b", lambda port: ports[port[0]], block) for block in rest]
@@ -64,7 +65,7 @@ def programs(directory: Path, server: EmbeddedPostgres) -> Path:
 
 
 def test_the_walk_protects_a_column(shop: EmbeddedPostgres, tmp_path: Path) -> None:
-    """Pasted as it is (ports apart), the five-minute walk ends as its last paragraph says."""
+    """Pasted as it is (ports apart), the five-minute walk ends as its last paragraph says; and a breach is answered for."""
     path = f"{programs(tmp_path / 'bin', shop)}:{os.environ['PATH']}"
     work = tmp_path / "work"
     work.mkdir()
@@ -94,7 +95,7 @@ def test_the_walk_protects_a_column(shop: EmbeddedPostgres, tmp_path: Path) -> N
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         stdin=subprocess.DEVNULL,
         check=False,
     )
@@ -108,13 +109,17 @@ def test_the_walk_protects_a_column(shop: EmbeddedPostgres, tmp_path: Path) -> N
     assert "a***@example.com" in second.stdout  # support
     assert "\\x5ea10101" in second.stdout  # the owner
     assert second.stdout.count('"event_code":"statement.read"') == 2
+    assert "ok: " in second.stdout  # verify
+    assert "2 people" in second.stdout  # affected
+    assert "support_login, member of support" in second.stdout  # who-saw
+    assert len(list((work / "reports").iterdir())) == 3
 
 
 def test_the_transcript_is_the_demo() -> None:
-    """Twelve lines, one a step, with the demo's own titles."""
+    """Thirteen lines, one a step, with the demo's own titles."""
     transcript = README.split("<!-- transcript", 1)[1].split("```text\n", 1)[1].split("```", 1)[0]
     lines = transcript.splitlines()
-    assert len(lines) == 12
+    assert len(lines) == 13
     for number, (line, (title, _)) in enumerate(zip(lines, STEPS, strict=True), 1):
         assert line.startswith(f"{number:2} {title} ".ljust(TITLE_WIDTH, ".") + " ok"), line
 
