@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.audit.chain import CHAIN_CHARACTERS, NO_HASH
+from proxy.audit.log_file import HeadDamaged as HeadDamaged
 
 SIZE: Final = 4096
 _MAGIC: Final = b"SGHEAD1\n"
@@ -37,13 +38,6 @@ _BYTES: Final = _SLOT.size + _CHECKSUM.size
 _GENERATION_AT: Final = _A + 8 * 6
 _ATTEMPTS: Final = 100
 _crc: Final = zlib.crc32
-
-
-class HeadDamaged(OSError):
-    """The file is not what we have written. `strerror` says what to do."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(0, problem)
 
 
 class Position:

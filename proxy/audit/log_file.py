@@ -21,6 +21,13 @@ _PAUSE: Final = 0.0001
 _EXCLUSIVE: Final = fcntl.LOCK_EX | fcntl.LOCK_NB
 
 
+class HeadDamaged(OSError):
+    """`head` is not what we have written. `strerror` says what to do."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(0, problem)
+
+
 def open_log(path: Path, *, create: bool = True, sync_directory: bool = False) -> int:
     """Created for the owner alone. What others may write to is no evidence, so it is refused."""
     flags = os.O_RDWR | os.O_APPEND | os.O_NONBLOCK | (os.O_CREAT if create else 0)
