@@ -7,6 +7,7 @@ from typing import Final
 
 from proxy.report import evidence as log
 from proxy.report.changes import Changes, Entry
+from proxy.report.difference import spoken
 from proxy.report.document import (
     Alert,
     Block,
@@ -72,11 +73,4 @@ def _entries(entries: list[Entry]) -> Iterator[Block]:
     for entry in entries:
         if entry.differences:
             yield Paragraph((f"Policy {entry.new}, {said(entry.time)}, differs from {entry.old}:",))
-            yield Bullets(
-                tuple(
-                    (
-                        f"{change.subject}: {change.what}{' (widens)' if change.widens else ''}: {change.text}",
-                    )
-                    for change in entry.differences
-                )
-            )
+            yield Bullets(tuple((spoken(change),) for change in entry.differences))

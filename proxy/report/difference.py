@@ -91,6 +91,12 @@ def changes(before: Given, after: Given) -> list[Change]:
     return found
 
 
+def spoken(change: Change) -> str:
+    """For people."""
+    what = f"{change.what} (widens)" if change.widens and change.what != "widened" else change.what
+    return f"{change.subject}: {what}: {change.text}"
+
+
 def _columns(before: Given, after: Given) -> Iterator[Change]:
     for label in sorted(after.columns.keys() - before.columns.keys()):
         yield Change("added", label, "the column is sealed from now on", False)

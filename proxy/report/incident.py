@@ -310,6 +310,7 @@ def _known(
         sealed_columns=tuple(sorted(set(case.declared) - {*clear, *masked})),
         persons=subjects if isinstance(subjects, Human) else subjects.persons_shown,
         records=sum(one.distinct_values for one in columns if one.outcome in SHOWN),
+        records_at_least=observed.unlisted_cells > 0,
         containments=observed.containments,
         findings=observed.findings,
         whole=evidence.whole and observed.columns.beyond is None,

@@ -50,6 +50,8 @@ class Known:
     sealed_columns: tuple[str, ...]
     persons: int | Human
     records: int
+    records_at_least: bool
+    """There are more: of some values the ids are not known."""
     containments: int
     findings: int
     whole: bool
@@ -120,7 +122,9 @@ def article_33(known: Known, clock: Clock) -> tuple[Field, ...]:
         Field(
             "33(3)(a)",
             "Approximate number of records",
-            (f"{known.records:,} distinct stored values shown, clear or masked",),
+            (
+                f"{'at least ' if known.records_at_least else ''}{known.records:,} distinct stored values shown, clear or masked",
+            ),
         ),
         Field("33(3)(b)", "Contact", (Human("name and contact of the data protection officer"),)),
         Field(

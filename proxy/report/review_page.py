@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from proxy.report import evidence as log
+from proxy.report.difference import spoken
 from proxy.report.document import (
     Alert,
     Block,
@@ -262,12 +263,7 @@ def _changes(report: AccessReview) -> Iterator[Block]:
         if not change.known:
             yield Paragraph(("What differs is not in the log.",))
         elif change.differences:
-            yield Bullets(
-                tuple(
-                    (f"{one.subject}: {one.what}{' (widens)' if one.widens else ''}: {one.text}",)
-                    for one in change.differences
-                )
-            )
+            yield Bullets(tuple((spoken(one),) for one in change.differences))
 
 
 def _happened(entries: tuple[Happened, ...], left_out: int) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -113,6 +113,7 @@ class ALog:
         self.log.write_entries([e if isinstance(e, Entry) else encode(e) for e in events])
 
     def close(self) -> None:
+        self.log.checkpoint()
         self.log.close()
 
     def start(
@@ -219,11 +220,16 @@ def cell(number: int) -> bytes:
     return number.to_bytes(8, "big")
 
 
-def a_day(path: Path, seed: int, statements: int = 120) -> ALog:
+def a_day(
+    path: Path,
+    seed: int,
+    statements: int = 120,
+    begins: Callable[[ALog], None] = lambda log: log.start(),
+) -> ALog:
     """A day of the shop: its application, two people of support, failures, refusals, a stolen login that is contained."""
     rng = random.Random(seed)
     log = ALog(path)
-    log.at(MONDAY + 8 * HOUR).start()
+    begins(log.at(MONDAY + 8 * HOUR))
     app = origin("shop_app", "s-app", host="10.0.0.2", application="shop")
     people = [
         origin("bo", "s-bo", roles=("support",), host="10.1.4.8"),

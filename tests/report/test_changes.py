@@ -144,7 +144,7 @@ def test_another_signing_key_is_a_change(office: Office, logged: Callable[[], AL
         log.at(MONDAY + number * HOUR).put(checkpoint(key * 16))
     log.close()
     report = office.report("changes", *SINCE, code=1)  # nobody signed these
-    (entry,) = [e for e in report["entries"] if e["event_code"] == "log.checkpoint"]
+    entry, _ = [e for e in report["entries"] if e["event_code"] == "log.checkpoint"]
     assert (entry["old"], entry["new"]) == ("a" * 16, "b" * 16)
 
 
