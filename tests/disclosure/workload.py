@@ -356,6 +356,17 @@ def past_the_proxy(day: Day) -> None:
     day.model.remove("orders", nr)
 
 
+def put_back(day: Day) -> None:
+    """Deleted and restored by a DBA: the same stored value in the same row, which is not gone."""
+    if not day.model.orders:
+        return
+    nr = day.rng.choice(sorted(day.model.orders))
+    day.shop.database.psql(
+        f"BEGIN; CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM orders WHERE nr = {nr};"
+        f" DELETE FROM orders WHERE nr = {nr}; INSERT INTO orders SELECT * FROM kept; COMMIT"
+    )
+
+
 def rolled_back_write(day: Day) -> None:
     """It was given to be written, and is in no row."""
     session, (city, _rows) = day.rng.choice(day.writers), day.city()
@@ -377,5 +388,5 @@ READS: tuple[Step, ...] = (
 )
 WRITES: tuple[Step, ...] = (
     *(inserted, copied_in, ordered, ordered, updated, touched, upserted, renumbered, deleted),
-    *(past_the_proxy, rolled_back_write),
+    *(past_the_proxy, put_back, rolled_back_write),
 )
