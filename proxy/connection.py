@@ -395,6 +395,7 @@ class Client:
                 self._pending = effects[position:]
                 later = asyncio.get_running_loop().call_later
                 self._delay = later(effect.seconds, self._delayed)
+                self._read_or_wait()
                 self._read_server_or_wait()
                 return
             else:
@@ -405,6 +406,7 @@ class Client:
         self._delay = None
         effects, self._pending = self._pending or [], None
         self._perform(effects)
+        self._read_or_wait()
         self._read_server_or_wait()
 
     def _recorded(self, failed: Exception | None) -> None:
@@ -492,6 +494,7 @@ class Client:
         if transport is None or transport.is_closing():
             return
         full = self._server_is_full or (self._server is not None and self._server.busy)
+        full = full or self._delay is not None
         if full or self._client_is_full or self._tasks or self._client_waits or self._core.holding:
             transport.pause_reading()
         else:

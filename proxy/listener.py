@@ -100,6 +100,7 @@ class Listener:
     ) -> None:
         """Raises OSError where a certificate or key cannot be used. `force`: None: nobody is judged or contained."""
         self._force = force
+        self._clients: set[Client] = set()
         self.receive(reception(configuration))
         self.source = source
         self.commits = GroupCommit(audit)
@@ -110,7 +111,6 @@ class Listener:
         self._stale = False
         self._others = others or Alone()
         self._arriving: set[Client] = set()
-        self._clients: set[Client] = set()
         self._server: asyncio.Server | None = None
         self._empty = asyncio.Event()
         self._empty.set()
@@ -173,6 +173,7 @@ class Listener:
         self.terms = reception.terms
         if self._force is not None:
             self._force.guards.reload(reception.detection)
+            self.heed()  # Who is exempt may have changed.
 
     # Containment.
 

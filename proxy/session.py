@@ -285,7 +285,7 @@ class Session:
     def _with_roles(self, roles: frozenset[str]) -> list[Effect]:
         guards, origin = self._guards, self._handshake.origin
         if guards is not None and self._handshake.protected:
-            restraint = guards.contained.restraint(origin.login, origin.session)
+            restraint = guards.restraint(origin.login, origin.session)
             if restraint in ("quarantine", "kill"):
                 return self._handshake.contained()
         effects = self._handshake.roles_known(roles)

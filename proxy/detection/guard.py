@@ -87,6 +87,10 @@ class Guards:
         """In force here at once; the shell tells the others."""
         self.contained = Contained.of([*self.contained.entries.values(), containment])
 
+    def restraint(self, login: str, session: str) -> Restraint:
+        """What decisions of a session are under. An exempt login is never contained, whatever the file says."""
+        return None if login in self.settings.exempt else self.contained.restraint(login, session)
+
     def guard(self, login: str, session: str) -> Guard:
         return Guard(self, login, session)
 
@@ -106,7 +110,7 @@ class Guard:
 
     @property
     def restraint(self) -> Restraint:
-        return self._guards.contained.restraint(self._login, self._session)
+        return self._guards.restraint(self._login, self._session)
 
     @property
     def watches_columns(self) -> bool:

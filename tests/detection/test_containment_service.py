@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import psycopg
 import pytest
 
 from proxy.demo.shop import ProxyProcess
+from proxy.detection.containment import ContainmentFile
+from proxy.detection.restraint import Containment
 from tests.cli.conftest import Project
 
 LIMIT = 40
@@ -280,3 +283,42 @@ def test_a_damaged_file_sets_nobody_free(shop: Project) -> None:
     assert shop.run("release", "--all", "--reason", "file damaged") == 0
     with shop.connect(shop.serve()) as c:
         assert c.execute("SELECT email FROM customers").fetchall() == [("amina@example.com",)]
+
+
+def test_throttled_it_waits_and_may_be_ended_while_it_does(shop: Project) -> None:
+    """Cells come at the rate that is set; a client that leaves, or is contained more strictly, gets none of what waits."""
+    shop.configure(settings("throttle", "throttle_cells_per_second = 40"))
+    proxy = shop.serve()
+    one = "SELECT email FROM customers WHERE id = 1"
+    with shop.connect(proxy) as c:
+        for _ in range(LIMIT):
+            c.execute(one)
+        began = time.monotonic()
+        for _ in range(20):
+            assert c.execute(one).fetchall() == [("amina@example.com",)]
+        assert time.monotonic() - began >= 0.4  # twenty cells at forty a second take half of one
+        assert c.execute("SELECT 1").fetchone() == (1,)
+    shop.configure(settings("throttle", "throttle_cells_per_second = 1"))
+    proxy.send(signal.SIGHUP)
+    assert until(lambda: events(shop, "configuration.loaded"))
+    waiting = shop.connect(proxy)
+    got: list[Any] = []
+
+    def wait() -> None:
+        with pytest.raises(psycopg.OperationalError):
+            got.extend(waiting.execute("SELECT email FROM customers, generate_series(1, 30)"))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert until(lambda: sum(e["unmapped"]["sealgate"]["cells"] for e in reads(shop)) >= LIMIT + 50)
+    path = shop.directory / "audit.jsonl.state"
+    login = Containment("cli_app", None, "kill", 0, 1 << 50, "by hand", "f")
+    assert ContainmentFile(path).contain(login)
+    thread.join(10)
+    assert not thread.is_alive()
+    assert not got
+    waiting.close()
+
+
+def reads(project: Project) -> list[dict[str, Any]]:
+    return events(project, "statement.read")
