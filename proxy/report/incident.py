@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from proxy.report import law
 from proxy.report.evidence import Evidence
@@ -18,7 +18,7 @@ from proxy.report.exposure import KeyExposure, KeyFacts, exposed
 from proxy.report.human import Human
 from proxy.report.observed import Observed, Party, SessionSeen
 from proxy.report.read import OUTCOMES, SHOWN
-from proxy.report.tallies import Cells
+from proxy.report.tallies import Cells, Tallies
 from proxy.report.times import moment, spoken
 
 VERSION: Final = 1
@@ -195,6 +195,8 @@ class Incident:
     gdpr_33: tuple[law.Field, ...]
     gdpr_34_letter: tuple[tuple[str | Human, ...], ...]
     notes: tuple[tuple[str, tuple[law.Field, ...]], ...]
+    not_told_apart: tuple[str, ...]
+    """Of which kinds there were more than are told apart: logins, sessions, columns, keys, refusals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +289,18 @@ def incident(case: Case, observed: Observed, evidence: Evidence) -> Incident:
         gdpr_33=law.article_33(known, clock),
         gdpr_34_letter=law.letter(known),
         notes=tuple((law.NOTES[note][0], law.NOTES[note][1](known)) for note in case.notes),
+        not_told_apart=tuple(name for name, kept in _kinds(observed).items() if kept.beyond),
     )
+
+
+def _kinds(observed: Observed) -> dict[str, Tallies[Any, Any]]:
+    return {
+        "logins": observed.parties,
+        "sessions": observed.sessions,
+        "columns": observed.columns,
+        "keys": observed.keys,
+        "refusals": observed.refusals,
+    }
 
 
 def _known(

@@ -90,6 +90,13 @@ def _data(report: Incident) -> Iterator[Block]:
                 " the distinct ones and the persons are more than counted here.",
             )
         )
+    if report.not_told_apart:
+        kinds = ", ".join(report.not_told_apart)
+        yield Alert(
+            (
+                f"There are more {kinds} than are told apart here: narrow the selection or the window.",
+            )
+        )
     never = ", ".join(report.never_released) or "none"
     yield Paragraph(
         (

@@ -278,6 +278,23 @@ def test_more_than_is_listed_is_still_counted(office: Office, logged: Callable[[
     assert report["logins"][0]["sessions"] == 600
 
 
+def test_more_than_is_told_apart_is_said(
+    office: Office, logged: Callable[[], ALog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past the bound the sums still hold, and the report says of what there was more."""
+    monkeypatch.setattr("proxy.report.tallies.Tallies.__init__.__defaults__", (3,))
+    log = logged()
+    log.at(MONDAY + HOUR)
+    for number in range(5):
+        log.does(origin(f"u{number}", "s1"), [(f"public.t.c{number}", "clear", "r", [cell(1)])])
+    log.close()
+    report = office.report("incident", *WHOLE)
+    assert report["cells"]["clear"] == 5
+    assert set(report["not_told_apart"]) == {"logins", "columns", "keys"}
+    office.run("incident", *WHOLE)
+    assert "than are told apart" in office.out
+
+
 def test_what_is_missing_on_the_command_line_is_said(office: Office) -> None:
     """A window without a time zone, no window, a strange case id."""
     assert office.run("incident") == 2
