@@ -20,7 +20,7 @@ help:
 	@echo "make test-pure   the core's tests in plain Python, as where there is no C compiler"
 	@echo "make compile     compiles the hot modules in place; test, demo and bench do so too (SEALGATE_COMPILE=0: not)"
 	@echo "make pure        back to plain Python"
-	@echo "make tools       a PostgreSQL with TLS for the tests (into .tools/); without it they are skipped"
+	@echo "make tools       a PostgreSQL with TLS and rsyslog for the tests (into .tools/); without them they are skipped"
 	@echo "make check       ruff, formatting, mypy --strict"
 	@echo "make format      lets ruff mend what it can"
 	@echo "make bench       measures beside pgbouncer and others, in 26 minutes (ARGS=--quick: 4); see bench/README.md"
@@ -50,6 +50,7 @@ pure: | $(RUN)/python
 
 tools: $(VENV)/.test
 	@$(RUN)/python -m tests.integration.tls.server
+	@$(RUN)/python -m tests.auditor.rsyslog
 
 check: $(VENV)/.test
 	$(RUN)/python -m ruff check .

@@ -105,6 +105,10 @@ class Delivery(threading.Thread):
             except OSError as failed:  # the log's own files
                 self._fail(Unavailable(f"the log cannot be read: {failed.strerror}"))
                 continue
+            except Exception as fault:  # a sink that is dead and silent would be worse
+                log.exception("sink broken", sink=self.sink.name)
+                self._fail(Unavailable(f"a fault of ours ({type(fault).__name__})"))
+                continue
             if not busy:
                 self._measure()
                 self._pulse.wait(seen, _IDLE)
@@ -112,6 +116,8 @@ class Delivery(threading.Thread):
             self._sent.clear()
             self._certain = self._follower.cursor
         self._keep()
+        self._measure()
+        self._follower.close()
 
     def _over(self) -> bool:
         if self._last_sequence is None:
@@ -142,6 +148,7 @@ class Delivery(threading.Thread):
             standing.up = True
         standing.waiting_since = 0
         self._sent.append((time.monotonic(), batch.after))
+        self._count()
 
     def _settle(self) -> None:
         """Moves the cursor over what the receiver has for certain."""
@@ -186,13 +193,16 @@ class Delivery(threading.Thread):
             self._tell(sink_incomplete(self.sink.name, missing, unreadable))
 
     def _measure(self) -> None:
+        self._count()
+        self.standing.behind_bytes = self._follower.behind()
+
+    def _count(self) -> None:
         end: End | None = self._pulse.end
         at = self._follower.cursor
         if end is not None and end.chain == at.chain:
             self.standing.behind_events = max(0, end.sequence - at.sequence)
         elif end is not None:
             self.standing.behind_events = end.sequence
-        self.standing.behind_bytes = self._follower.behind()
 
     # The cursor's file.
 

@@ -7,8 +7,6 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-import orjson
-
 from proxy.audit.formats.fields import Line
 from proxy.audit.formats.otlp import encoded, export, rejected_by
 from proxy.audit.sinks import Sink
@@ -46,6 +44,6 @@ class Otlp:
         answer = self._post.post(_PATH, body, content_type)
         try:
             count = rejected_by(answer.body, self._encoding)
-        except (ValueError, LookupError, TypeError, orjson.JSONDecodeError):
+        except (ValueError, LookupError, TypeError, AttributeError):
             raise Unavailable("its answer is not a collector's") from None
         return [Rejected(min(count, len(lines)), "it took a part of the batch")] if count else []

@@ -86,6 +86,7 @@ class Post:
             return Answer(status, found)
         if status in _REFUSED:
             raise Refused(f"it answered {status}")
+        self.close()  # the next attempt reads the token again, and may reach another machine
         raise Unavailable(_explained(status), _pause(response.headers.get("Retry-After")))
 
     def _connect(self) -> http.client.HTTPConnection:
