@@ -125,7 +125,11 @@ def test_a_file_that_grows_is_read_on(tmp_path: Path) -> None:
         assert b"".join(disclosed(second[0], files)[0].ids or ()) == second[1]
 
 
-@pytest.mark.parametrize("content", [b"\x1f\x8b", gzip.compress(b"SGC1" * 99)[:-9], b"no"])
+@pytest.mark.parametrize(
+    "content",
+    [b"\x1f\x8b", gzip.compress(b"SGC1" * 99, mtime=0)[:-9], b"no"],
+    ids=["magic alone", "cut", "not compressed"],
+)
 def test_a_compressed_file_that_is_none(tmp_path: Path, content: bytes) -> None:
     """It is said, and what is asked of it is not known."""
     log = tmp_path / "audit.jsonl.20261101T000000Z-5.gz"
