@@ -28,7 +28,7 @@ from proxy.detection.silence import Pulse
 
 LOGINS: Final = 1024
 REPEAT_MS: Final = 3_600_000
-"""The same thing is told again after an hour, if it still is."""
+"""The same thing is told again after an hour, if it still is; or when the containment that it led to is over."""
 _TOLD: Final = 8192
 _VERSION: Final = 1
 _STATEMENTS: Final = frozenset(
@@ -46,6 +46,7 @@ class Watch:
         self.settings = settings
         self.checkpoint_seconds = checkpoint_seconds
         self.unreadable = 0
+        self._ttl = settings.ttl_minutes * 60_000
         self._damage = ""
         self._modes: Final[dict[str, Mode | None]] = {
             failed_logins.NAME: settings.failed_logins.mode,
@@ -163,15 +164,17 @@ class Watch:
         findings = []
         for signal in signals:
             login = "" if seen is None or signal.anybody else seen.login
-            if self._news(login, signal, now):
-                findings.append(self._finding(seen, login, signal, now))
+            mode, action = self._decided(login, signal)
+            repeat = REPEAT_MS if mode not in CONTAINING else min(REPEAT_MS, self._ttl)
+            if self._news(login, signal, now, repeat):
+                findings.append(self._finding(seen, login, signal, now, mode, action))
         return findings
 
-    def _news(self, login: str, signal: Signal, now: int) -> bool:
-        """Not told within the hour."""
+    def _news(self, login: str, signal: Signal, now: int, repeat: int) -> bool:
+        """Not told lately."""
         key = finding_uid(signal.detector, login, signal.title, signal.key)
         last = self.told.pop(key, None)
-        if last is not None and abs(now - last) < REPEAT_MS:
+        if last is not None and abs(now - last) < repeat:
             self.told[key] = last
             return False
         if len(self.told) >= _TOLD:
@@ -179,8 +182,15 @@ class Watch:
         self.told[key] = now
         return True
 
-    def _finding(self, seen: Seen | None, login: str, signal: Signal, now: int) -> Finding:
-        mode, action = self._decided(login, signal)
+    def _finding(
+        self,
+        seen: Seen | None,
+        login: str,
+        signal: Signal,
+        now: int,
+        mode: Mode,
+        action: Action,
+    ) -> Finding:
         return Finding(
             detector=signal.detector,
             title=signal.title,

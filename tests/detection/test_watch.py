@@ -313,6 +313,14 @@ def test_the_same_is_told_once_an_hour() -> None:
     assert watched.detectors() == ["refusals", "refusals"]
 
 
+def test_a_containment_that_is_over_is_not_the_end_of_finding() -> None:
+    """Contained for ten minutes: an attack that goes on is found again behind them, not an hour later."""
+    watched = Watched(Detection(mode="throttle", ttl_minutes=10))
+    watched.see_all((NOON + n * SECOND, refusal()) for n in range(1900))
+    times = [(f.last - NOON) // MINUTE for f in watched.findings]
+    assert times == [0, 10, 20, 30]
+
+
 def test_missing_events_and_a_chain_that_changed_are_found() -> None:
     """Numbers left out, numbers used twice by later events, another chain; events read twice are none of it."""
     watched = Watched()
