@@ -179,9 +179,9 @@ class Sealgate:
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(self.tree)}
 
-    def configuration(self, workers: int = 1) -> Path:
-        """A configuration file for that many workers; all share keystore and database."""
-        file = self.directory / f"sealgate-{workers}.toml"
+    def configuration(self, workers: int = 1, audit: str = "ack") -> Path:
+        """A configuration file for that many workers, and that `[audit] mode`; all share keystore and database."""
+        file = self.directory / f"sealgate-{workers}-{audit}.toml"
         lines = [
             f"[listen]\nport = 0\nworkers = {workers}\nmax_connections = 2000",
             "max_message_bytes = 1073741824",
@@ -189,7 +189,7 @@ class Sealgate:
             f'[control]\ndsn = "postgresql://{APPLICATION}@{HOST}:{self.upstream_port}/{DATABASE}"',
             '[keystore]\npath = "keystore.json"',
             'root_key = { provider = "file", path = "root.key" }',
-            f'[audit]\npath = "audit-{workers}.jsonl"',
+            f'[audit]\npath = "audit-{workers}-{audit}.jsonl"\nmode = "{audit}"',
             f'[roles.{APPLICATION}]\nclear = ["sealed.*"]\nwrite = ["sealed.*"]',
         ]
         for label, (kind, search) in self._columns.items():
@@ -209,7 +209,9 @@ class Sealgate:
         if said.returncode != 0:
             raise ServerFailed(f"sealgate {command} failed:\n{said.stderr}{said.stdout}")
 
-    def serve(self, workers: int = 1, *, under: tuple[str, ...] = ("-m", "proxy")) -> Server:
+    def serve(
+        self, workers: int = 1, *, audit: str = "ack", under: tuple[str, ...] = ("-m", "proxy")
+    ) -> Server:
         """Starts a proxy. Raises NotAvailable when this tree refuses that many workers.
 
         under: the interpreter's arguments before `serve` (`heartbeat` puts itself there).
@@ -222,7 +224,7 @@ class Sealgate:
                     *under,
                     "serve",
                     "--config",
-                    str(self.configuration(workers)),
+                    str(self.configuration(workers, audit)),
                 ],
                 cwd=self.tree,
                 env=self._environment,

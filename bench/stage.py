@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Final, Literal
 
 import psycopg
 
@@ -25,6 +25,9 @@ from bench.servers import APPLICATION, DATABASE, NotAvailable, Sealgate, Server
 from bench.settings import Scale
 from bench.sides import Side
 from proxy.embedded import EmbeddedPostgres
+
+AUDIT_MODES: Final = {"sealed_async": "async", "sealed_durable": "durable"}
+"""Sides that wait for the access log otherwise than the rest does."""
 
 
 class NotReadThrough(Exception):
@@ -179,6 +182,10 @@ class Stage:
             direct = Side("application", self._postgres.port, "application")
             self._sides["application"] = direct
             self._sides["sealed_application"] = replace(through, name="sealed_application")
+        elif name in AUDIT_MODES:
+            server = self.sealgate.serve(audit=AUDIT_MODES[name])
+            self._closing.callback(server.stop)
+            self._sides[name] = Side(name, server.port, "sealed", server)
         elif name.partition("_")[0] in ("sealgate", "sealed"):
             number = name.partition("_")[2]
             workers = int(number or 1)
