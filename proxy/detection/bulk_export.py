@@ -10,7 +10,7 @@ from typing import Any, Final, final
 
 from proxy.detection.known import TABLES, Known, News
 from proxy.detection.peaks import Peaks
-from proxy.detection.seen import Seen
+from proxy.detection.seen import Seen, short
 from proxy.detection.settings import BulkExport
 from proxy.detection.signal import Signal
 from proxy.detection.windows import counts
@@ -40,7 +40,7 @@ class Exports:
         limits = self.settings
         numbers = {"rows": rows, "whole_table": int(seen.whole)}
         if seen.command == "COPY" and rows * 10 >= limits.rows:
-            copied = self.copied.see(seen.table[:256], learning=learning)
+            copied = self.copied.see(short(seen.table), learning=learning)
             if copied is News.NEW:
                 return [Signal(NAME, "First COPY of this table", "medium", numbers, seen.table)]
         limit = self.usual.limit(limits.percent)
@@ -56,7 +56,7 @@ class Exports:
         """Of its execution so far."""
         if seen.final and not self.open:
             return seen.rows
-        key = seen.execution + "\0" + seen.table[:256]
+        key = short(seen.execution + "\0" + seen.table)
         rows = self.open.pop(key, 0) + seen.rows
         if not seen.final:
             if len(self.open) >= _OPEN:

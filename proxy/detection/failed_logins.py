@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, final
 
-from proxy.detection.seen import Seen
+from proxy.detection.seen import Seen, short
 from proxy.detection.settings import FailedLogins
 from proxy.detection.signal import Signal
 from proxy.detection.windows import Count, Tally
@@ -36,10 +36,11 @@ class Guessing:
         if not seen.sqlstate.startswith("28"):
             return []  # too many connections, no such database, the client went away: not a guess
         limits, now = self.settings, seen.time
+        login = short(seen.login)
         total = self.total.add(now)
-        of_login = self.logins.add(now, seen.login)
+        of_login = self.logins.add(now, login)
         of_address = self.addresses.add(now, seen.source)
-        pair = f"{seen.source}\0{seen.login}"
+        pair = short(f"{seen.source}\0{login}")
         if self.pairs.of(now, pair) == 0:
             self.sprayed.add(now, seen.source)
         self.pairs.add(now, pair)
@@ -64,13 +65,14 @@ class Guessing:
 
     def succeeded(self, seen: Seen) -> list[Signal]:
         limit, now = self.settings.before_success, seen.time
-        pair = f"{seen.source}\0{seen.login}"
+        login = short(seen.login)
+        pair = short(f"{seen.source}\0{login}")
         from_here = self.pairs.of(now, pair)
-        anywhere = self.logins.of(now, seen.login)
+        anywhere = self.logins.of(now, login)
         if from_here < limit and anywhere < 4 * limit:
             return []
         self.pairs.forget(pair)
-        self.logins.forget(seen.login)
+        self.logins.forget(login)
         numbers = {"failures_of_login": anywhere, "failures_of_login_from_here": from_here}
         return [Signal(NAME, "Login succeeded behind many failures", "high", numbers)]
 

@@ -24,7 +24,7 @@ class News(Enum):
 NETWORKS: Final = 64
 APPLICATIONS: Final = 64
 SHAPES: Final = 512
-TABLES: Final = 256
+TABLES: Final = 64
 
 
 @final

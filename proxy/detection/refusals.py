@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final, final
 
-from proxy.detection.seen import Seen
+from proxy.detection.seen import Seen, short
 from proxy.detection.settings import Refusals
 from proxy.detection.signal import Signal
 from proxy.detection.windows import Count, Tally
 
 NAME: Final = "refusals"
-_COLUMNS: Final = 256
+_COLUMNS: Final = 64
 _FEWEST: Final = 2
 """Refused statements below which the number of columns says nothing: one statement may name many."""
 
@@ -30,7 +30,7 @@ class Doors:
         limits, now = self.settings, seen.time
         refused = self.refused.add(now)
         for column in seen.denied:
-            self.columns.add(now, column[:128])
+            self.columns.add(now, short(column))
         columns = self.columns.names(now) if seen.denied else 0
         numbers = {"refusals": refused, "columns": columns}
         if columns >= limits.columns and refused >= _FEWEST:

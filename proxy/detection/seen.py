@@ -6,6 +6,7 @@ it raises `Strange`, and nothing is kept of a string beyond a bound.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -69,10 +70,10 @@ class Seen:
         user = actor.get("user") or event.get("user") or {}
         self.login = as_given(name(user.get("name", "")))
         self.session = name((actor.get("session") or {}).get("uid", ""))
-        self.application = name(actor.get("app_name", ""))
+        self.application = short(name(actor.get("app_name", "")))
         endpoint = event.get("src_endpoint") or {}
         self.client = name(endpoint.get("ip") or endpoint.get("name") or "")
-        self.source, self.network = places(self.client)
+        self.source, self.network = places(short(self.client))
         self.ok = event.get("status_id") == 1
         self.sqlstate = name(event.get("status_code", ""))
         self.fingerprint = self.table = self.command = self.execution = ""
@@ -120,6 +121,13 @@ def name(text: object, limit: int = NAME_LIMIT) -> str:
     if not isinstance(text, str):
         raise Strange("name")
     return text if len(text) <= limit else text[:limit]
+
+
+def short(text: str) -> str:
+    """A name to know it again by, of 64 characters at most: what is kept of names has to fit into a file."""
+    if len(text) <= 64:
+        return text
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def count(number: object) -> int:

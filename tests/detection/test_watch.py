@@ -501,6 +501,19 @@ def test_however_many_logins_and_names_there_are_what_is_kept_is_bounded() -> No
     assert len(habits.shapes.things) == 512
     titles = [f.title for f in watched.findings if f.login == "ada"]
     assert "Too many of them to know a new application name" in titles
+    # What may be kept of all logins fits into baselines.json, of which 64 MiB are read: names as long as there are.
+    full = Watched(Detection(new_network=NewNetwork(learn_days=0)))
+    for n in range(700):
+        who = replace(ADA, application_name=f"{n}{'x' * 300}", client_host=f"2001:db8:{n}::1")
+        full.see(login(who), NOON)
+        full.see(refusal(who, (f"{n}{'y' * 900}",)), NOON + (n % 2) * 6 * MINUTE)
+        copied = {"table": f"{'z' * 900}{n}", "execution": f"{n}{'e' * 200}", "final": False}
+        full.see(read(who, rows=200, command="COPY", statement=f"SELECT x{n}", **copied), NOON)
+        full.see(read(who, ids=CUSTOMERS[:1]), NOON + (n % 2) * 6 * MINUTE)
+    kept = len(json.dumps(full.watch.snapshot()["profiles"]["ada"]))
+    print(kept)
+    failing = 4 * 2 * 4096 * 80 + 2 * 16384 * 80
+    assert LOGINS * kept + failing < 60 << 20
     assert "Too many of them to know a new statement shape" in titles
 
 
