@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from proxy.audit.text import LABEL_CAP
 from proxy.report import difference
 from proxy.report.difference import Change, Given
 from proxy.report.evidence import Evidence
 from proxy.report.human import Human
-from proxy.report.read import Seen, mapping, text
+from proxy.report.read import Seen, listed, mapping, text
 from proxy.report.times import moment, said
 
 VERSION: Final = 1
@@ -33,6 +34,7 @@ KINDS: Final = {
     "auditor.": "process",
 }
 _QUIET: Final = frozenset({"log.checkpoint"})
+_TOLD: Final = 20
 NOT_PROVEN: Final = "owner of the file, not proven"
 NO_SUMMARY: Final = "what differs is not in the log: of one of the two policies it has no summary"
 ITSELF: Final = "Sealgate itself"
@@ -143,7 +145,7 @@ class Changed:
             self._owner = (one.sequence, one.field("file_owner"))
         # a policy that comes into force is told right behind the configuration that it is of
         owner = self._owner[1] if one.sequence - self._owner[0] <= 1 else ""
-        who, proven = _who(one, owner)
+        who, proven = _who(one, owner, same=bool(old) and old == new and one.ok)
         note = "; ".join(filter(None, (note, *_notes(one))))
         return Entry(
             time=moment(one.time),
@@ -197,10 +199,12 @@ class Changed:
         )
 
 
-def _who(one: Seen, owner: str) -> tuple[str | Human, bool]:
-    """`owner`: of the configuration file that the event comes of."""
+def _who(one: Seen, owner: str, *, same: bool) -> tuple[str | Human, bool]:
+    """`owner`: of the configuration file that the event comes of; `same`: nothing was changed."""
     if operator := one.operator:
         return operator, True
+    if same:
+        return ITSELF, False
     if one.code.startswith(("policy.", "configuration.")) and owner:
         return f"{owner} ({NOT_PROVEN})", False
     if one.code.startswith(("policy.", "keys.", "configuration.")):
@@ -214,5 +218,10 @@ def _notes(one: Seen) -> Iterator[str]:
         yield f"who started the proxy; the file is owned by {owner}"
     if modified := one.count("file_modified"):
         yield f"file last modified {said(moment(modified))}"
+    for name in ("changes", "added_columns"):
+        told = [text(item, LABEL_CAP) for item in listed(one.sealgate.get(name))]
+        if told:
+            more = f" and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+            yield ", ".join(told[:_TOLD]) + more
     if one.code.startswith(("containment.", "honey.")) and (reason := one.field("reason")):
         yield f"reason: {reason}"

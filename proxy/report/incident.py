@@ -322,12 +322,19 @@ def _known(
         masked_columns=masked,
         sealed_columns=tuple(sorted(set(case.declared) - {*clear, *masked})),
         persons=subjects if isinstance(subjects, Human) else subjects.persons_shown,
+        persons_at_least=not isinstance(subjects, Human) and not _traced(subjects),
         records=sum(one.distinct_values for one in columns if one.outcome in SHOWN),
         records_at_least=observed.unlisted_cells > 0,
         containments=observed.containments,
         findings=observed.findings,
         whole=evidence.whole and observed.columns.beyond is None,
     )
+
+
+def _traced(subjects: Subjects) -> bool:
+    """Everything that was shown leads to persons: not to rows that name nobody, nor nowhere."""
+    rows = any(one.kind == "rows" and one.any_shown for one in subjects.counts)
+    return subjects.complete and not rows
 
 
 def _login(login: str, one: Party) -> LoginUse:

@@ -49,6 +49,8 @@ class Known:
     compared_columns: tuple[str, ...]
     sealed_columns: tuple[str, ...]
     persons: int | Human
+    persons_at_least: bool
+    """Not every value could be traced to a person."""
     records: int
     records_at_least: bool
     """There are more: of some values the ids are not known."""
@@ -110,7 +112,7 @@ def article_33(known: Known, clock: Clock) -> tuple[Field, ...]:
             "Categories of persons",
             (Human("customers, employees, patients, children, ..."),),
         ),
-        Field("33(3)(a)", "Approximate number of persons", _persons(known.persons)),
+        Field("33(3)(a)", "Approximate number of persons", _persons(known)),
         Field(
             "33(3)(a)",
             "Categories of records",
@@ -259,10 +261,13 @@ def hipaa(known: Known) -> tuple[Field, ...]:
 NOTES = {"pci": ("PCI DSS", pci), "hipaa": ("HIPAA", hipaa)}
 
 
-def _persons(persons: int | Human) -> tuple[str | Human, ...]:
-    if isinstance(persons, Human):
-        return (persons,)
-    return (f"{persons:,}, by the subject keys of the rows concerned",)
+def _persons(known: Known) -> tuple[str | Human, ...]:
+    if isinstance(known.persons, Human):
+        return (known.persons,)
+    if known.persons_at_least:
+        untraced = Human("how many altogether: not every value could be traced to a person")
+        return f"At least {known.persons:,}. ", untraced
+    return (f"{known.persons:,}, by the subject keys of the rows concerned",)
 
 
 def _of(columns: tuple[str, ...]) -> str:

@@ -9,6 +9,11 @@ from typing import Any
 
 import pytest
 
+from proxy.disclosure.gathered import Gathered
+from proxy.report import law
+from proxy.report.incident import _traced
+from proxy.report.persons import persons
+from proxy.report.times import moment
 from tests.report.a_log import (
     BIRTH,
     DAY,
@@ -218,6 +223,25 @@ def test_key_exposure_names_the_versions_that_opened(
     assert "human" in report["keys"][0]["key_id"]
     assert all("human" in key["unknown"] for key in report["keys"])
     assert "root.key" in report["root_key"]
+
+
+def test_persons_that_were_not_found_are_not_none() -> None:
+    """Nobody traced is no zero: Art. 33(3)(a) says at least, and asks; so it does of rows that name nobody."""
+    for held, expected in (
+        ([], "At least 0. "),
+        ([(cell(1), "public.customers", '["7"]', True)], "At least 1. "),
+        ([(cell(n), "public.customers", '["7"]', False) for n in (1, 2)], "At least 0. "),
+        ([(cell(n), "public.customers", f'["{n}"]', True) for n in (1, 2)], "2, by the subject"),
+    ):
+        with Gathered() as gathered:
+            gathered.add(EMAIL, "clear", [cell(1), cell(2)], MONDAY)
+            gathered.hold([(*one, "public.customers", '{"id": "7"}', True) for one in held])
+            found = persons(gathered, [], 0, named=True)
+        known = law.Known(
+            *(moment(0), moment(1), 1, 2, 0, (EMAIL,), (), (), ()),
+            *(found.persons_shown, not _traced(found), 2, False, 0, 0, True),
+        )
+        assert str(law._persons(known)[0]).startswith(expected)
 
 
 def test_who_is_told_with_what_clients_claim(a_shop: Office) -> None:
