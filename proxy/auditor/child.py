@@ -54,6 +54,7 @@ class AuditorProcess:
         self._settled = False
         self._closed = False
         self._ready = False
+        self._last_is_written = False
 
     @property
     def pid(self) -> int:
@@ -86,7 +87,11 @@ class AuditorProcess:
 
     def settle(self) -> None:
         """Before the proxy's last event: detection looks at all others, and says what it finds."""
-        if self._channel is None or self._leaving or not self._ready:
+        if self._channel is None:
+            return
+        for message in self._channel.receive() or ():
+            self._said(message)
+        if self._leaving or not self._ready:
             return
         self._channel.send({"ask": "settle"})
         deadline = time.monotonic() + _PATIENCE
@@ -100,6 +105,7 @@ class AuditorProcess:
         """
         if self._process is None:
             return
+        self._last_is_written = True
         if self._channel is not None and self._wanted.configuration.audit.sinks:
             sequence = self._audit.status.sequence
             self._channel.send({"ask": "end", "sequence": sequence, "seconds": seconds})
@@ -192,6 +198,8 @@ class AuditorProcess:
         self._closed = self._ready = False
 
     def _write(self, event: Event) -> None:
+        if self._last_is_written:
+            return
         with contextlib.suppress(AuditFailed):  # the log itself says what it lost
             self._audit.write(event)
 

@@ -39,6 +39,7 @@ _OVERLAP: Final = (
 _QUIET: Final = 60.0  # seconds between two events that say the same
 _KEEP: Final = 0.5  # seconds between two writings of the cursor
 _IDLE: Final = 1.0
+_LAST_ATTEMPTS: Final = 3  # that may fail once it is to end
 
 log = structlog.get_logger("sealgate.auditor")
 
@@ -86,11 +87,12 @@ class Delivery(threading.Thread):
         self._follower = follower(self._loaded(), sink.history)
         self._certain = self._kept = self._follower.cursor
         self._last_sequence: int | None = None
+        self._attempts_left = _LAST_ATTEMPTS
         if sink.history is False:
             self._keep()  # what comes from now on is not lost by a restart
 
     def end(self, sequence: int) -> None:
-        """Ends when it has delivered this event; the caller waits as long as it likes."""
+        """Ends when it has delivered this event, or its receiver fails; the caller waits as long as it likes."""
         self._last_sequence = sequence
         self._pulse.wake()
 
@@ -122,6 +124,8 @@ class Delivery(threading.Thread):
     def _over(self) -> bool:
         if self._last_sequence is None:
             return False
+        if not self._attempts_left:  # what waits goes on at the next start
+            return True
         return not self.standing.waiting_since and (
             self._follower.cursor.sequence >= self._last_sequence
         )
@@ -163,6 +167,8 @@ class Delivery(threading.Thread):
     def _fail(self, failed: Unavailable) -> None:
         self.standing.up = False
         self.standing.failures += 1
+        if self._last_sequence is not None:
+            self._attempts_left -= 1
         self._sent.clear()
         self._follower.go_to(self._certain)
         self._measure()

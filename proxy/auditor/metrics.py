@@ -72,7 +72,7 @@ NAMES: Final[Mapping[str, tuple[str, tuple[str, ...], str]]] = {
 Samples = dict[tuple[str, ...], int]
 """Values of a metric's labels, and the number."""
 
-STALE: Final = 10.0
+STALE: Final = 5.0
 """Seconds without a word of the proxy after which it counts as hanging."""
 _CONNECTIONS: Final = 16
 _PATIENCE: Final = 5.0

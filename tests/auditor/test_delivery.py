@@ -92,8 +92,11 @@ class Stage:
         return Follower(self.path, self.end, cursor, history=history)
 
     def finish(self, delivery: Delivery, seconds: float = 20.0) -> None:
-        delivery.end(self.log.status.sequence)
-        self.pulse.beat()
+        """Until it has delivered what is there: whoever is told to end gives a receiver that fails few more chances."""
+        last = self.log.status.sequence
+        follower, standing = delivery._follower, delivery.standing
+        eventually(lambda: not standing.waiting_since and follower.cursor.sequence >= last, seconds)
+        delivery.end(last)
         delivery.join(seconds)
         assert not delivery.is_alive(), delivery.standing
 

@@ -1,0 +1,293 @@
+"""The auditor beside `sealgate serve`: what arrives at receivers, through kills and restarts of either; metrics and health."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.audit.reading import lines, log_files
+from proxy.auditor.metrics import NAMES
+from proxy.demo.shop import ProxyProcess
+from tests.auditor.stand_ins import TOKEN, Elastic, Splunk
+from tests.cli.conftest import Project, project
+from tests.cli.test_serve import READ, events, eventually
+
+__all__ = ["project"]
+
+
+@pytest.fixture
+def receivers() -> Iterator[tuple[Splunk, Elastic]]:
+    made = Splunk(), Elastic()
+    yield made
+    for receiver in made:
+        receiver.stop()
+
+
+@pytest.fixture
+def metrics_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        found: int = server.getsockname()[1]
+    return found
+
+
+def configure(
+    project: Project, receivers: tuple[Splunk, Elastic], port: int, more: str = ""
+) -> None:
+    (project.directory / "token").write_text(TOKEN)
+    splunk, elastic = receivers
+    sinks = f"""
+[metrics]
+listen = "127.0.0.1:{port}"
+[[audit.sinks]]
+name = "hec"
+type = "splunk"
+url = "http://127.0.0.1:{splunk.port}"
+token_file = "token"
+[[audit.sinks]]
+name = "es"
+type = "elastic"
+url = "http://127.0.0.1:{elastic.port}/es"
+max_behind_events = 50
+{more}
+"""
+    column = '[columns."public.customers.email"]'
+    project.configure(change=(column, sinks + column))
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def samples(port: int) -> dict[str, float]:
+    """Of the exposition, by its rules: HELP and TYPE once in front of each metric's samples."""
+    _, text = get(port, "/metrics")
+    found: dict[str, float] = {}
+    kinds: dict[str, str] = {}
+    for line in text.splitlines():
+        if line.startswith("# TYPE "):
+            name, kind = line.split()[2:]
+            assert name not in kinds
+            kinds[name] = kind
+        elif not line.startswith("#"):
+            read = re.fullmatch(
+                r'([a-z_]+)(\{(?:[a-z]+="(?:[^"\\\n]|\\.)*",?)*\})? (-?[0-9.]+)', line
+            )
+            assert read is not None, line
+            assert read[1] in kinds
+            found[read[1] + (read[2] or "")] = float(read[3])
+    assert set(kinds) == set(NAMES)
+    return found
+
+
+def auditor_of(proxy: ProxyProcess) -> int:
+    """The pid of the child that is an auditor."""
+    pid = proxy._process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    found = [c for c in children if b"auditor" in Path(f"/proc/{c}/cmdline").read_bytes()]
+    return int(found[0]) if found else 0
+
+
+def work(project: Project, proxy: ProxyProcess, number: int = 10) -> None:
+    with project.connect(proxy) as connection:
+        for _ in range(number):
+            connection.execute(READ).fetchall()
+
+
+def all_raws(project: Project) -> list[bytes]:
+    return [line.raw for line in lines(log_files(project.audit_log))]
+
+
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.long), 2])
+def test_every_event_arrives_through_kills(
+    project: Project, receivers: tuple[Splunk, Elastic], metrics_port: int, workers: int
+) -> None:
+    """kill -9 of the auditor in mid-work, a receiver that goes, files that are rotated and compressed, a restart of the
+    proxy, kill -9 of the proxy: each receiver has each event of the log, in order, once by its uid.
+    """
+    configure(project, receivers, metrics_port)
+    text = project.file.read_text()
+    text = text.replace("[listen]\n", f"[listen]\nworkers = {workers}\n")
+    text = "[audit]\nrotate_bytes = 65536\ncheckpoint_seconds = 1\n" + text
+    project.file.write_text(text)
+    project.sealed()
+    splunk, elastic = receivers
+    proxy = project.serve()
+    eventually(lambda: auditor_of(proxy) and splunk.uids, 30)
+    work(project, proxy, 40)
+    os.kill(auditor_of(proxy), signal.SIGKILL)
+    splunk.stop()
+    work(project, proxy, 20)
+    eventually(lambda: events(project, "auditor.lost") or len(log_files(project.audit_log)) > 1)
+    splunk.start()
+    eventually(lambda: auditor_of(proxy), 30)
+    work(project, proxy, 20)
+    assert proxy.stop() == 0
+    assert splunk.distinct == all_raws(project)
+    assert elastic.raws == all_raws(project)
+    assert len(log_files(project.audit_log)) > 1
+    proxy = project.serve()
+    work(project, proxy, 10)
+    eventually(lambda: auditor_of(proxy), 30)
+    proxy.send(signal.SIGKILL)
+    proxy.wait()
+    eventually(lambda: not _alive(metrics_port), 30)
+    proxy = project.serve()
+    eventually(lambda: elastic.raws and splunk.distinct[-1:] == all_raws(project)[-1:], 30)
+    assert proxy.stop() == 0
+    raws = all_raws(project)
+    assert splunk.distinct == raws
+    assert elastic.raws == raws
+    codes = [json.loads(raw)["metadata"]["event_code"] for raw in raws]
+    assert codes.count("auditor.lost") == 1
+    assert codes[-1] == "log.checkpoint"
+    assert "log.unclean" in codes
+
+
+def _alive(port: int) -> bool:
+    return get(port, "/healthz")[0] != 0
+
+
+def test_metrics_and_health(
+    project: Project, receivers: tuple[Splunk, Elastic], metrics_port: int
+) -> None:
+    """The numbers are those of what was done; no label names a login, an address or a statement."""
+    configure(project, receivers, metrics_port)
+    project.sealed()
+    proxy = project.serve()
+    eventually(lambda: get(metrics_port, "/readyz")[0] == 200, 30)
+    work(project, proxy, 7)
+    connection = project.connect(proxy)
+    eventually(
+        lambda: samples(metrics_port).get('sealgate_events_total{code="statement.read"}') == 7
+    )
+    eventually(lambda: samples(metrics_port)["sealgate_sessions"] == 1)
+    found = samples(metrics_port)
+    cells = 'sealgate_cells_total{column="public.customers.email",outcome="clear"}'
+    assert found[cells] == 7
+    assert found['sealgate_logins_total{outcome="succeeded"}'] == 2
+    assert found["sealgate_accepting"] == found["sealgate_workers"] == 1
+    assert found["sealgate_log_lost_events"] == 0
+    assert found['sealgate_sink_up{sink="es"}'] == 1
+    text = get(metrics_port, "/metrics")[1]
+    for secret in ("cli_app", "127.0.0.1", "SELECT", "amina", TOKEN):
+        assert secret not in text
+    assert get(metrics_port, "/healthz") == (200, "ok\n")
+    assert get(metrics_port, "/elsewhere")[0] == 404
+    connection.close()
+    receivers[1].stop()
+    work(project, proxy, 60)
+    eventually(lambda: get(metrics_port, "/readyz")[0] == 503, 20)
+    assert "the sink es is" in get(metrics_port, "/readyz")[1]
+    assert get(metrics_port, "/healthz")[0] == 200
+    assert samples(metrics_port)['sealgate_sink_behind_events{sink="es"}'] > 50
+    receivers[1].start()
+    eventually(lambda: get(metrics_port, "/readyz")[0] == 200, 60)
+    os.kill(proxy._process.pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: get(metrics_port, "/healthz")[0] == 503, 30)
+    finally:
+        os.kill(proxy._process.pid, signal.SIGCONT)
+    eventually(lambda: get(metrics_port, "/healthz")[0] == 200)
+    assert proxy.stop() == 0
+
+
+def test_hostile_scrapes(
+    project: Project, receivers: tuple[Splunk, Elastic], metrics_port: int
+) -> None:
+    """Who speaks nonsense, or nothing, or comes with a crowd, keeps nobody else from an answer for long."""
+    configure(project, receivers, metrics_port)
+    project.sealed()
+    proxy = project.serve()
+    eventually(lambda: get(metrics_port, "/healthz")[0] == 200, 30)
+    silent = [socket.create_connection(("127.0.0.1", metrics_port)) for _ in range(40)]
+    for content in (
+        b"\0" * 100,
+        b"GET " + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\n\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", metrics_port)) as sock:
+            sock.sendall(content)
+    eventually(lambda: get(metrics_port, "/healthz")[0] == 200, 20)
+    for sock in silent:
+        sock.close()
+    assert proxy.stop() == 0
+
+
+def test_the_auditor_has_no_secrets(
+    project: Project,
+    receivers: tuple[Splunk, Elastic],
+    metrics_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its environment and command line hold neither the root key nor a password, and it goes last for the processor."""
+    monkeypatch.setenv("PGPASSWORD", "pw-canary")
+    monkeypatch.setenv("SEALGATE_ROOT_KEY", "unused")
+    configure(project, receivers, metrics_port)
+    project.sealed()
+    proxy = project.serve()
+    eventually(lambda: auditor_of(proxy), 30)
+    eventually(lambda: events(project, "auditor.started"), 30)
+    pid = auditor_of(proxy)
+    for file in ("environ", "cmdline"):
+        content = Path(f"/proc/{pid}/{file}").read_bytes()
+        assert b"pw-canary" not in content
+        assert TOKEN.encode() not in content
+    assert (
+        os.getpriority(os.PRIO_PROCESS, pid) - os.getpriority(os.PRIO_PROCESS, proxy._process.pid)
+        >= 10
+    )
+    assert proxy.stop() == 0
+
+
+def test_a_reload_changes_sinks(
+    project: Project, receivers: tuple[Splunk, Elastic], metrics_port: int
+) -> None:
+    """SIGHUP with another sink: the auditor is replaced, is not called lost, and the new sink gets the whole log."""
+    configure(project, receivers, metrics_port)
+    project.sealed()
+    third = Splunk()
+    proxy = project.serve()
+    eventually(lambda: events(project, "auditor.started"), 30)
+    configure(
+        project, receivers, metrics_port,
+        f'[[audit.sinks]]\nname = "third"\ntype = "splunk"\nurl = "http://127.0.0.1:{third.port}"\ntoken_file = "token"\n',
+    )  # fmt: skip
+    proxy.send(signal.SIGHUP)
+    eventually(lambda: len(events(project, "auditor.started")) == 2, 30)
+    assert proxy.stop() == 0
+    third.stop()
+    assert third.raws == all_raws(project)
+    assert receivers[1].raws == all_raws(project)
+    assert not events(project, "auditor.lost")
+
+
+def test_a_stop_does_not_wait_for_a_receiver_that_is_down(
+    project: Project, receivers: tuple[Splunk, Elastic], metrics_port: int
+) -> None:
+    """What waits goes on at the next start; `drain_seconds` (30) are for receivers that take events."""
+    configure(project, receivers, metrics_port)
+    project.sealed()
+    receivers[0].stop()
+    proxy = project.serve()
+    eventually(lambda: events(project, "sink.failed"), 30)
+    began = time.monotonic()
+    assert proxy.stop() == 0
+    assert time.monotonic() - began < 20
+    assert receivers[1].raws == all_raws(project)
