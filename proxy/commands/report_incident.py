@@ -32,7 +32,7 @@ from proxy.commands.reporting import (
 )
 from proxy.commands.resources import connected
 from proxy.config import Configuration, load
-from proxy.disclosure import affected
+from proxy.disclosure import naming
 from proxy.disclosure.gathered import Gathered
 from proxy.disclosure.question import Missing
 from proxy.report.evidence import Reading
@@ -204,18 +204,23 @@ def _subjects(
     if options.no_database:
         return Human("whose data it was: the database was not asked (--no-database)")
 
-    async def asked() -> Missing:
-        missing = Missing()
-        async with connected(configuration.control, options.dsn) as connection:
-            await affected.name(connection, gathered, configuration.subjects, missing)
-        return missing
+    missing = Missing()
+
+    async def asked() -> list[str]:
+        async with (
+            connected(configuration.control, options.dsn) as connection,
+            naming.snapshot(connection),
+        ):
+            known = await naming.relations(connection, configuration.subjects)
+            await naming.hold(connection, gathered, known, missing)
+            return sorted(one.label for one in known.values() if one.sealed and not one.readable)
 
     try:
-        missing = asyncio.run(asked())
+        not_asked = asyncio.run(asked())
     except CommandRefused as refused:
         raise CommandRefused(f"{refused} Or give --no-database.") from None
     unlisted = observed.unlisted_cells
-    return persons(gathered, list(missing), unlisted, named=options.subjects)
+    return persons(gathered, list(missing), not_asked, unlisted, named=options.subjects)
 
 
 def _numbered(name: str, values: list[str]) -> dict[str, str]:

@@ -35,6 +35,8 @@ KINDS: Final = {
 }
 _QUIET: Final = frozenset({"log.checkpoint"})
 _TOLD: Final = 20
+_BESIDE: Final = 3
+"""Events from configuration.read to proxy.started, which are written together."""
 NOT_PROVEN: Final = "owner of the file, not proven"
 NO_SUMMARY: Final = "what differs is not in the log: of one of the two policies it has no summary"
 ITSELF: Final = "Sealgate itself"
@@ -92,6 +94,8 @@ class Changed:
     _owner: tuple[int, str] = (-1, "")
     """Sequence of the last event about the configuration, and the owner of its file."""
     _keys: str = ""
+    _started: tuple[int, str] = (-10, "")
+    """Sequence of the last configuration.read, and who started the proxy that read it."""
     _signing_key: dict[str, str] = field(default_factory=dict)
 
     def see(self, one: Seen) -> None:
@@ -139,13 +143,20 @@ class Changed:
         elif one.code == "keys.loaded":
             old = old or self._keys
             self._keys = version
-        if old and old == new and one.ok:
-            note = note or "as before"
         if kind == "configuration":
             self._owner = (one.sequence, one.field("file_owner"))
         # a policy that comes into force is told right behind the configuration that it is of
         owner = self._owner[1] if one.sequence - self._owner[0] <= 1 else ""
-        who, proven = _who(one, owner, same=bool(old) and old == new and one.ok)
+        same = bool(old) and old == new and one.ok
+        if one.code == "configuration.read":
+            self._started = (one.sequence, one.operator)
+        if same and one.code != "configuration.loaded":
+            return None  # a restart: proxy.started tells of it
+        if same:
+            kind, note = "process", "asked to reload; the file had not changed"
+        who, proven = _who(one, owner)
+        if one.code == "proxy.started" and one.sequence - self._started[0] <= _BESIDE:
+            who, proven = self._started[1] or who, bool(self._started[1])
         note = "; ".join(filter(None, (note, *_notes(one))))
         return Entry(
             time=moment(one.time),
@@ -199,12 +210,10 @@ class Changed:
         )
 
 
-def _who(one: Seen, owner: str, *, same: bool) -> tuple[str | Human, bool]:
-    """`owner`: of the configuration file that the event comes of; `same`: nothing was changed."""
+def _who(one: Seen, owner: str) -> tuple[str | Human, bool]:
+    """`owner`: of the configuration file that the event comes of."""
     if operator := one.operator:
         return operator, True
-    if same:
-        return ITSELF, False
     if one.code.startswith(("policy.", "configuration.")) and owner:
         return f"{owner} ({NOT_PROVEN})", False
     if one.code.startswith(("policy.", "keys.", "configuration.")):

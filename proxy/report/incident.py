@@ -122,6 +122,9 @@ class Subjects:
     counts: tuple[SubjectCount, ...]
     persons_shown: int
     cells_without_row: int
+    """Of tables that could be asked: shown, and found in no row, nor in the history."""
+    not_asked: tuple[str, ...]
+    """Tables that the login may not read: nothing is known of whose data theirs was."""
     complete: bool
     notes: tuple[str, ...]
     named: tuple[tuple[str, str], ...] = ()

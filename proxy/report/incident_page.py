@@ -124,17 +124,24 @@ def _subjects(subjects: Subjects | Human) -> Iterator[Block]:
         yield Alert(
             ("Not every value could be traced to a row: there are at least as many persons.",)
         )
+    if subjects.not_asked:
+        yield Alert(
+            (
+                f"Not asked: {', '.join(subjects.not_asked)}. Run again with --dsn of the tables' owner, or GRANT SELECT on them"
+                " and on sealgate.cell_history to the control login, to which sealed values tell nothing.",
+            )
+        )
     rows = tuple(
         (one.table, one.kind, one.clear, one.masked, one.any_shown, one.other)
         for one in subjects.counts
     )
     yield Table(
-        ("Table", "Counted", "Clear", "Masked", "Clear or masked", "Only other outcomes"), rows
+        ("Table", "Counted", "Clear", "Masked", "Clear or masked", "Only other outcomes"),
+        rows,
+        empty="Nobody was found.",
     )
     if subjects.cells_without_row:
-        yield Paragraph(
-            (f"Values that no row has any more, nor the history: {subjects.cells_without_row:,}.",)
-        )
+        yield Paragraph((f"Values for which no row was found: {subjects.cells_without_row:,}.",))
     yield from (Paragraph((note,)) for note in subjects.notes)
     if subjects.named:
         named = tuple(subjects.named[:NAMED])

@@ -10,9 +10,16 @@ from proxy.report.read import SHOWN, text
 
 
 def persons(
-    gathered: Gathered, missing: Sequence[str], unlisted_cells: int, *, named: bool
+    gathered: Gathered,
+    missing: Sequence[str],
+    not_asked: Sequence[str],
+    unlisted_cells: int,
+    *,
+    named: bool,
 ) -> Subjects:
-    """`named`: with their keys. `missing`: why that may not be all. `unlisted_cells`: those whose ids are not known."""
+    """`named`: with their keys. `missing`: why that may not be all. `not_asked`: tables that this login may not read.
+    `unlisted_cells`: those whose ids are not known.
+    """
     counts: dict[tuple[str, bool], list[int]] = {}
     keys: list[tuple[str, str]] = []
     for person in gathered.people():
@@ -22,7 +29,11 @@ def persons(
             count[index] += one
         if named and shown:
             keys.append((text(person.table, 1024), _key(person)))
-    nowhere = sum(one.nowhere for one in gathered.totals() if one.outcome in SHOWN)
+    nowhere = sum(
+        one.nowhere
+        for one in gathered.totals()
+        if one.outcome in SHOWN and not any(one.column.startswith(f"{t}.") for t in not_asked)
+    )
     notes = tuple(text(reason, 1024) for reason in missing)
     return Subjects(
         counts=tuple(
@@ -31,7 +42,8 @@ def persons(
         ),
         persons_shown=sum(n[3] for (_, is_person), n in counts.items() if is_person),
         cells_without_row=nowhere,
-        complete=not notes and not nowhere and not unlisted_cells,
+        not_asked=tuple(not_asked),
+        complete=not notes and not not_asked and not nowhere and not unlisted_cells,
         notes=notes,
         named=tuple(keys),
     )

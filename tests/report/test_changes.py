@@ -85,11 +85,27 @@ def test_a_change_while_the_proxy_was_stopped_is_seen(
     log.at(MONDAY + 2 * HOUR).start(AFTER.version, policy.summary(AFTER))
     log.close()
     report = office.report("changes", *SINCE)
-    first, second = [e for e in report["entries"] if e["event_code"] == "policy.loaded"]
-    assert first["old"] == BEFORE.version
-    assert first["differences"]
-    assert second["differences"] == []
-    assert second["note"] == "as before"
+    (entry,) = [e for e in report["entries"] if e["event_code"] == "policy.loaded"]
+    assert entry["old"] == BEFORE.version
+    assert entry["differences"]
+    # the second start changed nothing: it is a start, by whom, and no change
+    starts = [e["who"] for e in report["entries"] if e["event_code"] == "proxy.started"]
+    assert starts == ["root (uid 0), by sudo from ada"] * 2
+
+
+def test_a_reload_that_changes_nothing_is_no_change(
+    office: Office, logged: Callable[[], ALog]
+) -> None:
+    """As after rotation by another program: told among the starts."""
+    log = logged()
+    load = ConfigurationLoad("sealgate.toml", "same", "same", owner="grace", modified=MONDAY)
+    log.at(MONDAY + HOUR).put(configuration_loaded(load))
+    log.close()
+    report = office.report("changes", *SINCE)
+    assert dict(report["counts"]).get("configuration") is None
+    assert [e["note"].split(";")[0] for e in report["entries"] if e["kind"] == "process"] == [
+        "asked to reload"
+    ]
 
 
 def test_what_the_log_does_not_hold_is_not_made_up(

@@ -236,12 +236,22 @@ def test_persons_that_were_not_found_are_not_none() -> None:
         with Gathered() as gathered:
             gathered.add(EMAIL, "clear", [cell(1), cell(2)], MONDAY)
             gathered.hold([(*one, "public.customers", '{"id": "7"}', True) for one in held])
-            found = persons(gathered, [], 0, named=True)
+            found = persons(gathered, [], [], 0, named=True)
         known = law.Known(
             *(moment(0), moment(1), 1, 2, 0, (EMAIL,), (), (), ()),
             *(found.persons_shown, not _traced(found), 2, False, 0, 0, True),
         )
         assert str(law._persons(known)[0]).startswith(expected)
+
+
+def test_a_table_that_was_not_asked_is_not_one_without_rows() -> None:
+    """Its values are not said to be gone, and the number of persons is not said to be known."""
+    with Gathered() as gathered:
+        gathered.add(EMAIL, "clear", [cell(1)], MONDAY)
+        gathered.add("public.orders.note", "clear", [cell(2)], MONDAY)
+        found = persons(gathered, ["why"], ["public.customers"], 0, named=False)
+    assert (found.cells_without_row, found.complete) == (1, False)
+    assert found.not_asked == ("public.customers",)
 
 
 def test_who_is_told_with_what_clients_claim(a_shop: Office) -> None:
