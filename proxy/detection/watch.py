@@ -21,7 +21,7 @@ from proxy.detection import volume as volume_detector
 from proxy.detection.failed_logins import Guessing
 from proxy.detection.finding import ACTIONS, Action, Finding, finding_uid
 from proxy.detection.profile import Profile
-from proxy.detection.seen import Seen, Strange, as_given, name
+from proxy.detection.seen import Seen, Strange, as_given, count, name
 from proxy.detection.settings import CONTAINING, Detection, Mode
 from proxy.detection.signal import Signal
 from proxy.detection.silence import Pulse
@@ -102,6 +102,9 @@ class Watch:
                 signals = self.guessing.succeeded(seen)
                 signals += self._profile(seen.login).session(seen)
                 findings += self._findings(seen, signals, seen.time)
+            elif kind in ("containment.begun", "containment.ended"):
+                until = event["unmapped"]["sealgate"]["until"] if kind == "containment.begun" else 0
+                self.guessing.keep_out(as_given(name(event["user"]["name"])), count(until))
             elif kind.startswith("detection.") and event.get("is_alert") is True:
                 self._heed(event)
         except (Strange, ValueError, TypeError, AttributeError, KeyError):

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from proxy.audit.containment import containment_begun, containment_ended
 from proxy.audit.event import Event, Origin, detected
 from proxy.detection.finding import Finding
+from proxy.detection.restraint import Containment
 from proxy.detection.settings import (
     Detection,
     Enumeration,
@@ -141,6 +143,25 @@ def test_one_password_for_many_logins_is_found() -> None:
         who = replace(ADA, login=f"u{n}", client_host=f"10.2.{n}.1")
         other.see(login(who, ok=False), NOON)
     assert other.findings == []
+
+
+def test_a_contained_application_that_comes_again_is_no_guesser() -> None:
+    """Refused a hundred times while it is in quarantine, let in behind it: nothing; also when that is past the window's middle.
+
+    Without containment, refusals for pg_hba.conf are told of the address, and do not make a success one behind failures.
+    """
+    watched = Watched(Detection(mode="quarantine"))
+    kept_out = Containment("ada", None, "quarantine", NOON, NOON + HOUR, "volume", "uid")
+    watched.see(containment_begun(kept_out), NOON)
+    for n in range(100):
+        watched.see(login(ok=False, sqlstate="28000"), NOON + 59 * MINUTE + n * 100)
+    watched.see(containment_ended(kept_out, "released", "ticket"), NOON + 60 * MINUTE)
+    watched.see(login(), NOON + 60 * MINUTE)
+    assert watched.findings == []
+    for n in range(20):
+        watched.see(login(ok=False, sqlstate="28000"), NOON + 61 * MINUTE + n)
+    watched.see(login(), NOON + 62 * MINUTE)
+    assert [f.title for f in watched.findings] == ["Many failed logins from one address"]
 
 
 def test_an_ipv6_attacker_with_many_addresses_is_one() -> None:

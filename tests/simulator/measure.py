@@ -173,7 +173,7 @@ def within_budget(usual: list[Timed], evil: list[Timed], settings: Detection) ->
         account, tally = budgets.account(login), Tally()
         for (column, outcome), ids in zip(COLUMNS, event.ids, strict=True):
             tally.use(column, outcome).add([bytes.fromhex(cell_id) for cell_id in ids], 1)
-        if account.cells(tally) is not None or account.subjects(tally) is not None:
+        if account.charge(tally) is not None:
             over.add(login)
         elif id(event) in attacking:
             cells += _cells(event)

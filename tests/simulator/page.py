@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,19 @@ def figures(
         "logins": days[0].logins,
         "login_days": sum(d.logins * d.days for d in days),
         "events": sum(d.events for d in days),
-        "ordinary": [
-            {"detector": detector, "severity": severity, "findings": number}
-            for (detector, severity), number in sorted(told.items())
-        ],
+        "ordinary": _told(told),
         "attacks": [_row(key, runs) for key, runs in cells.items()],
+        "first_shop": _told(days[0].told),
+        "first_attacks": [asdict(cells[key][0]) for key in cells],
         "patience": [list(row) for row in table(settings)],
     }
+
+
+def _told(told: Counter[tuple[str, str]]) -> list[dict[str, Any]]:
+    return [
+        {"detector": detector, "severity": severity, "findings": number}
+        for (detector, severity), number in sorted(told.items())
+    ]
 
 
 def _row(key: tuple[str, int], runs: list[Outcome]) -> dict[str, Any]:

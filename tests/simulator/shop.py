@@ -24,8 +24,8 @@ Timed = tuple[int, Made]
 
 LOOK_UP = "SELECT email, ssn FROM customers WHERE id = $1"
 SEARCH = "SELECT id, email, ssn FROM customers WHERE email = $1"
-LIST = "SELECT id, email, ssn FROM customers WHERE city = $1 ORDER BY id LIMIT 20"
-BATCH = "SELECT id, email, ssn FROM customers WHERE id > $1 ORDER BY id LIMIT 500"
+LIST = "SELECT id, email, ssn FROM customers WHERE city = $1 ORDER BY id LIMIT \x00n"
+BATCH = "SELECT id, email, ssn FROM customers WHERE id > $1 ORDER BY id LIMIT \x00n"
 EXPORT = "COPY customers (id, email, ssn) TO STDOUT"
 REPORT = "SELECT email, ssn FROM customers WHERE created > $1"
 DUMP = "SELECT * FROM customers"
