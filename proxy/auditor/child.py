@@ -78,6 +78,7 @@ class AuditorProcess:
         for message in messages:
             self._said(message)
         assert self._channel is not None  # noqa: S101 - it was just read
+        self._channel.flush()
         if self._running is not None and _differs(self._running, self._wanted.configuration):
             if not self._leaving:
                 self._leaving = True

@@ -13,6 +13,7 @@ import pytest
 
 from keystore import Keyset
 from proxy.audit.log import AuditLog
+from proxy.auditor.child import AuditorProcess
 from proxy.config import parse
 from proxy.upkeep import Loaded, NotReloaded
 from proxy.workers import reload as reloading
@@ -238,7 +239,8 @@ def test_a_reload_that_is_over_at_once_holds_up_nothing(
         raise NotReloaded("not this one")
 
     monkeypatch.setattr(reloading, "read_again", refuse)
-    supervisor = Supervisor(hup.before, hup.audit, [])
+    auditor = AuditorProcess(hup.before, hup.audit, "json")
+    supervisor = Supervisor(hup.before, hup.audit, [], auditor)
     vars(supervisor)["_serving"] = True
     for step in ("_ask_for_reload", "_ask_for_reload", "_what_is_due"):
         getattr(supervisor, step)()
