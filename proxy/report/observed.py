@@ -101,17 +101,20 @@ class Observed:
     def see(self, one: Seen) -> bool:
         """Whether the event is of the selection."""
         mine = self._selection.takes(one)
+        nobody = not (one.login or one.session)
         if one.code.startswith(ALWAYS) and one.code not in QUIET:
-            if not one.code.startswith("containment.") or mine or not (one.login or one.session):
+            if not one.code.startswith("containment.") or mine or nobody:
                 self._tell(one)
             if one.code == "containment.begun" and mine:
                 self.containments += 1
                 if self.shown_before_containment is None:
                     self.shown_before_containment = self.shown
-        elif mine and one.code.startswith(_MINE):
-            self.findings += 1
-            self.first_finding = self.first_finding or one.time
+        elif one.code.startswith(_MINE) and (mine or nobody):
+            # what is found about no login (the log is silent, an address tries passwords) may be part of it
             self._tell(one)
+            if mine or not self._selection.selectors:
+                self.findings += 1
+                self.first_finding = self.first_finding or one.time
         if mine and not one.code.startswith(ALWAYS):
             self._count(one)
         return mine

@@ -128,6 +128,9 @@ class AccessReview:
     covered_since: datetime | None
     evidence: Evidence
     policy: str
+    """Of the configuration file: what is reviewed."""
+    policy_in_force: str
+    """The last that the log knows of; "" for none. Another one: the file was changed and not loaded, or is another proxy's."""
     database: str
     """"read", or why not."""
     grants: tuple[GrantUse, ...]
@@ -193,6 +196,7 @@ def review(subject: Subject, use: Use, evidence: Evidence) -> AccessReview:
         covered_since=None if begun is None else moment(max(begun, subject.since)),
         evidence=evidence,
         policy=subject.policy.version,
+        policy_in_force=use.policies[-1].version if use.policies else "",
         database=subject.database,
         grants=grants,
         counts=tuple(sorted(counts.items())),

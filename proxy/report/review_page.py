@@ -40,7 +40,8 @@ def page(report: AccessReview, sha256: str) -> Document:
             ("Period", f"{said(report.since)} to {said(report.until)} (end not included)"),
             ("Covered by the log", "yes" if report.covered else "NO"),
             ("The log begins", said(report.covered_since)),
-            ("Policy", report.policy),
+            ("Policy of the configuration file", report.policy),
+            ("Policy last in force, by the log", report.policy_in_force or "—"),
             ("Database's roles", report.database),
             ("Prepared", f"{said(report.generated)} by {report.prepared_by or 'unknown'}"),
             *((f"Grants: {_WORDS[state]}", count) for state, count in report.counts),
@@ -73,6 +74,13 @@ def page(report: AccessReview, sha256: str) -> Document:
 
 
 def _coverage(report: AccessReview) -> Iterator[Block]:
+    if report.policy_in_force and report.policy_in_force != report.policy:
+        yield Alert(
+            (
+                "The configuration file is not what was last in force: the grants below are the file's, their use is that of"
+                " other policies.",
+            )
+        )
     if report.covered:
         yield Paragraph(
             ("Yes: from before its begin to its end, and nothing says that events are missing.",)

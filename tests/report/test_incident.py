@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from proxy.audit.finding import detected
+from proxy.detection.finding import Finding
 from proxy.disclosure.gathered import Gathered
 from proxy.report import law
 from proxy.report.incident import _traced
@@ -129,6 +131,24 @@ def test_a_finding_selects_its_session_and_a_window(a_shop: Office) -> None:
     codes = [one["event_code"] for one in report["timeline"]]
     assert codes.index("detection.budget_cells") < codes.index("containment.begun")
     assert "containment.ended" in codes
+
+
+def test_findings_about_nobody_are_in_the_timeline(
+    office: Office, logged: Callable[[], ALog]
+) -> None:
+    """A silent log, an address that tries passwords: told whatever is selected, counted where everybody is."""
+    log = logged()
+    log.at(MONDAY + HOUR).put(
+        detected(
+            Finding("silence", "The log is silent", "", "alert", "alerted", "high", uid="e" * 32)
+        )
+    )
+    log.does(origin("bo", "s1"), [(EMAIL, "clear", "r", [cell(1)])])
+    log.close()
+    for more, count in (((), 1), (("--login", "bo"), 0)):
+        report = office.report("incident", *WHOLE, *more)
+        assert "detection.silence" in [one["event_code"] for one in report["timeline"]]
+        assert report["detection"]["findings"] == count
 
 
 def test_a_finding_that_is_not_in_the_log_is_refused(a_shop: Office) -> None:

@@ -39,8 +39,8 @@ def states(report: dict[str, list[dict[str, str]]]) -> dict[tuple[str, str, str]
 def used(office: Office, logged: Callable[[], ALog]) -> Office:
     """A log that begins before the period: the application reads email and compares ssn by its `clear`; support does little."""
     log = logged()
-    said = policy.summary(parse(CONFIGURATION, FILE).policy)
-    log.at(MONDAY - DAY).start(summary=said)
+    loaded = parse(CONFIGURATION, FILE).policy
+    log.at(MONDAY - DAY).start(loaded.version, policy.summary(loaded))
     app, support = origin("shop_app", "s1"), origin("bo", "s2", roles=("support",))
     log.at(MONDAY + HOUR).opens(app)
     for number in range(20):
@@ -140,6 +140,15 @@ def test_what_was_granted_within_the_period_is_new(
     assert ("support", "clear") not in {
         (s["role"], s["grant"]) for s in report["suggestion"]["steps"]
     }
+
+
+def test_another_policy_than_the_one_in_force_is_said(used: Office) -> None:
+    """The file was edited and not loaded: grants and use are of two policies."""
+    report = used.report(*PERIOD)
+    assert report["policy"] == report["policy_in_force"]
+    used.file.write_text(CONFIGURATION.replace('clear = ["public.customers.email"]', "clear = []"))
+    used.run(*PERIOD)
+    assert "is not what was last in force" in used.out
 
 
 def test_people_and_logins(a_shop: Office) -> None:
