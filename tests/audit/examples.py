@@ -48,9 +48,15 @@ from proxy.audit.event import (
 )
 from proxy.audit.finding import detected
 from proxy.audit.lifecycle import (
+    Checkpoint,
+    Unclean,
     WorkerLost,
+    log_begun,
+    log_checkpoint,
     log_repaired,
     log_resumed,
+    log_rotated,
+    log_unclean,
     worker_lost,
     worker_started,
 )
@@ -299,6 +305,14 @@ CONTAINED = Containment(
     "support", None, "mask", 1795364924120, 1795368524120, SPENT.title, SPENT.uid
 )
 
+CHECKPOINT = Checkpoint(
+    size=81236,
+    head="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    seal="60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752",
+    key="1f825aa2f0020ef7",
+    signature="cXVpdGUgYSBsb25nIHNpZ25hdHVyZSBvZiBzaXh0eS1mb3VyIGJ5dGVzLCBpbiBiYXNlIDY0IGl0IGlzIGxvbmdlcg==",
+)
+
 
 def examples() -> dict[str, Event]:
     """Title -> event, in the order of a day."""
@@ -341,6 +355,12 @@ def examples() -> dict[str, Event]:
         ),
         "Session closed": session_closed(SUPPORT, "the client said goodbye", duration=4100),
         "Configuration reloaded": configuration_loaded(CONFIGURATION),
+        "Log begun": log_begun(log_existed=False),
+        "Log checkpoint": log_checkpoint(CHECKPOINT),
+        "Log rotated": log_rotated("audit.jsonl.20261123T111000Z-81236"),
+        "Log unclean": log_unclean(
+            Unclean(100, 97, 3, "the file is shorter than what was written")
+        ),
         "Log repaired": log_repaired(offset=8812, size=411),
         "Log resumed": log_resumed(lost=12, since=1795364924120, reason="No space left on device"),
         "Worker lost": worker_lost(WorkerLost(1, 4713, "it was killed by SIGKILL", sessions=12)),
