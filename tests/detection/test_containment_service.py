@@ -176,10 +176,14 @@ def test_containment_outlives_the_service_and_ends_by_release(shop: Project) -> 
         assert shop.run("release", "--login", "cli_app") == 1
         assert "--reason" in shop.err
         assert shop.run("release", "--login", "nobody", "--reason", "x") == 1
+        session = ContainmentFile(shop.directory / "audit.jsonl.state")
+        assert session.contain(Containment("other", "run-1", "kill", 0, 1 << 50, "by hand", "f"))
+        assert shop.run("release", "--session", "run-1", "--reason", "it was me") == 0
+        assert "run-1" in shop.out
         assert shop.run("release", "--login", "cli_app", "--reason", "ticket 8812") == 0
         clear = [("amina@example.com",)]
         assert until(lambda: c.execute("SELECT email FROM customers").fetchall() == clear)
-    (ended,) = events(shop, "containment.ended")
+    _, ended = events(shop, "containment.ended")
     fields = ended["unmapped"]["sealgate"]
     assert fields["ended"] == "released"
     assert fields["reason"] == "ticket 8812"
