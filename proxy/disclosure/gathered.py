@@ -26,14 +26,20 @@ CREATE TABLE place (n INTEGER PRIMARY KEY, relation TEXT NOT NULL, key TEXT NOT 
 CREATE TABLE held (
     id BLOB, person INT, place INT, now INT NOT NULL, PRIMARY KEY (id, person, place)
 ) WITHOUT ROWID;
+CREATE TEMP TABLE come (id BLOB, space TEXT, person_key TEXT, named INT, relation TEXT, row_key TEXT, now INT);
 """
 _ADD: Final = """
 INSERT INTO cell VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE
 SET times = times + 1, first = min(first, excluded.first), last = max(last, excluded.last)
 """
-_HOLD: Final = (
-    "INSERT INTO held VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET now = max(now, excluded.now)"
-)
+_HOLD: Final = """
+INSERT OR IGNORE INTO person (space, key, named) SELECT DISTINCT space, person_key, named FROM come;
+INSERT OR IGNORE INTO place (relation, key) SELECT DISTINCT relation, row_key FROM come;
+INSERT INTO held SELECT c.id, p.n, w.n, max(c.now) FROM come c JOIN person p ON p.space = c.space AND p.key = c.person_key
+JOIN place w ON w.relation = c.relation AND w.key = c.row_key WHERE true GROUP BY 1, 2, 3
+ON CONFLICT DO UPDATE SET now = max(now, excluded.now);
+DELETE FROM come;
+"""
 # A cell is gone when no row holds it now, and shared when it leads to more than one person.
 _ROWS: Final = """
 SELECT p.n, p.space, p.key, p.named, w.relation, w.key, l.name, c.outcome,
@@ -151,12 +157,9 @@ class Gathered:
 
     def hold(self, rows: Iterable[tuple[bytes, str, str, bool, str, str, bool]]) -> None:
         """Rows that hold cells, or held: id, the person's table and key (JSON), whether that is a person, relation and key (JSON) of the row, now."""
-        held = []
-        for cell, space, key, named, relation, row, now in rows:
-            person = self._number("person", "space", (space, key), (named,))
-            place = self._number("place", "relation", (relation, row), ())
-            held.append((cell, person, place, int(now)))
-        self._db.executemany(_HOLD, held)
+        self._db.executemany("INSERT INTO come VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        for statement in _HOLD.split(";")[:-1]:
+            self._db.execute(statement)
 
     def people(self) -> Iterator[Person]:
         """Those of whom something was seen, and then the rows that name nobody; one at a time."""
@@ -199,15 +202,3 @@ class Gathered:
             found = self._labels[name] = len(self._labels)
             self._db.execute("INSERT INTO label VALUES (?, ?)", (found, name))
         return found
-
-    def _number(self, table: str, first: str, at: tuple[str, str], more: tuple[object, ...]) -> int:
-        found = self._db.execute(
-            f"SELECT n FROM {table} WHERE {first} = ? AND key = ?",  # noqa: S608 - two names of ours
-            at,
-        ).fetchone()
-        if found is not None:
-            number: int = found[0]
-            return number
-        marks = ", ".join("?" * (2 + len(more)))
-        made = self._db.execute(f"INSERT INTO {table} VALUES (NULL, {marks})", (*at, *more))  # noqa: S608
-        return int(made.lastrowid or 0)
