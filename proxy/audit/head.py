@@ -25,6 +25,7 @@ from typing import Final
 
 from proxy.audit.chain import CHAIN_CHARACTERS, NO_HASH
 from proxy.audit.log_file import HeadDamaged as HeadDamaged
+from proxy.audit.log_file import write_new
 
 SIZE: Final = 4096
 _MAGIC: Final = b"SGHEAD1\n"
@@ -242,15 +243,7 @@ def create(path: Path, chain: str, log_path: Path, position: Position) -> None:
     content[: _HEADER.size] = header
     _CHECKSUM.pack_into(content, _HEADER.size, zlib.crc32(header))
     content[_A : _A + _BYTES] = content[_B : _B + _BYTES] = position.packed()
-    unfinished = path.with_name(path.name + ".new")
-    unfinished.unlink(missing_ok=True)
-    fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, content)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    unfinished.rename(path)
+    write_new(path, bytes(content), 0o600)
 
 
 def _damaged(path: Path) -> HeadDamaged:

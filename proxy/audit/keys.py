@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from proxy.audit.chain import HASH_BYTES
+from proxy.audit.log_file import write_new
 
 SIGNING_KEY: Final = "signing.key"
 PUBLIC_KEY: Final = "signing.pub"
@@ -98,8 +99,8 @@ def make_signing_key(state: Path) -> None:
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     if not (state / SIGNING_KEY).exists():
         (state / PUBLIC_KEY).unlink(missing_ok=True)
-        _write_new(state / PUBLIC_KEY, public, 0o644)
-        _write_new(state / SIGNING_KEY, pem, 0o600)
+        write_new(state / PUBLIC_KEY, public, 0o644)
+        write_new(state / SIGNING_KEY, pem, 0o600)
 
 
 def make_seal_key(state: Path) -> bytes:
@@ -108,23 +109,10 @@ def make_seal_key(state: Path) -> bytes:
     if path.exists():
         path.rename(f"{path}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
     key = secrets.token_bytes(HASH_BYTES)
-    _write_new(path, key.hex().encode() + b"\n", 0o600)
+    write_new(path, key.hex().encode() + b"\n", 0o600)
     return key
 
 
 def seal_key_is_here(state: Path) -> bool:
     """It should be with the auditor."""
     return any(state.glob(SEAL_KEY + "*"))
-
-
-def _write_new(path: Path, content: bytes, mode: int) -> None:
-    """Whole or not at all: a key that is half there would be taken for one."""
-    unfinished = path.with_name(path.name + ".new")
-    unfinished.unlink(missing_ok=True)
-    fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        os.write(fd, content)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    unfinished.rename(path)

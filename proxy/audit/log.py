@@ -22,6 +22,7 @@ lost, in all processes.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -658,7 +659,6 @@ class AuditLog:
         now = self._clock()
         try:
             fd = rotate(self._path, self._fd, rotated_name(self._path, now, position.sequence))
-            sync(self._path.parent)
         except OSError as failed:
             self._not_before = now + _PAUSE_OF_ROTATION
             log.warning("log not rotated", path=str(self._path), problem=_reason(failed))
@@ -680,6 +680,8 @@ class AuditLog:
             self._head.put(position)
             self._now_in(fd, position.generation)
         os.close(old)
+        with contextlib.suppress(OSError):  # the names; what is behind them is as safe as before
+            sync(self._path.parent)
         if self._keeping.compress:
             compress_in_background(self._path)
 

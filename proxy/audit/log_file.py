@@ -107,6 +107,21 @@ def _finish(fd: int, data: bytes, written: int, start: int) -> None:
         raise
 
 
+def write_new(path: Path, content: bytes, mode: int) -> None:
+    """A small file that is there whole and on the disk, or not at all: under another name first. Raises OSError."""
+    unfinished = path.with_name(path.name + ".new")
+    unfinished.unlink(missing_ok=True)
+    fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        if os.write(fd, content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    unfinished.rename(path)
+    sync(path.parent)
+
+
 def sync(path: Path) -> None:
     """A directory's entries to the disk."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
