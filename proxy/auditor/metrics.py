@@ -199,6 +199,10 @@ class Endpoint:
     def start(self) -> None:
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
 
 def _verdict(problems: list[str]) -> tuple[int, str, str]:
     body = "".join(f"{problem}\n" for problem in problems) or "ok\n"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -16,8 +19,12 @@ from pathlib import Path
 import pytest
 
 from proxy.audit.reading import lines, log_files
-from proxy.auditor.metrics import NAMES
+from proxy.auditor.census import Census
+from proxy.auditor.metrics import NAMES, Board, Endpoint, Service
+from proxy.auditor.process import _greeting
+from proxy.auditor.pulse import Pulse
 from proxy.demo.shop import ProxyProcess
+from proxy.workers.channel import Channel
 from tests.auditor.stand_ins import TOKEN, Elastic, Splunk
 from tests.cli.conftest import Project, project
 from tests.cli.test_serve import READ, events, eventually
@@ -208,52 +215,48 @@ def test_metrics_and_health(
     assert proxy.stop() == 0
 
 
-def test_hostile_scrapes(
-    project: Project, receivers: tuple[Splunk, Elastic], metrics_port: int
-) -> None:
+def test_hostile_scrapes() -> None:
     """Who speaks nonsense, or nothing, or comes with a crowd, keeps nobody else from an answer for long."""
-    configure(project, receivers, metrics_port)
-    project.sealed()
-    proxy = project.serve()
-    eventually(lambda: get(metrics_port, "/healthz")[0] == 200, 30)
-    silent = [socket.create_connection(("127.0.0.1", metrics_port)) for _ in range(40)]
+    service = Service()
+
+    def ready() -> bool:
+        service.hear({"accepting": 1, "ready": 1})
+        return get(endpoint.port, "/readyz") == (200, "ok\n")
+
+    endpoint = Endpoint(("127.0.0.1", 0), Board(service, Census([]), (), Pulse(lambda: None)))
+    endpoint.start()
+    place = ("127.0.0.1", endpoint.port)
+    silent = [socket.create_connection(place) for _ in range(40)]
     for content in (
         b"\0" * 100,
         b"GET " + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n",
         b"POST / HTTP/1.1\r\n\r\n",
     ):
-        with socket.create_connection(("127.0.0.1", metrics_port)) as sock:
+        with socket.create_connection(place) as sock, contextlib.suppress(OSError):
             sock.sendall(content)
-    eventually(lambda: get(metrics_port, "/healthz")[0] == 200, 20)
+    eventually(ready, 20)
     for sock in silent:
         sock.close()
-    assert proxy.stop() == 0
-
-
-def test_the_auditor_has_no_secrets(
-    project: Project,
-    receivers: tuple[Splunk, Elastic],
-    metrics_port: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Its environment and command line hold neither the root key nor a password, and it goes last for the processor."""
-    monkeypatch.setenv("PGPASSWORD", "pw-canary")
-    monkeypatch.setenv("SEALGATE_ROOT_KEY", "unused")
-    configure(project, receivers, metrics_port)
-    project.sealed()
-    proxy = project.serve()
-    eventually(lambda: auditor_of(proxy), 30)
-    eventually(lambda: events(project, "auditor.started"), 30)
-    pid = auditor_of(proxy)
-    for file in ("environ", "cmdline"):
-        content = Path(f"/proc/{pid}/{file}").read_bytes()
-        assert b"pw-canary" not in content
-        assert TOKEN.encode() not in content
-    assert (
-        os.getpriority(os.PRIO_PROCESS, pid) - os.getpriority(os.PRIO_PROCESS, proxy._process.pid)
-        >= 10
+    service.hear({"accepting": 0, "ready": 0, "lost": 3, "mode": 'a"b\\c\n'})
+    assert get(endpoint.port, "/healthz") == (
+        503,
+        "the access log cannot be written: 3 events lost\n",
     )
-    assert proxy.stop() == 0
+    assert len(get(endpoint.port, "/readyz")[1].splitlines()) == 3
+    assert samples(endpoint.port)["sealgate_log_writable"] == 0
+    endpoint.stop()
+
+
+def test_what_is_said_before_the_auditor_listens_is_not_lost() -> None:
+    """A slow start: the configuration and the first word of the proxy's state arrive in one piece."""
+    own, theirs = socket.socketpair()
+    with own, theirs:
+        own.sendall(b'{"file":"f","text":"t","log":"json"}\n{"status":{}}\n')
+        assert _greeting(theirs) == {"file": "f", "text": "t", "log": "json"}
+        assert Channel(theirs).receive() == [{"status": {}}]
+        own.close()
+        theirs.setblocking(True)
+        assert _greeting(theirs) is None
 
 
 def test_a_reload_changes_sinks(
@@ -276,17 +279,50 @@ def test_a_reload_changes_sinks(
     assert third.raws == all_raws(project)
     assert receivers[1].raws == all_raws(project)
     assert not events(project, "auditor.lost")
+    verified_by(project, "third.jsonl", third.raws)
+    copies = [json.dumps({"_source": found}).encode() for found in receivers[1].documents.values()]
+    verified_by(project, "es.jsonl", copies)
+
+
+def verified_by(project: Project, name: str, copy: list[bytes]) -> None:
+    """What arrived agrees with the log; and a log whose last events were taken away with its state does not with it."""
+    file = project.directory / name
+    file.write_bytes(b"\n".join(copy) + b"\n")
+    state = str(project.directory / "audit.jsonl.state")
+    log = str(project.audit_log)
+    keys = ("--public-key", f"{state}/signing.pub", "--seal-key", f"{state}/seal.key")
+    command = [sys.executable, "-m", "proxy", "audit", "verify", *keys, "--copy", str(file)]
+    done = subprocess.run([*command, log], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    shorter = project.directory / "shorter.jsonl"
+    shorter.write_bytes(b"".join(project.audit_log.read_bytes().splitlines(keepends=True)[:-3]))
+    done = subprocess.run([*command, str(shorter)], capture_output=True, text=True, check=False)
+    assert done.returncode not in (0, 1, 2), done.stdout + done.stderr
 
 
 def test_a_stop_does_not_wait_for_a_receiver_that_is_down(
-    project: Project, receivers: tuple[Splunk, Elastic], metrics_port: int
+    project: Project,
+    receivers: tuple[Splunk, Elastic],
+    metrics_port: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What waits goes on at the next start; `drain_seconds` (30) are for receivers that take events."""
+    """What waits goes on at the next start; `drain_seconds` (30) are for receivers that take events.
+
+    And the auditor, while it runs: no password in its environment, last in line for the processor.
+    """
     configure(project, receivers, metrics_port)
     project.sealed()
     receivers[0].stop()
+    monkeypatch.setenv("PGPASSWORD", "pw-canary")
     proxy = project.serve()
     eventually(lambda: events(project, "sink.failed"), 30)
+    pid = auditor_of(proxy)
+    for file in ("environ", "cmdline"):
+        content = Path(f"/proc/{pid}/{file}").read_bytes()
+        assert b"pw-canary" not in content
+        assert TOKEN.encode() not in content
+    own = os.getpriority(os.PRIO_PROCESS, proxy._process.pid)
+    assert os.getpriority(os.PRIO_PROCESS, pid) - own >= 10
     began = time.monotonic()
     assert proxy.stop() == 0
     assert time.monotonic() - began < 20
