@@ -93,10 +93,9 @@ class Force:
                 await self._save()
             try:
                 picture = await asyncio.to_thread(self._look)
-            except OSError as failed:
-                log.error("containment not read", problem=failed.strerror or "")
-                continue
-            self._put_in_force(picture)
+                self._put_in_force(picture)
+            except Exception as failed:  # Whatever it is: who watches no more heeds nobody.
+                log.error("containment not read", exc_info=failed)
 
     async def _save(self) -> None:
         for one in list(self._unsaved):
@@ -122,9 +121,12 @@ class Force:
         over = {(who, until) for who, (until, end) in self._ends.items() if end <= now}
         expired: tuple[Containment, ...] = ()
         if over:
-            expired = tuple(self._containment.end(lambda one: (one.who, one.until) in over))
-            self._marks[self._containment.path] = self._containment.mark()
-            contained = self._containment.read()
+            try:
+                expired = tuple(self._containment.end(lambda one: (one.who, one.until) in over))
+                self._marks[self._containment.path] = self._containment.mark()
+                contained = self._containment.read()
+            except StateUnreadable:  # It was said when it became so. They stay contained.
+                return Picture(None, honey)
         return Picture(contained, honey, expired)
 
     def _has_changed(self, file: StateFile) -> bool:

@@ -196,6 +196,12 @@ def test_damage_while_it_runs_frees_nobody(
         look(force)
         assert force.guards.restraint("ada", "s") == "mask"
     assert file.path.exists()
+    time.now += (
+        3600  # Its time is over: a file that is damaged cannot say so, and must not end the watch.
+    )
+    look(force)
+    expected = "mask" if file.path.read_bytes() == b"{" else None
+    assert force.guards.restraint("ada", "s") == expected
     log.close()
 
 

@@ -100,7 +100,7 @@ def attack(project: Project, proxy: ProxyProcess, ways: list[str], seen: list[st
             return
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_never_more_than_the_limit_is_released(shop: Project, workers: int) -> None:
     """Eight sessions at once, each in its own way, that come again when they are ended: their sum is within the budget.
 
