@@ -117,8 +117,8 @@ class Control:
     def login(self) -> str | None:
         """The role that the dsn names; None: that of the environment."""
         parts = urlsplit(self.dsn)
-        named = parse_qs(parts.query).get("user") or [None]
-        return unquote(parts.username) if parts.username else named[0]
+        named = parse_qs(parts.query).get("user") or [""]
+        return unquote(parts.username or "") or named[0] or None
 
     @property
     def shown(self) -> str:
