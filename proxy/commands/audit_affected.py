@@ -128,8 +128,9 @@ def asked(question: Question) -> dict[str, str]:
 
 def _say(question: Question, events: int, gathered: Gathered, missing: list[str]) -> None:
     print(", ".join(f"{name} {value}" for name, value in asked(question).items()))
+    least = "at least " if missing else ""
     print(
-        f"{events:,} events tell of {gathered.cells:,} cells (stored values) of {gathered.people_count:,} people"
+        f"{events:,} events tell of {gathered.cells:,} cells (stored values) of {least}{gathered.people_count:,} people"
     )
     for person in gathered.people():
         print()
@@ -139,7 +140,7 @@ def _say(question: Question, events: int, gathered: Gathered, missing: list[str]
     if totals:
         print()
         print("altogether")
-        print(aligned(_total(total) for total in totals))
+        print(aligned(_total(total, whole=not missing) for total in totals))
     if missing:
         print()
         print("INCOMPLETE:")
@@ -169,10 +170,12 @@ def _line(person: Person, seen: Seen) -> tuple[str, ...]:
     )
 
 
-def _total(total: Total) -> tuple[str, ...]:
+def _total(total: Total, *, whole: bool) -> tuple[str, ...]:
     notes = []
-    if total.nowhere:
+    if total.nowhere and whole:
         notes.append(f"{_cells(total.nowhere)} that no row has, or had")
+    elif total.nowhere:
+        notes.append(f"{_cells(total.nowhere)} in no row that could be asked for")
     if total.shared:
         notes.append(f"{_cells(total.shared)} shared")
     return (

@@ -160,7 +160,12 @@ class _Application:
             if trouble:
                 return ApplyReport(False, obstacles=(trouble,))
             async with fixed_names(self._connection, readonly=True):
-                _, steps, found = await self._look()
+                more, steps, found = await self._look()
+            if more:  # who may read a table is said once it is there
+                trouble = await self._change_schema(more)
+                if trouble:
+                    return ApplyReport(False, obstacles=(trouble,))
+                changes += more
         tables: list[TableReport] = []
         late = list(found)
         for planned in steps if not found else ():

@@ -148,9 +148,7 @@ async def hold(
     readable = [one for one in known.values() if one.sealed and one.readable]
     for one in known.values():
         if one.sealed and not one.readable:
-            missing.say(
-                f"{one.label} cannot be read by this login: its rows are not among those named"
-            )
+            missing.say(unreadable(one.label))
     past = await _history_is_there(connection, missing)
     for ids in gathered.batches(BATCH):
         for one in readable:
@@ -159,6 +157,14 @@ async def hold(
         if past:
             async for rows in _fetched(connection, _GONE, ids):
                 gathered.hold((row["id"], *_past(known, row), False) for row in rows)
+
+
+def unreadable(table: str) -> str:
+    """What to do about it: values that are sealed tell a login nothing."""
+    return (
+        f"{table} cannot be read by this login, so its rows were not asked: give --dsn of the tables' owner,"
+        f" or GRANT SELECT ON {table} to this login (sealed values tell it nothing)"
+    )
 
 
 async def _history_is_there(connection: asyncpg.Connection, missing: Missing) -> bool:
@@ -172,9 +178,7 @@ async def _history_is_there(connection: asyncpg.Connection, missing: Missing) ->
             f"there is no table {SCHEMA}.cell_history: whose values that are gone were is not known (run `sealgate apply`)"
         )
     elif not readable:
-        missing.say(
-            f"{SCHEMA}.cell_history cannot be read by this login: values that are gone are not named"
-        )
+        missing.say(unreadable(f"{SCHEMA}.cell_history"))
     return bool(readable)
 
 

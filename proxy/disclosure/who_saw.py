@@ -77,7 +77,7 @@ async def cells_of(
                     f"{table} names a person by {', '.join(one.subject)}: give --key that many values."
                 )
             if not one.readable:
-                missing.say(f"{table} cannot be read by this login")
+                missing.say(naming.unreadable(table))
                 continue
             for cell in await naming.ids_of(connection, one, key):
                 found[cell] = table

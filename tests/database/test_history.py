@@ -569,3 +569,17 @@ async def test_terms_derived_anew_are_other_values(shop: Shop, connect: Connect)
     assert report.tables[0].derived == 2
     rows = await shop.connection.fetch("SELECT * FROM sealgate.cell_history")
     assert {(json.loads(r["row_key"])["id"], r["cell_id"]) for r in rows} == before
+
+
+async def test_the_control_login_may_look_into_it(shop: Shop) -> None:
+    """From the first apply on, whoever runs it; and it may do nothing else there."""
+    reader = f"{shop.database.name}_reader"
+    shop.database.postgres.create_role(reader)
+    assert (await shop.apply(reader=reader)).ok
+    granted = await shop.connection.fetchval(
+        "SELECT array_agg(privilege_type::text) FROM information_schema.role_table_grants"
+        " WHERE table_name = 'cell_history' AND grantee = $1",
+        reader,
+    )
+    assert granted == ["SELECT"]
+    assert not (await shop.apply(reader=reader)).changed
