@@ -83,6 +83,7 @@ class Delivery(threading.Thread):
         self._incomplete_at = 0.0
         self._told_missing = self._told_unreadable = 0
         self._kept_at = 0.0
+        self._unkept = False
         self._sent: deque[tuple[float, Cursor]] = deque()
         self._follower = follower(self._loaded(), sink.history)
         self._certain = self._kept = self._follower.cursor
@@ -228,9 +229,11 @@ class Delivery(threading.Thread):
             return
         try:
             save(self._file, as_json(self._certain))
-            self._kept = self._certain
+            self._kept, self._unkept = self._certain, False
         except OSError as failed:
-            log.error("cursor not kept", sink=self.sink.name, problem=failed.strerror)
+            if not self._unkept:
+                log.error("cursor not kept", sink=self.sink.name, problem=failed.strerror)
+            self._unkept = True
 
 
 class Outage:

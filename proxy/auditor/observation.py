@@ -65,12 +65,14 @@ class Observation(threading.Thread):
         self._follower = follower(cursor, False)
         self._watch = Watch(settings, snapshot, checkpoint_seconds=checkpoint_seconds)
         self._kept_at = time.monotonic()
+        self._unkept = False
 
     def settle(self) -> None:
         self._settling = True
         self._pulse.wake()
 
     def run(self) -> None:
+        self._keep()  # killed at any moment from now on, it goes on from here
         while True:
             seen = self._pulse.count
             try:
@@ -144,5 +146,8 @@ class Observation(threading.Thread):
         try:
             cursor = as_json(self._follower.cursor)
             save(self._file, {"cursor": cursor, "watch": self._watch.snapshot()})
+            self._unkept = False
         except (OSError, TypeError) as failed:
-            log.error("baselines not kept", problem=type(failed).__name__)
+            if not self._unkept:
+                log.error("baselines not kept", problem=type(failed).__name__)
+            self._unkept = True
