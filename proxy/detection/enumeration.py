@@ -1,6 +1,6 @@
 """Somebody looks up one subject after the other.
 
-A look-up is a statement on a sealed table with a result of at most `rows` rows. Counted within a window, per login:
+A look-up is a statement on a sealed table with a result of at most `rows` rows, be it that of UPDATE ... RETURNING. Counted within a window, per login:
 
 - different cells shown by look-ups, of the fullest column. Found: at least `distinct`, and more than the login's usual maximum
   (`peaks`) times `percent`, and of the cells looked up `new_percent` were not looked up before in the window. An application
@@ -20,7 +20,6 @@ from proxy.detection.signal import Signal
 from proxy.detection.windows import Count, Distinct
 
 NAME: Final = "enumeration"
-_READING: Final = frozenset({"statement.read", "statement.compare"})
 
 
 @final
@@ -42,8 +41,10 @@ class LookUps:
     def observe(self, seen: Seen, *, learn: bool) -> list[Signal]:
         """Raises ValueError, TypeError where ids are none."""
         limits, now = self.settings, seen.time
-        if seen.rows > limits.rows or seen.part > 1 or seen.kind not in _READING:
+        if seen.rows > limits.rows or seen.part > 1:
             return []  # the rest of a larger result is none
+        if seen.kind == "statement.write" and (seen.command == "INSERT" or not seen.ids):
+            return []  # UPDATE ... RETURNING is one; what was just inserted was known
         total = self.total.add(now)
         if not seen.rows:
             misses = self.misses.add(now)

@@ -93,6 +93,17 @@ def test_looking_up_many_people_is_found() -> None:
     assert finding.table == "public.customers"
 
 
+@pytest.mark.parametrize(("command", "found"), [("UPDATE", True), ("INSERT", False)])
+def test_looking_up_by_changing_is_looking_up(command: str, found: bool) -> None:
+    """UPDATE ... RETURNING shows a customer each time; INSERT ... RETURNING shows what the client has just said."""
+    watched = settled()
+    for n in range(120):
+        shows = read(ids=[CUSTOMERS[n]], command=command)
+        shows["metadata"]["event_code"] = "statement.write"
+        watched.see(shows, NOON + n * SECOND)
+    assert ("enumeration" in watched.detectors()) is found
+
+
 def test_looking_at_the_same_people_again_and_again_is_not() -> None:
     """As many statements, on 30 customers."""
     watched = settled()

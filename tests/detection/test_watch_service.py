@@ -12,6 +12,7 @@ import pytest
 
 from proxy.demo.shop import ProxyProcess
 from tests.cli.conftest import Project
+from tests.siem.rules import alerts
 
 DETECTION = """
 [detection]
@@ -25,10 +26,10 @@ COLD = 30
 
 
 def events(project: Project, *kinds: str) -> list[dict[str, Any]]:
-    """Of these kinds, in the order of the log."""
+    """Of these kinds (of all, without any), in the order of the log."""
     whole = project.audit_log.read_bytes().rpartition(b"\n")[0]
     found = [json.loads(line) for line in whole.splitlines()]
-    return [e for e in found if e["metadata"]["event_code"] in kinds]
+    return [e for e in found if not kinds or e["metadata"]["event_code"] in kinds]
 
 
 def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
@@ -90,3 +91,5 @@ def test_who_reads_one_customer_after_the_other_is_quarantined_also_after_a_rest
     proxy.stop()
     assert len(events(project, "detection.enumeration")) == 1
     assert not events(project, "detection.silence")
+    # And what a SIEM with our Sigma rules would have told of all this: this, and nothing else.
+    assert alerts(events(project)) == {"contained", "detector_alert", "policy_or_keys_changed"}

@@ -60,7 +60,7 @@ FOUND: dict[str, Timed] = {
     "login_guessed": [*every(1, 5, failing), (NOON + MINUTE, login())],
     "login_guessing": every(10, 10, failing),
     "not_encrypted": [(NOON, opened("10.1.1.1", tls=False))],
-    "passed_through": [(NOON, opened("10.1.1.1", True, "replication"))],
+    "passed_through": [(NOON, opened("10.1.1.1", True, "not the protected database"))],
     "password_spraying": every(60, 5, lambda n: failing(login=f"u{n}")),
     "policy_or_keys_changed": titled("Configuration reloaded"),
     "protocol_violated": titled("Protocol violated"),
