@@ -90,12 +90,10 @@ def _run(report: str, *arguments: str, directory: Path) -> str:
 
 
 def _the_same(text: str, directory: str) -> str:
-    text = re.sub(r"\b[0-9a-f]{64}\b", "<sha256>", text)
-    text = re.sub(r"\b(?!f{32})[0-9a-f]{32}\b", "<chain>", text)
-    text = re.sub(r"sealgate \d+\.\d+\.\d+", "sealgate <version>", text)
-    return text.replace(re.sub("_", r"\\_", directory), "<directory>").replace(
-        directory, "<directory>"
-    )
+    text = re.sub(r"\b[0-9a-f]{64}\b", "SHA256", text)
+    text = re.sub(r"\b(?!f{32})[0-9a-f]{32}\b", "CHAIN", text)
+    text = re.sub(r"sealgate \d+\.\d+\.\d+", "sealgate VERSION", text)
+    return text.replace(re.sub("_", r"\\_", directory), "DIRECTORY").replace(directory, "DIRECTORY")
 
 
 if __name__ == "__main__":

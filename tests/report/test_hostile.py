@@ -28,6 +28,7 @@ from proxy.report.human import Human
 from proxy.report.markdown import markdown
 from tests.report.a_log import EMAIL, HOUR, MINUTE, MONDAY, ALog, cell, origin
 from tests.report.conftest import Office
+from tests.report.golden import DIRECTORY
 
 NAMES = (
     "<script>alert(1)</script>",
@@ -132,6 +133,32 @@ def test_a_page_loads_nothing() -> None:
     assert "http:" not in page
     assert "https:" not in page
     assert "javascript" not in page
+
+
+class Balanced(HTMLParser):
+    """Every element is closed where it was opened."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("report", ["incident", "access-review", "changes"])
+def test_pages_are_well_formed(report: str) -> None:
+    """Nothing is left to a browser's guess."""
+    assert Balanced((DIRECTORY / f"{report}.html").read_text()).open == []
 
 
 def tokens(text: str) -> list[str]:
