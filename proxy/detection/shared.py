@@ -36,9 +36,7 @@ class Directory:
         self._size = size
         self._names: memoryview[int] = memoryview(mmap.mmap(-1, 8 * size)).cast("Q")
         self._secret = secrets.token_bytes(16)
-        # A file without a name. Its lock is between processes; the kernel lets it go with the process.
-        self._lock, name = tempfile.mkstemp()
-        os.unlink(name)
+        self._lock = _nameless()
         self._known: dict[str, int] = {}
 
     def __del__(self) -> None:
@@ -78,6 +76,15 @@ class Directory:
             return True
         finally:
             fcntl.lockf(self._lock, fcntl.LOCK_UN)
+
+
+def _nameless() -> int:
+    """A file without a name, for its lock: that is between processes, and the kernel lets it go with the process."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("sealgate")
+    descriptor, name = tempfile.mkstemp()
+    os.unlink(name)
+    return descriptor
 
 
 class Counts:

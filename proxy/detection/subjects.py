@@ -3,8 +3,8 @@
 Whang, Vander-Zanden and Taylor, "A Linear-Time Probabilistic Counting Algorithm for Database Applications", 1990. A cell
 id is random (the beginning of a nonce), so it is its own hash. It has a place in a map, and the place says in which bin of
 time it was seen last. Ids that share a place are counted once: so the limit on places (`most`) is lower than the limit on
-subjects, by what is lost on average at that many and by four standard deviations. Of 30,000 windows in which a login sees
-more than its limit, one is not noticed at the limit, but a few subjects later.
+subjects, by what is lost on average at that many and by four standard deviations. Of 10,000 windows in which a login sees
+more than its limit, one at most is not noticed at the limit, but a few subjects later.
 
 A place that two workers write at the same moment is counted by both, never by none.
 """
@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterable
-from math import ceil, exp, log, sqrt
+from math import exp, floor, log, sqrt
 from typing import Final
 
 from librt.strings import read_i32_be
 
 from proxy.detection.shared import Counts, Directory
 
-_SMALLEST: Final = 1 << 12
+_SMALLEST: Final = 1 << 14
 _LARGEST: Final = 1 << 20
 _POOL: Final = 256 << 20
 """Bytes of address space for all maps; memory is what of it is touched."""
@@ -28,7 +28,7 @@ _MOST_MAPS: Final = 4096
 
 
 def size_for(limit: int) -> int:
-    """Places of a map for so many subjects: eight for each, a power of two, from 4,096 to 1,048,576."""
+    """Places of a map for so many subjects: eight for each, a power of two, from 16,384 to 1,048,576."""
     return min(max(1 << (8 * limit - 1).bit_length(), _SMALLEST), _LARGEST)
 
 
@@ -37,7 +37,7 @@ def most(limit: int, size: int) -> int:
     load = limit / size
     expected = size * (1 - exp(-load))
     deviation = sqrt(max(0.0, size * exp(-load) * (1 - (1 + load) * exp(-load))))
-    return max(1, ceil(expected - 4 * deviation))
+    return max(1, floor(expected - 4 * deviation))
 
 
 def estimate(taken: int, size: int) -> int:
@@ -81,6 +81,5 @@ class Subjects:
     def forget(self, place: int) -> None:
         """Nothing was shown."""
         at = place * self.size
-        for one in range(at, at + self.size):
-            self._maps[one] = 0
+        self._maps[at : at + self.size] = memoryview(bytes(4 * self.size)).cast("I")
         self.counts.forget(place)
