@@ -157,7 +157,7 @@ class Execution:
         self._told = outline
         self.part += 1
         comment = self.stripped.comment if self.stripped is not None else ""
-        claimed = claimed_json(origin.claimed, comment)
+        claimed = claimed_json(origin.claimed, comment) if comment or origin.claimed else b""
         part = Part(self.uid, self.part, rows, sqlstate, final=final, claimed=claimed)
         sealed = _NOTHING_SEALED if undone or not (final or sent) else self.sealed
         done = affected if final else None
@@ -181,6 +181,12 @@ class Execution:
         """`sealed`: what may have been stored by now. `done`: rows by the command tag; None: the statement is not done, or failed."""
         tally = self.tally
         lines = template.lines
+        if len(lines) == 1:
+            line = lines[0]
+            use = tally.uses.get(line.key)
+            if use is not None and len(use.ids) <= CELL_IDS_INLINE:  # The usual.
+                told = line.entry(len(use.ids), use.ids, use.versions, untyped=use.untyped)
+                return template.entry(origin, part, [told], len(use.ids))
         of_lines: list[Sequence[bytes]] = []
         total = 0
         for line in lines:

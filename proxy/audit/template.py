@@ -37,7 +37,8 @@ _ROWS: Final = b" rows"
 _TRUE: Final = b"true"
 _FALSE: Final = b"false"
 _CELLS: Final = b'"cells":'
-_IDS: Final = b'{"cell_ids":['
+_ID: Final = b'{"cell_ids":["'
+_ID_CELLS: Final = b'"],"cells":'
 _COUNT: Final = b'{"cell_id_count":'
 _INCOMPLETE: Final = b',"cell_ids_complete":false'
 _HEXLIFY: Final = hexlify
@@ -90,7 +91,7 @@ class Part:
 class Line:
     """A sealed column and what a statement does to its cells: one entry of `columns`, but for the numbers."""
 
-    __slots__ = ("_end", "_opened", "column", "key", "outcome")
+    __slots__ = ("_end", "_opened", "_whole", "column", "key", "outcome")
 
     def __init__(self, column: str, outcome: Outcome, rule: str) -> None:
         self.column = column
@@ -102,6 +103,7 @@ class Line:
             "rule": clean(rule, LABEL_CAP),
         }
         self._end = b"," + canonical(entry)[1:-1]
+        self._whole = self._end + b"}"
         self._opened = (-1, b"")
         """What is said of cells that this one version opened: nearly always the same. One tuple, because sessions share the line
         and one of them may be with another thread: it holds for its version or is not there.
@@ -128,10 +130,14 @@ class Line:
                 self._opened = (versions[0], opened)
         elif versions:
             opened = _opened_by(sorted(versions))
+        if len(ids) == 1 and inline and complete and not untyped:
+            count = decimal(cells)
+            return b"".join((_ID, _HEXLIFY(ids[0]), _ID_CELLS, count, opened, self._whole))
         if not inline:
             told = _COUNT + decimal(len(ids))
         elif ids:
-            told = b"".join((_IDS, b'"', _hexadecimal(b"".join(ids)), b'"]'))
+            hexadecimal = _HEXLIFY(b"".join(ids), b",", ID_BYTES).replace(b",", b'","')
+            told = b'{"cell_ids":["%b"]' % hexadecimal
         else:
             told = b'{"cell_ids":[]'
         if not complete:
@@ -303,7 +309,8 @@ class _Filled:
                 self._to_integrity,
             )
         )
-        pieces = (head + uid + self._to_source, self._p1, p2, p3, self._p4)
+        p0 = b"".join((head, uid, self._to_source))
+        pieces = (p0, self._p1, p2, p3, self._p4)
         return Entry(pieces, beside, self.template.mode)
 
     def _told(self, rows: int, failed: bytes | None = None) -> bytes:
@@ -313,13 +320,6 @@ class _Filled:
             end = b"; the server failed it (%b)%b" % (failed[1:-1], end)
         counted = _ROW if rows == 1 else _ROWS
         return b"".join((self._opening, decimal(rows), counted, self._said, end))
-
-
-def _hexadecimal(ids: bytes) -> bytes:
-    """Ids of 8 bytes as what stands between the first quote of a list of JSON strings and the last."""
-    if len(ids) == ID_BYTES:
-        return _HEXLIFY(ids)
-    return _HEXLIFY(ids, b",", ID_BYTES).replace(b",", b'","')
 
 
 def _file_json(ids: bytes) -> bytes:
