@@ -131,7 +131,10 @@ def _roles(configuration: Configuration, options: argparse.Namespace) -> tuple[R
         async with connected(configuration.control, options.dsn) as connection:
             return await look(connection, configuration.policy)
 
-    return asyncio.run(asked()), "read"
+    try:
+        return asyncio.run(asked()), "read"
+    except CommandRefused as refused:
+        raise CommandRefused(f"{refused} Or give --no-database.") from None
 
 
 def _period(text: str) -> int:

@@ -7,7 +7,7 @@ what a machine cannot know is a `Human`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -22,6 +22,8 @@ from proxy.report.tallies import Cells, Tallies
 from proxy.report.times import moment, spoken
 
 VERSION: Final = 1
+TRIED: Final = 100
+"""Logins listed that never got in."""
 SESSIONS: Final = 500
 """Listed in the report; all are counted."""
 
@@ -199,7 +201,7 @@ class Incident:
     gdpr_34_letter: tuple[tuple[str | Human, ...], ...]
     notes: tuple[tuple[str, tuple[law.Field, ...]], ...]
     not_told_apart: tuple[str, ...]
-    """Of which kinds there were more than are told apart: logins, sessions, columns, keys, refusals."""
+    """Of which kinds there were more than are told apart: logins, failed logins, sessions, columns, keys, refusals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +244,7 @@ def incident(case: Case, observed: Observed, evidence: Evidence) -> Incident:
     clock = law.clock(
         case.aware, case.generated, None if case.aware is None else moment(case.aware)
     )
-    logins = sorted(observed.parties.items(), key=lambda item: (-_shown(item[1]), item[0]))
+    logins = sorted(_parties(observed), key=lambda item: (-_shown(item[1]), item[0]))
     sessions = sorted(
         ((uid, one) for uid, one in observed.sessions.items() if uid),
         key=lambda item: (-_shown(item[1]), item[1].first, item[0]),
@@ -299,6 +301,7 @@ def incident(case: Case, observed: Observed, evidence: Evidence) -> Incident:
 def _kinds(observed: Observed) -> dict[str, Tallies[Any, Any]]:
     return {
         "logins": observed.parties,
+        "failed logins": observed.failures,
         "sessions": observed.sessions,
         "columns": observed.columns,
         "keys": observed.keys,
@@ -338,6 +341,23 @@ def _traced(subjects: Subjects) -> bool:
     """Everything that was shown leads to persons: not to rows that name nobody, nor nowhere."""
     rows = any(one.kind == "rows" and one.any_shown for one in subjects.counts)
     return subjects.complete and not rows
+
+
+def _parties(observed: Observed) -> Iterator[tuple[str, Party]]:
+    """Those who got in, with the attempts before; and of those who never did, the most insistent."""
+    for login, party in observed.parties.items():
+        if tried := observed.failures.get(login):
+            party.failed_logins += tried.failed_logins
+            party.refused += tried.refused
+            party.addresses |= tried.addresses
+            party.events, party.first = party.events + tried.events, min(party.first, tried.first)
+        yield login, party
+    others = [
+        (login, tried)
+        for login, tried in observed.failures.items()
+        if login not in observed.parties
+    ]
+    yield from sorted(others, key=lambda item: -item[1].events)[:TRIED]
 
 
 def _login(login: str, one: Party) -> LoginUse:

@@ -29,6 +29,8 @@ ALWAYS: Final = (
 """Belong into the timeline whoever they are of; except for _QUIET."""
 QUIET: Final = frozenset({"log.checkpoint", "log.rotated"})
 _MINE: Final = ("detection.", "value.tampered", "protocol.violated")
+PROVES_LOGIN: Final = frozenset({"authentication.succeeded", "session.opened", "value.tampered"})
+"""Events of a login that the server has let in, beside those of statements."""
 PLOTTED: Final = ("clear", "masked", "withheld")
 
 
@@ -83,6 +85,8 @@ class Observed:
         self._step = max(1, -(-(until - since) // BUCKETS))
         self.span = Span()
         self.parties: Tallies[str, Party] = Tallies(Party)
+        self.failures: Tallies[str, Party] = Tallies(Party)
+        """Names of which the log shows no login that succeeded before, or at all."""
         self.sessions: Tallies[str, SessionSeen] = Tallies(SessionSeen)
         self.columns: Tallies[tuple[str, str], ColumnSeen] = Tallies(ColumnSeen)
         self.keys: Tallies[tuple[str, int], KeySeen] = Tallies(KeySeen)
@@ -121,7 +125,10 @@ class Observed:
 
     def _count(self, one: Seen) -> None:
         self.span.at(one.time)
-        party = self.parties[one.login]
+        proven = one.code in PROVES_LOGIN or one.is_statement
+        # Names that only tried, anybody can make up: they must not take the place of those who got in.
+        known = proven or one.login in self.parties
+        party = (self.parties if known else self.failures)[one.login]
         party.at(one.time)
         for kept, name in (
             (party.addresses, one.address),
@@ -131,8 +138,10 @@ class Observed:
         ):
             if name and len(kept) < SETS:
                 kept[name] = None
-        session = self.sessions[one.session]
-        if not session.events:
+        session = (
+            self.sessions[one.session] if proven or one.session in self.sessions else SessionSeen()
+        )
+        if proven and not session.events:
             party.sessions += 1
         session.at(one.time)
         session.login = session.login or one.login

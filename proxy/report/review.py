@@ -178,7 +178,8 @@ def review(subject: Subject, use: Use, evidence: Evidence) -> AccessReview:
     """The report."""
     begun = subject.covered_since
     reaches = begun is not None and begun <= subject.since
-    covered = reaches and evidence.whole and use.uses.beyond is None
+    told_apart = use.uses.beyond is None and use.logins.beyond is None
+    covered = reaches and evidence.whole and told_apart
     grants = tuple(_grants(subject, use, covered=covered))
     counts: dict[str, int] = {}
     for grant in grants:
@@ -305,7 +306,7 @@ def _logins(subject: Subject, use: Use) -> Iterator[LoginState]:
             in_database=one is not None,
             dormant=used is None or not used.events,
             sessions=used.sessions if used is not None else 0,
-            failed=used.failed if used is not None else 0,
+            failed=tried.events if (tried := use.failures.get(name)) is not None else 0,
             last=moment(used.last) if used is not None and used.events else None,
             expired=one.expired if one is not None else False,
         )

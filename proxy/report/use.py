@@ -30,7 +30,6 @@ class Used(Span):
 @dataclass(slots=True)
 class LoginSeen(Span):
     sessions: int = 0
-    failed: int = 0
     clear: int = 0
     applications: dict[str, int] = field(default_factory=dict)
     addresses: dict[str, int] = field(default_factory=dict)
@@ -80,6 +79,8 @@ class Use:
     uses: Tallies[tuple[str, str, str], Used] = field(default_factory=lambda: Tallies(Used, USES))
     """By (login, rule, column)."""
     logins: Tallies[str, LoginSeen] = field(default_factory=lambda: Tallies(LoginSeen))
+    failures: Tallies[str, Span] = field(default_factory=lambda: Tallies(Span))
+    """Failed logins by name. Apart from `logins`: names that only tried, anybody can make up."""
     findings: deque[FindingSeen] = field(default_factory=lambda: deque(maxlen=LISTED))
     finding_count: int = 0
     containments: deque[FindingSeen] = field(default_factory=lambda: deque(maxlen=LISTED))
@@ -102,7 +103,7 @@ class Use:
         if one.code in ("session.opened", "session.closed", "proxy.started"):
             self._session(one)
         elif one.code == "authentication.failed":
-            self.logins[one.login].failed += 1
+            self.failures[one.login].at(one.time)
         elif one.is_statement:
             self._statement(one)
         elif one.code.startswith(("detection.", "value.tampered", "protocol.violated")):

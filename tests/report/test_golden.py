@@ -88,7 +88,7 @@ def bounded(observed: Observed) -> Observed:
     """With smaller bounds, for a shorter test."""
     for kept in (observed.parties, observed.sessions, observed.columns, observed.keys):
         kept._limit = 100
-    observed.refusals._limit = 100
+    observed.refusals._limit = observed.failures._limit = 100
     return observed
 
 

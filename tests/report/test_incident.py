@@ -332,6 +332,30 @@ def test_more_than_is_listed_is_still_counted(office: Office, logged: Callable[[
     assert report["logins"][0]["sessions"] == 600
 
 
+def test_who_only_tries_hides_nobody(
+    office: Office, logged: Callable[[], ALog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made-up names by the thousand before the theft: who got in is told all the same, in both reports, and is not dormant."""
+    monkeypatch.setattr("proxy.report.tallies.Tallies.__init__.__defaults__", (50,))
+    log = logged()
+    thief = origin("bo", "s-thief", roles=("support",), host="203.0.113.9")
+    log.at(MONDAY + HOUR).fails(thief)
+    for number in range(200):
+        log.fails(origin(f"made up {number}", f"f{number}"))
+    log.opens(thief)
+    log.does(thief, [(EMAIL, "clear", "roles.support.clear", [cell(1)])])
+    log.close()
+    report = office.report("incident", *WHOLE)
+    assert report["logins"][0]["login"] == "bo"
+    assert report["logins"][0]["failed_logins"] == 1
+    assert report["logins"][0]["cells"]["clear"] == 1
+    assert [one["session"] for one in report["sessions"]] == ["s-thief"]
+    assert report["not_told_apart"] == ["failed logins"]
+    review = office.report("access-review", "--period", "1d", "--until", "2026-11-17")
+    (bo,) = [one for one in review["logins"] if one["login"] == "bo"]
+    assert (bo["dormant"], bo["failed"]) == (False, 1)
+
+
 def test_more_than_is_told_apart_is_said(
     office: Office, logged: Callable[[], ALog], monkeypatch: pytest.MonkeyPatch
 ) -> None:
