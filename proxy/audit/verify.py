@@ -26,7 +26,7 @@ from proxy.audit.issues import Issues
 from proxy.audit.link import Link, link
 from proxy.audit.ocsf import Event
 from proxy.audit.order import Order
-from proxy.audit.reading import LogLine
+from proxy.audit.reading import TORN, LogLine
 from proxy.audit.text import REASON_CAP, clean, counted
 from proxy.audit.trust import Trust
 from proxy.audit.unchecked import unchecked
@@ -226,6 +226,11 @@ class _Verification:
     def end(self) -> Verdict:
         verdict = self._verdict
         for line, place in self._torn:
+            if line.damage == TORN and place == verdict.lines and self._was_intended():
+                self._issues.note(
+                    "the last line is torn: a writer was killed. The next start says so"
+                )
+                continue
             text = line.damage or "it is no event"
             self._issues.add(Kind.UNDECIDED, text, None, line=line, place=place)
         if self._before_chains:
@@ -241,6 +246,13 @@ class _Verification:
         verdict.chains = [chain.proven for chain in self._chains.values()]
         verdict.unchecked = unchecked(self._trust, verdict)
         return verdict
+
+    def _was_intended(self) -> bool:
+        """The head was read together with the log, and says that more was about to be written than is there."""
+        head = self._trust.head
+        if head is None or not head.live or head.chain not in self._chains:
+            return False
+        return head.sequence <= self._chains[head.chain].sequence < head.intended
 
     def _notes(self) -> None:
         if self._resumed:

@@ -174,6 +174,22 @@ def test_a_torn_line_that_the_log_tells_of_is_no_issue(tmp_path: Path) -> None:
     assert verified(path, Trust()).kind is Kind.UNDECIDED
 
 
+def test_a_write_that_was_cut_short_is_told_by_the_head(log: Log, tmp_path: Path) -> None:
+    """A writer killed in the middle: the live head says what it was about to write. A torn end without that is undecided."""
+    cut = log.duplicate()
+    cut.refill([*cut.all(), b'{"activity_id":'])
+    cut.torn_end = True
+    path = cut.write(tmp_path)
+    trust = trust_in(log, "head and seal key")
+    assert trust.head is not None
+    about_to = replace(trust.head, intended=trust.head.sequence + 3)
+    verdict = verified(path, replace(trust, head=about_to))
+    assert (verdict.kind, len(verdict.notes)) == (Kind.OK, 2)
+    assert verified(path, trust).kind is Kind.UNDECIDED
+    old = replace(about_to, live=False)
+    assert verified(path, replace(trust, head=old)).kind is Kind.UNDECIDED
+
+
 def test_events_that_a_crash_took_are_missing_and_told(tmp_path: Path) -> None:
     """The file ends before the head: log.unclean says so, and the verdict says that it does; it stays a finding."""
     path = tmp_path / "audit.jsonl"

@@ -208,6 +208,46 @@ def test_a_log_that_is_written_and_rotated_meanwhile(
     assert events[-1] > events[0]
 
 
+WRITER = """
+import sys
+from pathlib import Path
+from proxy.audit.event import stopped
+from proxy.audit.log import AuditLog, Keeping
+keeping = Keeping(rotate_bytes=200_000, compress=True, checkpoint_events=50)
+log = AuditLog(Path("audit.jsonl"), keeping=keeping)
+print("ready", flush=True)
+while True:
+    log.write_all([stopped("SIGTERM", 7)] * int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("times", [3, pytest.param(50, marks=pytest.mark.long)])
+def test_a_log_whose_writers_were_killed(
+    site: Path, verify: Callable[..., Said], times: int
+) -> None:
+    """Two at once, kill -9 at any moment, also in the middle of a rotation: never a false alarm."""
+    rng = random.Random(SEED)
+    root = str(Path(__file__).parents[2])
+    for _ in range(times):
+        command = [sys.executable, "-c", WRITER, str(rng.choice([1, 5, 300]))]
+        writers = [
+            subprocess.Popen(
+                command, cwd=site, env={**os.environ, "PYTHONPATH": root}, stdout=subprocess.PIPE
+            )
+            for _ in range(2)
+        ]
+        for writer in writers:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+        time.sleep(rng.random() / 5)
+        for writer in writers:
+            writer.kill()
+        for writer in writers:
+            writer.communicate()
+        code, said = verify()
+        assert (code, said["issues"]) == (0, [])
+
+
 def test_the_head_of_the_host_shows_that_the_end_was_cut_off(
     site: Path, verify: Callable[..., Said]
 ) -> None:
