@@ -34,6 +34,7 @@ SIDES = {
     "sealed_durable": "durable",
 }
 CLIENTS = {"point_select_sealed": (1, 8, 64), "update": (1, 8), "insert_100": (8,)}
+NOT_MEASURED = "Not measured yet: `python -m bench.modes --out bench/results/modes/DATE.json`, then `--report`."
 SYNCS = 200
 LINE_BYTES = 1200
 
@@ -61,8 +62,9 @@ def main() -> int:
 
 def newest() -> str:
     """The table of the newest committed result."""
-    file = max((report.BENCH / "results" / "modes").glob("*.json"))
-    return table(json.loads(file.read_text()))
+    files = (report.BENCH / "results" / "modes").glob("*.json")
+    file = max(files, default=None)
+    return table(json.loads(file.read_text())) if file is not None else NOT_MEASURED
 
 
 def _say(text: str) -> None:
