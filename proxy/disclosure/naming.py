@@ -74,14 +74,6 @@ class Relation:
     """The table whose person its subject is."""
     has_key: bool
 
-    @property
-    def row_json(self) -> str:
-        """SQL for what names the row, as the history keeps it."""
-        pairs = [f"{literal(name)}, t.{quoted(name)}" for name in self.row]
-        if not self.row:
-            pairs = ["'ctid', t.ctid::text"]
-        return f"pg_catalog.jsonb_build_object({', '.join(pairs)})"
-
 
 @asynccontextmanager
 async def snapshot(connection: asyncpg.Connection) -> AsyncIterator[None]:
@@ -183,10 +175,17 @@ async def _history_is_there(connection: asyncpg.Connection, missing: Missing) ->
 
 
 def _live(one: Relation) -> str:
-    cells = ", ".join(f"({SCHEMA}.cell_id(t.{column}))" for column in one.sealed)
+    """One scan for each column: a LATERAL of both took more than twice as long. The row's key is put together for what is found."""
+    names = {name: f"t.{quoted(name)}" for name in one.row} or {"ctid": "t.ctid::text"}
+    given = "".join(f", {column} AS k{n}" for n, column in enumerate(names.values()))
+    pairs = ", ".join(f"{literal(name)}, cell.k{n}" for n, name in enumerate(names))
+    cells = " UNION ALL ".join(
+        f"SELECT {SCHEMA}.cell_id(t.{column}) AS id{given} FROM {one.printed} AS t"  # noqa: S608 - names that are quoted
+        for column in one.sealed
+    )
     return (
-        f"SELECT cell.id, {one.row_json}::text AS row_key FROM {one.printed} AS t"  # noqa: S608 - names that are quoted
-        f" CROSS JOIN LATERAL (VALUES {cells}) AS cell (id) JOIN unnest($1::bytea[]) AS wanted (id) ON wanted.id = cell.id"
+        f"SELECT cell.id, pg_catalog.jsonb_build_object({pairs})::text AS row_key FROM ({cells}) AS cell"  # noqa: S608
+        " JOIN unnest($1::bytea[]) AS wanted (id) ON wanted.id = cell.id"
     )
 
 
@@ -244,13 +243,11 @@ async def ids_of(connection: asyncpg.Connection, one: Relation, key: Sequence[st
     )
     found: set[bytes] = set()
     if one.sealed:
-        cells = ", ".join(f"({SCHEMA}.cell_id(t.{column}))" for column in one.sealed)
-        rows = await connection.fetch(
-            f"SELECT cell.id FROM {one.printed} AS t CROSS JOIN LATERAL (VALUES {cells}) AS cell (id)"  # noqa: S608
-            f" WHERE {same} AND cell.id IS NOT NULL",
-            *key,
+        cells = " UNION ALL ".join(
+            f"SELECT {SCHEMA}.cell_id(t.{column}) AS id FROM {one.printed} AS t WHERE t.{column} IS NOT NULL AND {same}"  # noqa: S608
+            for column in one.sealed
         )
-        found |= {row["id"] for row in rows}
+        found |= {row["id"] for row in await connection.fetch(cells, *key)}
     then = " AND ".join(
         f"h.row_key ->> {literal(name)} = ${n + 1}::text" for n, name in enumerate(one.subject, 1)
     )
