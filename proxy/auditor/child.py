@@ -55,6 +55,7 @@ class AuditorProcess:
         self._closed = False
         self._ready = False
         self._last_is_written = False
+        self._problem = ""
 
     @property
     def pid(self) -> int:
@@ -139,7 +140,7 @@ class AuditorProcess:
             theirs.close()
         self._process, self._channel = process, Channel(own)
         self._running, self._leaving, self._settled = self._wanted.configuration, False, False
-        self._began = time.monotonic()
+        self._began, self._problem = time.monotonic(), ""
         greeting = {
             "file": str(self._wanted.configuration.file),
             "text": self._wanted.text,
@@ -171,6 +172,8 @@ class AuditorProcess:
                 self._write(auditor_started(self.pid, tuple(message["sinks"])))
             case "settled":
                 self._settled = True
+            case "unable":
+                self._problem = message["problem"]
 
     def _ended(self) -> None:
         """Its end of the sockets is closed, so it has ended or is about to."""
@@ -188,7 +191,7 @@ class AuditorProcess:
             return
         self._failures = self._failures + 1 if quick else 1
         self._due = time.monotonic() + _pause(self._failures)
-        reason = _told(code)
+        reason = self._problem or _told(code)
         log.error("auditor lost", pid=pid, reason=reason)
         self._write(auditor_lost(pid, reason))
 

@@ -49,7 +49,9 @@ def load(path: Path) -> Any:
 
 def save(path: Path, content: Any) -> None:
     """Whole or not at all, also if power fails. Raises OSError."""
-    new = path.with_name(path.name + ".new")
+    new = path.with_name(
+        f"{path.name}.{os.getpid()}.new"
+    )  # one that outlives its proxy may be at it as well
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(orjson.dumps(content))

@@ -39,6 +39,7 @@ from proxy.workers.channel import Channel, Message
 
 _NICE: Final = 10
 _BEAT: Final = 0.05  # seconds between two looks at how far the log is written
+_RETRY: Final = 1.0  # seconds between two attempts to listen for scrapes
 _ORPHANED: Final = 5.0  # seconds to deliver what is there when the proxy has gone without a word
 _SOCKET: Final = 0
 _GREETING_LIMIT: Final = 64 << 20
@@ -121,21 +122,17 @@ class Auditor:
             self.tell,
             configuration.audit.checkpoint_seconds,
         )
-        board = Board(self._service, census, self._deliveries, self._pulse)
-        address = configuration.metrics.address
-        self._endpoint = Endpoint(address, board) if address is not None else None
+        self._board = Board(self._service, census, self._deliveries, self._pulse)
+        self._address = configuration.metrics.address
+        self._answers_at = 0.0
+        self._refused = ""
 
     def live(self) -> None:
         """Until the proxy says so, or is gone."""
         for thread in (*self._deliveries, self._observation):
             thread.start()
-        port = None
-        if self._endpoint is not None:
-            self._endpoint.start()
-            port = self._endpoint.port
-            log.info("metrics", port=port)
         sinks = [delivery.sink.name for delivery in self._deliveries]
-        self._channel.send({"say": "ready", "sinks": sinks, "metrics": port})
+        self._channel.send({"say": "ready", "sinks": sinks})
         while True:
             messages = self._channel.receive()
             if messages is None:
@@ -144,11 +141,29 @@ class Auditor:
             for message in messages:
                 if self._told(message):
                     return
+            self._answer()
             self._pulse.beat()
             if self._observation.settled.is_set() and not self._mute:
                 self._mute = True
                 self._channel.send({"say": "settled"})
             select.select([self._channel.sock], [], [], _BEAT)
+
+    def _answer(self) -> None:
+        """Serves metrics; where the port is taken (by the auditor before this one, for some seconds) tries again."""
+        if self._address is None or time.monotonic() < self._answers_at:
+            return
+        self._answers_at = time.monotonic() + _RETRY
+        try:
+            endpoint = Endpoint(self._address, self._board)
+        except OSError as failed:
+            problem = failed.strerror or type(failed).__name__
+            if problem != self._refused:
+                self._refused = problem
+                log.error("metrics are not served", problem=problem)
+            return
+        endpoint.start()
+        self._address = None
+        log.info("metrics", port=endpoint.port)
 
     def tell(self, event: Event) -> None:
         """Into the log, from any thread; not any more once the proxy is about to write its last."""

@@ -177,7 +177,11 @@ def test_metrics_and_health(
     """The numbers are those of what was done; no label names a login, an address or a statement."""
     configure(project, receivers, metrics_port)
     project.sealed()
-    proxy = project.serve()
+    with socket.create_server(
+        ("127.0.0.1", metrics_port)
+    ):  # taken for a while: sinks work all the same
+        proxy = project.serve()
+        eventually(lambda: receivers[1].uids, 30)
     eventually(lambda: get(metrics_port, "/readyz")[0] == 200, 30)
     work(project, proxy, 7)
     connection = project.connect(proxy)
@@ -327,3 +331,21 @@ def test_a_stop_does_not_wait_for_a_receiver_that_is_down(
     assert proxy.stop() == 0
     assert time.monotonic() - began < 20
     assert receivers[1].raws == all_raws(project)
+
+
+def test_an_auditor_that_cannot_work_is_lost_with_its_reason(project: Project) -> None:
+    """The proxy serves on; the log says why nothing is sent, and that it is again once it can be."""
+    project.configure(
+        change=("[control]", '[[audit.sinks]]\nname = "out"\ntype = "stdout"\n[control]')
+    )
+    project.sealed()
+    cursors = project.directory / "audit.jsonl.state" / "sinks"
+    cursors.parent.mkdir(mode=0o700, exist_ok=True)
+    cursors.write_text("no directory")
+    proxy = project.serve()
+    eventually(lambda: events(project, "auditor.lost"), 30)
+    assert "exists" in events(project, "auditor.lost")[0]["unmapped"]["sealgate"]["reason"]
+    work(project, proxy, 1)
+    cursors.unlink()
+    eventually(lambda: events(project, "auditor.started"), 40)
+    assert proxy.stop() == 0
