@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 from proxy.audit.event import Query
+from proxy.audit.text import clean
 from proxy.commands.output import aligned
 from proxy.commands.resources import connected
 from proxy.config import Configuration, load
@@ -151,7 +152,7 @@ def _say(question: Question, events: int, gathered: Gathered, missing: list[str]
 def _title(person: Person) -> str:
     if not person.named:
         return f"{person.table}: a row that names nobody"
-    return f"{person.table} {', '.join(str(value) for value in person.key)}"
+    return clean(f"{person.table} {', '.join(str(value) for value in person.key)}")
 
 
 def _line(person: Person, seen: Seen) -> tuple[str, ...]:
@@ -189,7 +190,7 @@ def _total(total: Total, *, whole: bool) -> tuple[str, ...]:
 
 
 def _row(row: dict[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in row.items()) or "without a key"
+    return clean(", ".join(f"{name} {value}" for name, value in row.items())) or "without a key"
 
 
 def _cells(number: int) -> str:

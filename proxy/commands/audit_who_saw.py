@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from proxy.audit.event import Query
+from proxy.audit.text import clean
 from proxy.commands.audit_affected import Teller, add_window, asked, window
 from proxy.commands.errors import CommandRefused
 from proxy.commands.output import aligned
@@ -93,7 +94,7 @@ async def _cells(
 def _say(
     tables: list[str], key: Sequence[str], cells: int, found: Accesses, missing: list[str]
 ) -> None:
-    print(f"{', '.join(tables)}: {', '.join(key)}")
+    print(clean(f"{', '.join(tables)}: {', '.join(key)}"))
     print(f"{cells:,} cells (stored values) are or were this person's; {found.count:,} accesses")
     for access in found:
         print()

@@ -26,6 +26,7 @@ CREATE TABLE place (n INTEGER PRIMARY KEY, relation TEXT NOT NULL, key TEXT NOT 
 CREATE TABLE held (
     id BLOB, person INT, place INT, now INT NOT NULL, PRIMARY KEY (id, person, place)
 ) WITHOUT ROWID;
+CREATE TEMP TABLE shared (id BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE come (id BLOB, space TEXT, person_key TEXT, named INT, relation TEXT, row_key TEXT, now INT);
 """
 _ADD: Final = """
@@ -49,7 +50,7 @@ LEFT JOIN shared s ON s.id = h.id
 GROUP BY p.n, w.n, l.n, c.outcome ORDER BY p.named DESC, p.space, length(p.key), p.key, w.relation, length(w.key), w.key, l.name, c.outcome
 """
 _SHARED: Final = """
-CREATE TEMP TABLE shared AS SELECT id FROM held GROUP BY id HAVING count(DISTINCT person) > 1
+INSERT INTO shared SELECT id FROM held GROUP BY id HAVING count(DISTINCT person) > 1
 """
 _TOTALS: Final = """
 SELECT l.name, c.outcome, count(*), sum(c.times), min(c.first), max(c.last),

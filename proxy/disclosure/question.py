@@ -9,9 +9,10 @@ from typing import Final
 from proxy.audit.cells_file import SideFiles
 from proxy.audit.disclosed import UNREADABLE, Disclosed, disclosed
 from proxy.audit.ocsf import Event
-from proxy.audit.text import clean
+from proxy.audit.text import LABEL_CAP, clean
 from proxy.report.read import Seen as Read
 from proxy.report.read import seen as read
+from proxy.report.read import text
 from proxy.report.times import moment, said
 
 _NAMED: Final = 5
@@ -89,7 +90,8 @@ class Reader:
             return
         answers = disclosed(event, self._side_files)
         self.events += bool(answers)
-        for one in answers:
+        for told in answers:
+            one = told._replace(column=text(told.column, LABEL_CAP))
             if one.outcome == UNREADABLE:
                 self._missing.event("an event does not say what was seen", found.sequence)
             elif one.ids is None:
