@@ -268,8 +268,8 @@ class Account:
     def _over(self, kind: int, number: int, time: int, table: str | None) -> Over:
         budgets = self._budgets
         at = 2 * self._place + kind
-        # Said once per window: not again in this bin or the two after it.
-        first = budgets.reported[at] < time - 2 and budgets.directory.first(
+        # Said once per window: not again in this bin or the two after it. A later one is of a shorter window, before a reload.
+        first = not time - 2 <= budgets.reported[at] <= time and budgets.directory.first(
             budgets.reported, at, time, time - 2
         )
         if kind == CELLS:

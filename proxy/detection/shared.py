@@ -67,10 +67,10 @@ class Directory:
             fcntl.lockf(self._lock, fcntl.LOCK_UN)
 
     def first(self, words: memoryview[int], at: int, value: int, least: int) -> bool:
-        """Put `value` at `at` if `least` is more than what is there: true in one process only, of those that ask at once."""
+        """Put `value` at `at` unless what is there is between `least` and it: true in one process only, of those that ask at once."""
         fcntl.lockf(self._lock, fcntl.LOCK_EX)
         try:
-            if words[at] >= least:
+            if least <= words[at] <= value:
                 return False
             words[at] = value
             return True

@@ -247,3 +247,18 @@ def test_limits_change_while_it_runs() -> None:
     assert account.charge(tally(50)) is None
     budgets.limited(detection("kill", cells=20, subjects=20))
     assert len(account.charge(tally(1)) or []) == 2
+
+
+@pytest.mark.parametrize(("before", "after"), [(10, 600), (600, 10)])
+def test_a_window_of_another_length_hides_no_finding(before: int, after: int) -> None:
+    """What was told under the old length does not count as told under the new one, be it longer or shorter."""
+    clock = Clock(100_000.0)
+    budgets = Budgets(1, detection("observe", cells=3, seconds=before), clock)
+    account = budgets.account("a")
+    spent = cells(account, tally(5))
+    assert spent is not None
+    assert spent.first
+    budgets.limited(detection("observe", cells=3, seconds=after))
+    clock.now += 2 * max(before, after)
+    told = [cells(account, tally(5)) for _ in range(3)]
+    assert [one is not None and one.first for one in told] == [True, False, False]
