@@ -157,6 +157,11 @@ def events(path: Path, since: int | None = None, until: int | None = None) -> Ev
     return Events(_between(log_files(path), path, since, until), since, until)
 
 
+def events_from(path: Path, since: int) -> Events:
+    """All events of the files that may hold one of `since` or later: what came before it as well, so that holes show."""
+    return Events(_between(log_files(path), path, since, None), None, None)
+
+
 def parsed(raw: bytes) -> Event | None:
     """The line's JSON object; None if it is none."""
     try:

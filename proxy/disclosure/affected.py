@@ -43,4 +43,7 @@ async def name(
     """Finds the rows in the database, in one snapshot of it."""
     async with naming.snapshot(connection):
         known = await naming.relations(connection, subjects)
+        for table in subjects:
+            if table not in known or not known[table].subject:
+                missing.say(naming.names_nobody(table))
         await naming.hold(connection, gathered, known, missing)

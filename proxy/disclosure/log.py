@@ -8,16 +8,16 @@ from typing import Final
 
 from proxy.audit.cells_file import SideFiles
 from proxy.audit.event import Query, queried
+from proxy.audit.head import HeadDamaged, read_copy
 from proxy.audit.log import AuditFailed, AuditLog
 from proxy.audit.operator import operator
-from proxy.audit.reading import events, lines, log_files, parsed
+from proxy.audit.reading import events_from, log_files
 from proxy.commands.errors import CommandRefused
 from proxy.config import Audit
 from proxy.disclosure.question import Missing, Question, Reader, Take
-from proxy.report.read import number, seen
-from proxy.report.times import moment, said
 
 _TOLD_EVERY: Final = 50_000
+_TRIES: Final = 5
 
 
 def search(
@@ -37,14 +37,15 @@ def search(
         raise CommandRefused(
             f"{audit.path}: there is no access log. Name the configuration that has one."
         )
-    _begins(audit, question, missing)
-    found = events(audit.path, question.since)
+    end = _end_by_the_state(audit)
+    found = events_from(audit.path, question.since)
     with SideFiles(files) as side_files:
         reader = Reader(question, side_files, missing, take)
         for count, event in enumerate(found, 1):
             reader.read(event)
             if not count % _TOLD_EVERY:
                 progress(count)
+        reader.end(end)
         for problem in side_files.problems:
             missing.say(f"side file of cell ids: {problem}")
     if found.unreadable and found.first_unreadable is not None:
@@ -55,18 +56,22 @@ def search(
     return reader.events
 
 
-def _begins(audit: Audit, question: Question, missing: Missing) -> None:
-    """Are there events from before the log's first file, and from the time that is asked for?"""
-    for line in lines(log_files(audit.path)[:1]):
-        event = parsed(line.raw)
-        if event is None:
+def _end_by_the_state(audit: Audit) -> tuple[str, int] | None:
+    """Chain and number of the last event, as the log's state has it. Read before the log, which goes on meanwhile.
+
+    None: there is no state, or it is damaged. One that is being written reads as damaged for a moment.
+    """
+    state = audit.state or audit.path.with_name(f"{audit.path.name}.state")
+    head = state / "head"
+    for _ in range(_TRIES):
+        try:
+            chain, certain, _ = read_copy(head.read_bytes())
+        except HeadDamaged:
             continue
-        first = seen(event)
-        if first.time > question.since and number(first.sequence) > 1:
-            missing.say(
-                f"the log's files begin at {said(moment(first.time))} with event {first.sequence}: earlier ones are not there"
-            )
-        return
+        except OSError:
+            return None
+        return chain, certain.sequence
+    return None
 
 
 def write_query(audit: Audit, query: Query) -> None:

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 
@@ -54,6 +54,12 @@ SELECT k.conrelid, k.confrelid,
        ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS u (n, i)
              JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.n ORDER BY u.i) AS there
 FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND k.conparentid = 0 ORDER BY k.conrelid, k.conname
+"""
+
+_TYPES: Final = """
+SELECT a.attname, pg_catalog.format_type(a.atttypid, -1) AS type, t.typcategory::text AS typcategory
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+WHERE a.attrelid = $1::text::pg_catalog.regclass AND a.attname = ANY ($2::text[]) AND NOT a.attisdropped
 """
 
 
@@ -159,6 +165,14 @@ def unreadable(table: str) -> str:
     )
 
 
+def names_nobody(table: str) -> str:
+    """A table of [subjects] that was renamed, moved or dropped, or whose columns were."""
+    return (
+        f"{table} of [subjects] is not there, or has not the columns that name the person: its rows are named, and nobody's."
+        " Write the names of today, and run `sealgate apply`"
+    )
+
+
 async def _history_is_there(connection: asyncpg.Connection, missing: Missing) -> bool:
     readable = await connection.fetchval(
         "SELECT pg_catalog.has_table_privilege(c.oid, 'SELECT') FROM pg_catalog.pg_class c"
@@ -235,10 +249,16 @@ def _text(value: object) -> str | None:
 async def ids_of(connection: asyncpg.Connection, one: Relation, key: Sequence[str]) -> set[bytes]:
     """All cells that the person's rows of one table hold, and those they held. In a `snapshot`.
 
-    `key`: values of the subject's columns, as text. Raises asyncpg.DataError where one is no value of its column's type.
+    `key`: values of the subject's columns, as text. They are compared as the columns' types compare them: a UUID in
+    capitals and `042` are found. Raises NoSuchKey where one is no value of its column's type.
     """
+    types = await _types(connection, one)
+    canonical = [
+        await _canonical_value(connection, name, types[name], value)
+        for name, value in zip(one.subject, key, strict=True)
+    ]
     same = " AND ".join(
-        f"pg_catalog.to_jsonb(t.{quoted(name)}) #>> '{{}}' = ${n}::text"
+        f"t.{quoted(name)} = ${n}::text::{types[name].name}"
         for n, name in enumerate(one.subject, 1)
     )
     found: set[bytes] = set()
@@ -248,15 +268,53 @@ async def ids_of(connection: asyncpg.Connection, one: Relation, key: Sequence[st
             for column in one.sealed
         )
         found |= {row["id"] for row in await connection.fetch(cells, *key)}
-    then = " AND ".join(
-        f"h.row_key ->> {literal(name)} = ${n + 1}::text" for n, name in enumerate(one.subject, 1)
-    )
+    then = " AND ".join(_was(name, types[name], n) for n, name in enumerate(one.subject, 2))
     rows = await connection.fetch(
-        f"SELECT h.cell_id FROM {SCHEMA}.cell_history h WHERE h.relation = $1 AND {then}",  # noqa: S608
+        f"SELECT h.cell_id FROM {SCHEMA}.cell_history h WHERE CASE WHEN h.relation = $1 THEN {then} ELSE false END",  # noqa: S608
         one.label,
-        *key,
+        *canonical,
     )
     return found | {row["cell_id"] for row in rows}
+
+
+class NoSuchKey(ValueError):
+    """A value that the column of this name cannot hold."""
+
+    def __init__(self, column: str, type_name: str) -> None:
+        super().__init__(f"is no value of column {column} ({type_name})")
+
+
+class _Type(NamedTuple):
+    name: str
+    """As format_type writes it, with its schema; without a length, so that no key is cut off to fit."""
+    compared: bool
+    """One value may be written in several ways in the history, and its text can be read again."""
+
+
+async def _types(connection: asyncpg.Connection, one: Relation) -> dict[str, _Type]:
+    rows = await connection.fetch(_TYPES, one.printed, list(one.subject))
+    return {row["attname"]: _Type(row["type"], row["typcategory"] in "NDTS") for row in rows}
+
+
+async def _canonical_value(
+    connection: asyncpg.Connection, column: str, its: _Type, value: str
+) -> str:
+    try:
+        async with connection.transaction():
+            found: str = await connection.fetchval(
+                f"SELECT pg_catalog.to_jsonb($1::text::{its.name}) #>> '{{}}'",
+                value,
+            )
+    except asyncpg.DataError:
+        raise NoSuchKey(column, its.name) from None
+    return found
+
+
+def _was(name: str, its: _Type, number: int) -> str:
+    then = f"h.row_key ->> {literal(name)}"
+    if not its.compared:
+        return f"{then} = ${number}::text"
+    return f"({then})::{its.name} = ${number}::text::{its.name}"
 
 
 def by_person(known: Iterable[Relation]) -> dict[str, list[Relation]]:

@@ -118,11 +118,30 @@ class Reader:
         """Numbers that are not there; `sealgate audit verify` says more."""
         last = self._last.get(event.chain)
         self._last[event.chain] = event.sequence
-        if last is None or event.sequence == last + 1 or self._before is None:
+        if event.time < self._question.since or event.sequence == (last or 0) + 1:
             return
-        if self._before < self._question.until and event.time >= self._question.since:
+        if last is None and self._before is None:
             self._missing.say(
-                f"event {last} is followed by event {event.sequence}: some are missing, or not in order (see `sealgate audit verify`)"
+                f"the log's files begin at {said(moment(event.time))} with event {event.sequence}: earlier ones are not there"
+            )
+        elif self._before is None or self._before < self._question.until:
+            behind = f"event {last}" if last is not None else "another chain"
+            self._missing.say(
+                f"{behind} is followed by event {event.sequence}: some are missing, or not in order (see `sealgate audit verify`)"
+            )
+
+    def end(self, state: tuple[str, int] | None) -> None:
+        """All events were read. `state`: chain and number of the last one, as the log's state has it."""
+        if state is None:
+            self._missing.say(
+                "the log's state cannot be read: whether the log has lost its end is not known"
+            )
+            return
+        chain, sequence = state
+        last = self._last.get(chain, 0)
+        if last < sequence and (self._before is None or self._before < self._question.until):
+            self._missing.say(
+                f"the log ends with event {last}, and its state has event {sequence}: the end is missing (see `sealgate audit verify`)"
             )
 
     def _told(self, start: int | None, event: Read) -> None:

@@ -62,8 +62,12 @@ async def cells_of(
     key: Sequence[str],
     missing: Missing,
 ) -> dict[bytes, str]:
-    """Cell id -> table, of all that the person's rows hold or held. Raises CommandRefused where a table names nobody."""
+    """Cell id -> table, of all that the person's rows hold or held.
+
+    Raises CommandRefused where a table names nobody, and where the key can stand in none of the tables.
+    """
     found: dict[bytes, str] = {}
+    impossible: list[str] = []
     async with naming.snapshot(connection):
         known = await naming.relations(connection, subjects)
         for table in tables:
@@ -79,8 +83,15 @@ async def cells_of(
             if not one.readable:
                 missing.say(naming.unreadable(table))
                 continue
-            for cell in await naming.ids_of(connection, one, key):
+            try:
+                cells = await naming.ids_of(connection, one, key)
+            except naming.NoSuchKey as error:
+                impossible.append(f"{table}: the key {error}")
+                continue
+            for cell in cells:
                 found[cell] = table
+    if impossible and len(impossible) == len(tables):
+        raise CommandRefused(f"{'; '.join(impossible)}. Nobody can have it: look at --key.")
     return found
 
 

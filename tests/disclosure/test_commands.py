@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
@@ -235,6 +236,80 @@ def test_questions_that_mean_nothing(
 
 def test_nobody_has_seen_a_stranger(shop: Shop) -> None:
     """A key that no row has or had: no cells, no accesses, and that is the whole answer."""
-    said = ask(shop, "who-saw", "--all", "--key", "it's not a number; --")
+    said = ask(shop, "who-saw", "--all", "--key", "987654")
     assert said.code == 0
     assert "0 cells (stored values) are or were this person's; 0 accesses" in said.out
+
+
+def test_what_cannot_be_a_key_is_refused(shop: Shop) -> None:
+    """A slip of the pen is not the answer that nobody has seen anything."""
+    for tables in (("--all",), ("--table", "public.customers")):
+        said = ask(shop, "who-saw", *tables, "--key", "it's not a number; --")
+        assert (said.code, said.out) == (1, "")
+        assert "is no value of column id (integer)" in said.err
+
+
+@pytest.mark.parametrize("written", ["04242", " 4242 ", "+4242"])
+def test_a_key_is_what_its_type_says(shop: Shop, written: str) -> None:
+    """However it is written: of rows that are there and of rows that are gone."""
+    said = ask(shop, "who-saw", "--all", "--key", written, "--json")
+    assert said.code == 0, said
+    assert len(json.loads(said.out)["accesses"]) == 2
+    assert (
+        len(json.loads(ask(shop, "who-saw", "--all", "--key", "01", "--json").out)["accesses"]) > 1
+    )
+
+
+def test_a_file_that_is_gone_is_said_where_it_was(shop: Shop, tmp_path: Path) -> None:
+    """Rotated files before it and behind it are there, and the window begins within what is missing."""
+    config = shop.config.read_text()
+    whole = shop.audit_path.read_bytes().splitlines(keepends=True)
+    third = len(whole) // 3
+    moments = [json.loads(line)["time"] for line in whole]
+    since = moments[third]
+    behind = next(n for n, moment in enumerate(moments) if n > third + 1 and moment > since)
+    copy = tmp_path / "audit.jsonl"
+    earlier = "20990101T000000Z"
+    copy.with_name(f"audit.jsonl.{earlier}-{third}").write_bytes(b"".join(whole[:third]))
+    copy.write_bytes(b"".join(whole[behind:]))
+    shop.config.write_text(
+        config.replace('path = "audit.jsonl"', f'path = "{copy}"\nstate = "{tmp_path}/state"')
+    )
+    window = ("--from", datetime.fromtimestamp(since / 1000, UTC).isoformat())
+    try:
+        for question in (AFFECTED, ("who-saw", "--all", "--key", "1")):
+            told = json.loads(ask(shop, *question, *window, "--json").out)
+            assert f"event {third} is followed by event {behind + 1}: some are missing" in "".join(
+                told["missing"]
+            )
+    finally:
+        shop.config.write_text(config)
+
+
+def test_an_end_that_is_gone_is_said(shop: Shop) -> None:
+    """The newest events are cut off at a line's end: what is left looks whole, but the state knows of more."""
+    whole = shop.audit_path.read_bytes()
+    state = shop.audit_path.with_name("audit.jsonl.state")
+    head = (state / "head").read_bytes()
+    lines = whole.splitlines(keepends=True)
+    try:
+        for question in (AFFECTED, ("who-saw", "--all", "--key", "1")):
+            shop.audit_path.write_bytes(b"".join(lines[:-3]))
+            (state / "head").write_bytes(head)
+            said = ask(shop, *question, "--json")
+            assert said.code == 1
+            assert "the end is missing" in "".join(json.loads(said.out)["missing"])
+    finally:
+        shop.audit_path.write_bytes(whole)
+        (state / "head").write_bytes(head)
+
+
+def test_people_that_cannot_be_named_any_more(shop: Shop) -> None:
+    """The subject's table was renamed past everything: nobody is counted, and that is said."""
+    shop.database.psql("ALTER TABLE orders RENAME TO purchases")
+    try:
+        said = ask(shop, *AFFECTED, "--json")
+    finally:
+        shop.database.psql("ALTER TABLE purchases RENAME TO orders")
+    assert said.code == 1
+    assert "public.orders of [subjects] is not there" in "".join(json.loads(said.out)["missing"])
