@@ -184,12 +184,13 @@ class Follower:
         """Bytes of the log's files that are not read yet; of compressed ones, as they are."""
         if self._file is None:
             return sum(_size(file) for file in log_files(self._path))
-        found, later = self._file.left() + len(self._rest) - self._from, False
-        for file in log_files(self._path):
-            if later:
-                found += _size(file)
-            later = later or self._is(file)
-        return found
+        found = self._file.left() + len(self._rest) - self._from
+        later = 0
+        for file in reversed(log_files(self._path)):  # asked every second: old files are not opened
+            if self._is(file):
+                return found + later
+            later += _size(file)
+        return found  # what comes behind a file that is gone nobody can say
 
     def close(self) -> None:
         if self._file is not None:

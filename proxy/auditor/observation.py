@@ -7,8 +7,10 @@ events behind it are read again, and `Watch` knows which it has seen.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +35,7 @@ BASELINES: Final = "baselines.json"
 _BATCH: Final = (500, 4 << 20)  # events, bytes
 _KEEP: Final = 60.0  # seconds between two writings of the baselines
 _TICK: Final = 1.0
+_WANTING: Final = 1024
 
 log = structlog.get_logger("sealgate.auditor")
 
@@ -60,6 +63,10 @@ class Observation(threading.Thread):
         self._settling = False
         self._containments = ContainmentFile(state)
         self._contained: Contained | None = None
+        """As the file said last; it may be damaged, or gone, by now."""
+        self._mark: tuple[int, int, int] | None = None
+        self._wanting: deque[Containment] = deque(maxlen=_WANTING)
+        """Those that could not be written yet: the disk may be full for a moment only."""
         cursor, snapshot = self._loaded()
         # What was before the first start is history: who failed to log in last week is not contained today.
         self._follower = follower(cursor, False)
@@ -99,6 +106,8 @@ class Observation(threading.Thread):
             self._census.read_to_the_end(now)
             for finding in self._watch.tick(now):
                 self._act(finding)
+        if self._wanting or not batch.moved:
+            self._contain()
         if time.monotonic() - self._kept_at >= _KEEP:
             self._keep()
         return batch.moved
@@ -118,15 +127,27 @@ class Observation(threading.Thread):
             reason=finding.title,
             finding=finding.uid,
         )
+        self._wanting.append(containment)
+        if not self._contain():
+            log.error("login not contained yet", detector=finding.detector)
+
+    def _contain(self) -> bool:
+        """Puts in force what is not yet; False where that cannot be done now: it is tried again."""
         try:
-            begun = self._containments.contain(containment, self._contained)
-            self._contained = self._containments.read()
-        except (StateUnreadable, OSError) as failed:
-            log.error("login not contained", detector=finding.detector, problem=str(failed))
-            return
-        if begun is not None:
-            log.warning("login contained", detector=finding.detector, mode=begun.mode)
-            self._tell(containment_begun(begun))
+            if (mark := self._containments.mark()) != self._mark and mark[0]:
+                self._mark = mark
+                with contextlib.suppress(StateUnreadable):  # what was known is written anew
+                    self._contained = self._containments.read()
+            while self._wanting:
+                one = self._wanting[0]
+                begun = self._containments.contain(one, self._contained)
+                self._wanting.popleft()
+                if begun is not None:
+                    log.warning("login contained", mode=begun.mode)
+                    self._tell(containment_begun(begun))
+        except (StateUnreadable, OSError):
+            return False
+        return True
 
     # The file.
 

@@ -19,6 +19,7 @@ from proxy.audit.lifecycle import worker_started
 from proxy.audit.log import AuditLog, Keeping
 from proxy.audit.log_file import LINE_LIMIT
 from proxy.audit.reading import lines, log_files
+from proxy.auditor import follow as follow_module
 from proxy.auditor.cursor import Cursor, Damaged, as_cursor, as_json, load, save
 from proxy.auditor.follow import End, Follower
 
@@ -314,6 +315,28 @@ def test_how_far_behind(written: Written) -> None:
     assert 0 < follower.behind() < total
     rest(follower)
     assert follower.behind() == 0
+
+
+def test_how_far_behind_it_is_costs_no_look_into_old_files(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log of years has thousands of files, and every sink asks every second; the sum over files is the same."""
+    written.stop()
+    written.keeping = Keeping(rotate_bytes=2000, compress=False)
+    written.start()
+    written.write(20)
+    follower = written.follower()
+    follower.read(1, 1)
+    files = log_files(written.path)
+    assert len(files) > 5
+    read = len(written.all[0]) + 1
+    assert follower.behind() == sum(file.stat().st_size for file in files) - read
+    rest(follower)
+    squeeze(written.path)
+    opened: list[Path] = []
+    monkeypatch.setattr(follow_module, "_fingerprint_of", lambda file: opened.append(file) or "")
+    assert follower.behind() == 0
+    assert not opened
 
 
 @pytest.mark.parametrize(
