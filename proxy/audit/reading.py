@@ -8,8 +8,8 @@ held in memory but the line at hand.
     audit.jsonl.20261102T000000Z-9120         rotated
     audit.jsonl                               live
 
-Lines may be appended and files rotated or compressed while they are read: the live file is opened first, and a file
-that has been compressed meanwhile is read in its compressed form.
+Lines may be appended and files rotated or compressed while they are read: the live file is opened before the others are
+listed (`at_once`), and a file that has been compressed meanwhile is read in its compressed form.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from operator import itemgetter
@@ -123,6 +123,10 @@ def lines(files: Sequence[Path], live: IO[bytes] | None = None) -> Generator[Log
             opened[1].close()
 
 
+AtOnce = tuple[list[Path], IO[bytes] | None]
+"""Files, oldest first, and the last of them, if it is the live one, open."""
+
+
 class Events:
     """The events of a log in the order of its files, with `since <= time < until` (epoch ms).
 
@@ -130,7 +134,7 @@ class Events:
     whoever answers a question by the log says so.
     """
 
-    def __init__(self, files: Sequence[Path], since: int | None, until: int | None) -> None:
+    def __init__(self, files: Callable[[], AtOnce], since: int | None, until: int | None) -> None:
         self._files = files
         self._since = since
         self._until = until
@@ -138,7 +142,8 @@ class Events:
         self.first_unreadable: LogLine | None = None
 
     def __iter__(self) -> Iterator[Event]:
-        for line in lines(self._files):
+        files, live = self._files()
+        for line in lines(files, live):
             event = None if line.damage else parsed(line.raw)
             time = event.get("time") if event is not None else None
             if event is None or type(time) is not int:
@@ -154,12 +159,12 @@ class Events:
 
 def events(path: Path, since: int | None = None, until: int | None = None) -> Events:
     """Events of the log at `path` with `since <= time < until` (epoch ms). Files surely outside of that are not read."""
-    return Events(_between(log_files(path), path, since, until), since, until)
+    return Events(lambda: _at_once(path, since, until), since, until)
 
 
 def events_from(path: Path, since: int) -> Events:
     """All events of the files that may hold one of `since` or later: what came before it as well, so that holes show."""
-    return Events(_between(log_files(path), path, since, None), None, None)
+    return Events(lambda: _at_once(path, since, None), None, None)
 
 
 def parsed(raw: bytes) -> Event | None:
@@ -169,6 +174,48 @@ def parsed(raw: bytes) -> Event | None:
     except orjson.JSONDecodeError:
         return None
     return event if isinstance(event, dict) else None
+
+
+def at_once(path: Path, opened: Callable[[IO[bytes]], None] = lambda live: None) -> AtOnce:
+    """The log's files of one moment, and the live one, open. `opened` is called with each that may turn out to be it.
+
+    While files are listed one by one, the live one may get another name: then they are listed again. Raises OSError.
+    """
+    while True:
+        try:
+            live = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=1 << 18)
+        except FileNotFoundError:
+            return log_files(path), None
+        try:
+            opened(live)
+            files = log_files(path)
+            if _is_at(path, live):
+                return files, live
+        except BaseException:
+            live.close()
+            raise
+        live.close()
+
+
+def _is_at(path: Path, live: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(live.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _at_once(path: Path, since: int | None, until: int | None) -> AtOnce:
+    """What cannot be opened stays in the list: `lines` says of it what it is."""
+    try:
+        files, live = at_once(path)
+    except OSError:
+        files, live = log_files(path), None
+    kept = _between(files, path, since, until)
+    known = live is not None and stat.S_ISREG(os.fstat(live.fileno()).st_mode)
+    if live is not None and (not known or not kept or kept[-1] != path):
+        live.close()
+        live = None
+    return kept, live
 
 
 def _between(files: list[Path], path: Path, since: int | None, until: int | None) -> list[Path]:

@@ -31,7 +31,7 @@ from proxy.audit.keys import PUBLIC_KEY, SEAL_KEY
 from proxy.audit.log import AuditFailed, AuditLog
 from proxy.audit.log_file import lock, unlock
 from proxy.audit.operator import operator
-from proxy.audit.reading import LogLine, in_order, lines, log_files
+from proxy.audit.reading import LogLine, at_once, in_order, lines
 from proxy.audit.text import clean, counted
 from proxy.audit.trust import HeadCopy, Trust, trusted_keys
 from proxy.audit.verdict import Issue, Kind, Proven, Verdict
@@ -237,20 +237,17 @@ def _head(content: bytes, file: Path, *, live: bool) -> HeadCopy:
 
 def _at_one_moment(path: Path, head: Path, trust: Trust) -> Evidence:
     """The files, the head, and how long the live file is, while nobody writes. Raises OSError, Unusable."""
+    files, live = at_once(path, lambda opened: lock(opened.fileno(), _LOCK_PATIENCE))
+    if live is None:
+        return Evidence(tuple(files), replace(trust, head=_live_head(head)))
     try:
-        live = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=1 << 18)
-    except FileNotFoundError:
-        return Evidence(tuple(log_files(path)), replace(trust, head=_live_head(head)))
-    try:
-        lock(live.fileno(), _LOCK_PATIENCE)
-        try:
-            trust = replace(trust, head=_live_head(head))
-            return Evidence(tuple(log_files(path)), trust, live, os.fstat(live.fileno()).st_size)
-        finally:
-            unlock(live.fileno())
+        trust = replace(trust, head=_live_head(head))
+        end = os.fstat(live.fileno()).st_size
+        unlock(live.fileno())
     except BaseException:
         live.close()
         raise
+    return Evidence(tuple(files), trust, live, end)
 
 
 def _live_head(head: Path) -> HeadCopy | None:

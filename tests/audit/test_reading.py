@@ -186,3 +186,47 @@ def test_files_that_somebody_names_are_put_in_order(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
     files = [tmp_path / name for name in ("a", "a.1", "a.2.gz", "a.3")]
     assert [file.name for file in in_order(files)] == ["a.2.gz", "a.3", "a.1", "a"]
+
+
+def test_a_rotation_while_files_are_listed_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The live file gets another name before, and right after, the list is made: every event is read, once."""
+    path = tmp_path / "audit.jsonl"
+    listed = reading.log_files
+    for after in (False, True):
+        path.write_bytes(line(1) + line(2))
+        rotated = path.with_name(f"audit.jsonl.20261123T00000{int(after)}Z-2")
+        rotations = [rotated]
+
+        def rotate(rotations: list[Path] = rotations) -> None:
+            if rotations:
+                path.rename(rotations.pop())
+                path.write_bytes(line(3))
+
+        def listing(at: Path, after: bool = after) -> list[Path]:
+            if not after:
+                rotate()
+            files = listed(at)
+            rotate()
+            return files
+
+        monkeypatch.setattr(reading, "log_files", listing)
+        assert sequences(events(path)) == [1, 2, 3]
+        monkeypatch.undo()
+        rotated.unlink()
+
+
+def test_a_log_that_is_no_file_is_said(tmp_path: Path) -> None:
+    """A directory, a pipe, nothing: no traceback, nothing that hangs, no event."""
+    path = tmp_path / "audit.jsonl"
+    assert list(events(path)) == []
+    path.mkdir()
+    found = events(path)
+    assert list(found) == []
+    assert found.unreadable == 1
+    path.rmdir()
+    os.mkfifo(path)
+    found = events(path)
+    assert list(found) == []
+    assert found.unreadable == 1
