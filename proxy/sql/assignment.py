@@ -105,7 +105,16 @@ def sealable(
                 flow(draft, (Field(None),), (target,), use)
             expressions.walk(draft, scope, node_in, f"in a value for {target.label}")
             raise refusals.not_a_value(target.label)
-        flow(draft, (Field(None, ref),), (target,), use)
+        flow(draft, (Field(None, ref),), (target,), use, proposed=_proposed(draft, scope, node_in))
+
+
+def _proposed(draft: Draft, scope: Scope, node: exp.Expr) -> bool:
+    """A column of the row that the same INSERT has proposed: what goes into it is known there."""
+    inner = bare(node)
+    if not isinstance(inner, exp.Column) or inner.args.get("table") is None:
+        return False
+    row = scope.row("excluded")
+    return row is not None and row.qualified_only and draft.name(inner.args["table"]) == "excluded"
 
 
 def seal_value(
@@ -156,9 +165,14 @@ def flow(
     fields: Sequence[Field],
     targets: Sequence[SealedRef | None],
     use: Use = Use.STORED,
+    *,
+    proposed: bool = False,
 ) -> None:
     """Values of `fields` are stored in `targets`, or compared with them: a sealed column takes the
-    sealed values that are its own, and one that is not declared those of any (ADR 15)."""
+    sealed values that are its own, and one that is not declared those of any (ADR 15).
+
+    `proposed`: they come with the statement, and from no row that is there.
+    """
     compared = bool(use & COMPARISONS)
     for field, target in zip(fields, targets, strict=False):
         if field.sealed is None:
@@ -174,7 +188,7 @@ def flow(
             raise refusals.other_key(field.sealed.label, target.label)
         elif target.column is None:
             draft.touch(field.sealed, copied(field.sealed))
-        else:
+        elif not proposed:
             draft.copied.add(target.label)
 
 
