@@ -109,6 +109,8 @@ class LogStatus:
     lost: int = 0
     since: int = 0
     problem: str = ""
+    failing: bool = False
+    """Something could not be written, and no checkpoint has been since."""
 
     @property
     def ok(self) -> bool:
@@ -192,7 +194,8 @@ class AuditLog:
     @property
     def status(self) -> LogStatus:
         """Of the whole service."""
-        return LogStatus(self._head.sequence, *self._state.losses())
+        state = self._state
+        return LogStatus(self._head.sequence, *state.losses(), failing=state.failing)
 
     @property
     def chain(self) -> str:
@@ -283,7 +286,9 @@ class AuditLog:
                 self.syncing().run()
             self._head.flush()
         except OSError as error:
+            self._state.failing = True
             raise alone(AuditFailed(f"{self._path}: {_reason(error)}")) from None
+        self._state.failing = False
 
     def reopen(self) -> None:
         """Go on in the file that has the path now, after somebody moved it. If that fails, stay in the old."""

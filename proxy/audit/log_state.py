@@ -9,8 +9,8 @@ from __future__ import annotations
 import mmap
 from typing import Final, NamedTuple
 
-_UNSAID: Final = 0
-_HEADER: Final = 1
+_UNSAID, _FAILING = 0, 1
+_HEADER: Final = 2
 _LOST, _TOLD, _SINCE = 0, 1, 2  # of each writer
 _PER_WRITER: Final = 3
 _REASON_BYTES: Final = 64
@@ -42,6 +42,15 @@ class LogState:
     def unsaid(self, unsaid: bool) -> None:
         self._numbers[_UNSAID] = unsaid
 
+    @property
+    def failing(self) -> bool:
+        """Something could not be written, and no checkpoint has been since."""
+        return self._numbers[_FAILING] != 0
+
+    @failing.setter
+    def failing(self, failing: bool) -> None:
+        self._numbers[_FAILING] = failing
+
     def lose(self, writer: int, count: int, now: int, reason: str) -> None:
         """`count` events of this writer are not in the log."""
         numbers, at = self._numbers, _HEADER + _PER_WRITER * writer
@@ -51,7 +60,7 @@ class LogState:
             text = reason.encode()[:_REASON_BYTES].ljust(_REASON_BYTES, b"\0")
             self._memory[start : start + _REASON_BYTES] = text
         numbers[at + _LOST] += count
-        numbers[_UNSAID] = 1
+        numbers[_UNSAID] = numbers[_FAILING] = 1
 
     def losses(self) -> Losses:
         """What all writers have lost and nobody told."""

@@ -168,7 +168,7 @@ class AuditorProcess:
         match message.get("say"):
             case "ready":
                 self._ready = True
-                log.info("auditor started", pid=self.pid, sinks=message["sinks"])
+                log.info("auditor started", pid=self.pid, count=len(message["sinks"]))
                 self._write(auditor_started(self.pid, tuple(message["sinks"])))
             case "settled":
                 self._settled = True

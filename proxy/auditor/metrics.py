@@ -126,6 +126,8 @@ class Board:
             found.append(f"the proxy has said nothing for {int(self.service.silent)} seconds")
         if lost := self.service.number("lost"):
             found.append(f"the access log cannot be written: {lost} events lost")
+        elif self.service.number("failing"):
+            found.append("the access log could not be written")
         return found
 
     def readiness(self) -> list[str]:
@@ -168,7 +170,8 @@ class Board:
         end, census = self.pulse.end, self.census
         yield "sealgate_log_sequence", {(): end.sequence if end is not None else 0}
         yield "sealgate_log_lost_events", {(): self.service.number("lost")}
-        yield "sealgate_log_writable", {(): int(not self.service.number("lost"))}
+        failing = self.service.number("lost") or self.service.number("failing")
+        yield "sealgate_log_writable", {(): int(not failing)}
         age: Samples = {(): _seconds(now, census.checkpoint_time)} if census.checkpoint_time else {}
         yield "sealgate_log_checkpoint_age_seconds", age
         yield "sealgate_log_unreadable_lines_total", {(): census.unreadable}

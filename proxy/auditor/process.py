@@ -210,7 +210,7 @@ class Auditor:
             if delivery.is_alive() or not delivery.standing.up
         }
         if behind:
-            log.warning("sinks are behind; they go on at the next start", **behind)
+            log.warning("sinks are behind; they go on at the next start", count=len(behind))
         self._channel.send({"say": "ended", "behind": behind})
         sys.stderr.flush()
 

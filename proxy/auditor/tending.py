@@ -33,5 +33,6 @@ def status(
         "accepting": int(accepting),
         "ready": int(ready),
         "lost": log.lost,
+        "failing": int(log.failing),
         "mode": mode(),
     }

@@ -246,6 +246,28 @@ def test_a_disk_that_fills_and_is_cleared(small_disk: Path) -> None:
     log.close()
 
 
+def test_room_for_small_events_is_no_health(path: Path) -> None:
+    """On a full disk what is small may still fit: the loss is told, and the log is not well before a checkpoint is written."""
+    log = AuditLog(path)
+    log.write(EVENT)
+    assert not log.status.failing
+    with file_size_limit(path.stat().st_size), pytest.raises(AuditFailed):
+        log.checkpoint()
+    assert log.status.failing
+    assert not log.status.lost
+    log.checkpoint()
+    assert not log.status.failing
+    with file_size_limit(path.stat().st_size), pytest.raises(AuditFailed):
+        log.write(EVENT)
+    assert log.status.failing
+    log.write(EVENT)
+    assert not log.status.lost
+    assert log.status.failing
+    log.checkpoint()
+    assert not log.status.failing
+    log.close()
+
+
 def write_until_it_fails(log: AuditLog) -> None:
     for _ in range(1000):
         log.write(EVENT)

@@ -248,6 +248,9 @@ def test_hostile_scrapes() -> None:
     )
     assert len(get(endpoint.port, "/readyz")[1].splitlines()) == 3
     assert samples(endpoint.port)["sealgate_log_writable"] == 0
+    service.hear({"accepting": 1, "ready": 1, "failing": 1})
+    assert get(endpoint.port, "/healthz") == (503, "the access log could not be written\n")
+    assert samples(endpoint.port)["sealgate_log_writable"] == 0
     endpoint.stop()
 
 
@@ -331,6 +334,20 @@ def test_a_stop_does_not_wait_for_a_receiver_that_is_down(
     assert proxy.stop() == 0
     assert time.monotonic() - began < 20
     assert receivers[1].raws == all_raws(project)
+
+
+def test_a_sink_may_have_any_name(project: Project, receivers: tuple[Splunk, Elastic]) -> None:
+    """Also one that means something to the operations log, in which a stop says that a sink is behind."""
+    sink = f'[[audit.sinks]]\nname = "event"\ntype = "elastic"\nurl = "http://127.0.0.1:{receivers[1].port}"\n'
+    receivers[1].stop()
+    project.configure(change=("[control]", sink + "[control]"))
+    project.sealed()
+    proxy = project.serve()
+    eventually(lambda: events(project, "sink.failed"), 30)
+    assert proxy.stop() == 0
+    said = proxy.log.read_text()
+    assert "sinks are behind" in said
+    assert "uncaught" not in said
 
 
 def test_an_auditor_that_cannot_work_is_lost_with_its_reason(project: Project) -> None:
