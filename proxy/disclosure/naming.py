@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
+from proxy.audit.text import LABEL_CAP, clean
 from proxy.catalog import SCHEMA, label
 from proxy.disclosure.gathered import Gathered
 from proxy.disclosure.question import Missing
@@ -154,6 +155,8 @@ async def hold(
                 gathered.hold((row["id"], *_person(one, row["row_key"]), True) for row in rows)
         if past:
             async for rows in _fetched(connection, _GONE, ids):
+                for table in {row["relation"] for row in rows} - known.keys():
+                    missing.say(renamed(table))
                 gathered.hold((row["id"], *_past(known, row), False) for row in rows)
 
 
@@ -162,6 +165,14 @@ def unreadable(table: str) -> str:
     return (
         f"{table} cannot be read by this login, so its rows were not asked: give --dsn of the tables' owner,"
         f" or GRANT SELECT ON {table} to this login (sealed values tell it nothing)"
+    )
+
+
+def renamed(table: str) -> str:
+    """The history has values under this name, and the database has no such table with sealed columns or a subject."""
+    return (
+        f"the history has values of {clean(table, LABEL_CAP)}, which is no sealed table now: whose they were is not known."
+        f" If the table has another name today, write that into column relation of {SCHEMA}.cell_history"
     )
 
 
@@ -246,8 +257,16 @@ def _text(value: object) -> str | None:
     return json.dumps(value)
 
 
-async def ids_of(connection: asyncpg.Connection, one: Relation, key: Sequence[str]) -> set[bytes]:
+async def ids_of(
+    connection: asyncpg.Connection,
+    one: Relation,
+    key: Sequence[str],
+    known: Mapping[str, Relation],
+    missing: Missing,
+) -> set[bytes]:
     """All cells that the person's rows of one table hold, and those they held. In a `snapshot`.
+
+    What the history has of that key under the name of a table that is not there goes to `missing`: it may be this one's.
 
     `key`: values of the subject's columns, as text. They are compared as the columns' types compare them: a UUID in
     capitals and `042` are found. Raises NoSuchKey where one is no value of its column's type.
@@ -274,7 +293,18 @@ async def ids_of(connection: asyncpg.Connection, one: Relation, key: Sequence[st
         one.label,
         *canonical,
     )
-    return found | {row["cell_id"] for row in rows}
+    found |= {row["cell_id"] for row in rows}
+    same = " AND ".join(
+        f"h.row_key ->> {literal(name)} = ${n}::text" for n, name in enumerate(one.subject, 2)
+    )
+    rows = await connection.fetch(
+        f"SELECT DISTINCT h.relation FROM {SCHEMA}.cell_history h WHERE h.relation <> ALL ($1::text[]) AND {same}",  # noqa: S608
+        list(known),
+        *canonical,
+    )
+    for row in rows:
+        missing.say(renamed(row["relation"]))
+    return found
 
 
 class NoSuchKey(ValueError):

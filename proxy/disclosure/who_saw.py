@@ -84,7 +84,7 @@ async def cells_of(
                 missing.say(naming.unreadable(table))
                 continue
             try:
-                cells = await naming.ids_of(connection, one, key)
+                cells = await naming.ids_of(connection, one, key, known, missing)
             except naming.NoSuchKey as error:
                 impossible.append(f"{table}: the key {error}")
                 continue

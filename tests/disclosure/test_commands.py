@@ -313,3 +313,25 @@ def test_people_that_cannot_be_named_any_more(shop: Shop) -> None:
         shop.database.psql("ALTER TABLE purchases RENAME TO orders")
     assert said.code == 1
     assert "public.orders of [subjects] is not there" in "".join(json.loads(said.out)["missing"])
+
+
+def test_values_that_were_replaced_before_a_rename_are_said(shop: Shop) -> None:
+    """The history has them under the old name: they are not left out of an answer about the new one in silence."""
+    shop.database.psql(
+        "UPDATE sealgate.cell_history SET relation = 'public.patrons' WHERE relation = 'public.customers'"
+    )
+    try:
+        for question in (
+            AFFECTED,
+            ("who-saw", "--table", "public.customers", "--key", "0" + PERSONAL),
+        ):
+            said = ask(shop, *question, "--json")
+            assert said.code == 1
+            assert "values of public.patrons, which is no sealed table now" in "".join(
+                json.loads(said.out)["missing"]
+            )
+        assert ask(shop, "who-saw", "--all", "--key", "1").code == 0
+    finally:
+        shop.database.psql(
+            "UPDATE sealgate.cell_history SET relation = 'public.customers' WHERE relation = 'public.patrons'"
+        )
