@@ -26,6 +26,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self, cast
 
+from proxy.audit.reading import log_files
+
 MAGIC: Final = b"SGC1"
 HEADER_BYTES: Final = 40
 LONGEST: Final = 16 << 20
@@ -51,11 +53,18 @@ class SideFiles:
 
     `problems` says what could not be read: of files, and of stretches that are no record. A log file without a side file is
     none: it has one only if an event needs it. Memory: some 150 bytes a record.
+
+    `live` is the log's path while it is written to: it may be rotated meanwhile, and its side file with it. What is not found is
+    looked for again in files that have come since.
     """
 
-    def __init__(self, log_files: Iterable[Path]) -> None:
+    def __init__(self, files: Iterable[Path], live: Path | None = None) -> None:
         self.problems: list[str] = []
-        self._unread = list(log_files)[::-1]
+        self._unread = list(files)[::-1]
+        self._live = live
+        self._live_is: tuple[int, int] | None = None
+        """Device and inode of the live file when files were looked for last."""
+        self._asked = {_plain(file) for file in self._unread}
         self._files: list[IO[bytes]] = []
         self._names: list[Path] = []
         self._known: dict[bytes, tuple[int, int, int]] = {}
@@ -104,9 +113,26 @@ class SideFiles:
         while True:
             if self._files and not self._broken and self._next_record():
                 return True
-            if not self._unread:
+            if not self._unread and not self._look_again():
                 return False
             self._open(self._unread.pop())
+
+    def _look_again(self) -> bool:
+        """Has the log got other files since?"""
+        if self._live is None:
+            return False
+        try:
+            stat = self._live.stat()
+            if self._live_is == (stat.st_dev, stat.st_ino):
+                return False
+            self._live_is = (stat.st_dev, stat.st_ino)
+        except OSError:
+            return False
+        self._unread = [file for file in log_files(self._live) if _plain(file) not in self._asked][
+            ::-1
+        ]
+        self._asked.update(map(_plain, self._unread))
+        return bool(self._unread)
 
     def _open(self, log_file: Path) -> None:
         plain = side_file(log_file)
@@ -173,6 +199,10 @@ class SideFiles:
     def _say(self, file: Path, problem: str) -> None:
         if len(self.problems) < _KEPT_PROBLEMS:
             self.problems.append(f"{file}: {problem}")
+
+
+def _plain(log_file: Path) -> str:
+    return log_file.name.removesuffix(_COMPRESSED)
 
 
 def _opened(name: Path) -> IO[bytes]:

@@ -258,7 +258,8 @@ def _verdict(evidence: Evidence, progress: Callable[[int], None] = lambda _: Non
     read: Iterator[LogLine] = lines(evidence.files, evidence.live)
     if evidence.end is not None:
         read = _up_to(read, evidence.files[-1], evidence.end)
-    with SideFiles(evidence.files) as side_files:
+    live = evidence.files[-1] if evidence.live is not None else None
+    with SideFiles(evidence.files, live) as side_files:
         return verify(read, evidence.trust, side_files, progress)
 
 

@@ -105,7 +105,8 @@ def run(options: argparse.Namespace) -> int:
     of = verdict(configuration, options)
     reading, observed = Reading(since, until), Observed(selection, since, until)
     read, seen = scan(configuration, since, until, lambda code, time: True)
-    with SideFiles(log_files(configuration.audit.path)) as side_files, Gathered() as gathered:
+    log = configuration.audit.path
+    with SideFiles(log_files(log), log) as side_files, Gathered() as gathered:
         for one in seen:
             reading.see(one)
             if not observed.see(one):

@@ -39,7 +39,7 @@ def search(
         )
     end = _end_by_the_state(audit)
     found = events_from(audit.path, question.since)
-    with SideFiles(files) as side_files:
+    with SideFiles(files, audit.path) as side_files:
         reader = Reader(question, side_files, missing, take)
         for count, event in enumerate(found, 1):
             reader.read(event)

@@ -200,3 +200,30 @@ def _broken(value: Any, choice: random.Random) -> Any:
         at = choice.randrange(len(value))
         return [*value[:at], _broken(value[at], choice), *value[at + 1 :]]
     return choice.choice(JUNK) if not isinstance(value, dict) or value else value
+
+
+def test_ids_of_a_file_that_was_rotated_meanwhile(tmp_path: Path) -> None:
+    """Whoever reads an old event finds its ids where they are now: the live side file has another name, or is compressed."""
+    choice = random.Random(SEED)
+    for compressed in (False, True):
+        log = tmp_path / str(compressed) / "audit.jsonl"
+        log.parent.mkdir()
+        told = [draw(choice, 300) for _ in range(3)]
+        events = [filed(ids) for ids in told]
+        log.touch()
+        side_file(log).write_bytes(record(events[0][1]) + record(events[1][1]))
+        with SideFiles([log], log) as files, SideFiles([log]) as unaware:
+            rotated = log.with_name("audit.jsonl.20261123T000000Z-2")
+            log.rename(rotated)
+            if compressed:
+                packed = side_file(rotated).with_name(side_file(rotated).name + ".gz")
+                packed.write_bytes(gzip.compress(side_file(log).read_bytes()))
+            else:
+                side_file(log).rename(side_file(rotated))
+            log.touch()
+            side_file(log).write_bytes(record(events[2][1]))
+            for ids, (one, _) in zip(told, events, strict=True):
+                assert disclosed(one, files)[0].ids == ids
+            assert disclosed(filed(draw(choice, 300))[0], files)[0].ids is None
+            assert disclosed(events[0][0], unaware)[0].ids is None
+            assert not files.problems
