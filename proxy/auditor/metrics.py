@@ -2,7 +2,7 @@
 
     GET /metrics    numbers; no label holds a login, an address, a statement or a value
     GET /healthz    200 while the proxy lives and its access log can be written, else 503 with the reasons
-    GET /readyz     200 while clients are served as well, and no sink is further behind than it may be
+    GET /readyz     200 while clients are served as well, and no sink is further behind than it may be; the server is not asked
 
 It is the auditor that answers, so a proxy that hangs is seen: it says every second how it is.
 """

@@ -26,7 +26,7 @@ from proxy.detection.honey import Honey
 from proxy.detection.honey_file import HoneyFile
 from proxy.detection.restraint import Contained, Containment
 from proxy.detection.settings import Detection
-from proxy.detection.state_file import StateFile, StateUnreadable
+from proxy.detection.state_file import StateFile, StateUnreachable, StateUnreadable
 
 EVERY_SECONDS: Final = 0.5
 Who = tuple[str, str | None]
@@ -127,6 +127,8 @@ class Force:
                 contained = self._containment.read()
             except StateUnreadable:  # It was said when it became so. They stay contained.
                 return Picture(None, honey)
+            except OSError as full:  # What others have decided holds all the same.
+                log.error("containment not ended", problem=full.strerror)
         return Picture(contained, honey, expired)
 
     def _has_changed(self, file: StateFile) -> bool:
@@ -147,6 +149,8 @@ class Force:
         try:
             return read()
         except StateUnreadable as damaged:
+            if isinstance(damaged, StateUnreachable):
+                del self._marks[path]  # to be read at the next look
             log.error("what was known stays in force", path=str(path), problem=str(damaged))
             return None
 

@@ -16,6 +16,10 @@ class StateUnreadable(Exception):
     """It cannot be read, or is none of ours. The text quotes nothing of it."""
 
 
+class StateUnreachable(StateUnreadable):
+    """It may be another time: too many files are open, a disk does not answer."""
+
+
 class StateFile:
     """`path`: in a directory that is there. Mode 0600."""
 
@@ -39,7 +43,7 @@ class StateFile:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StateUnreadable(f"cannot be read: {error.strerror}") from None
+            raise StateUnreachable(f"cannot be read: {error.strerror}") from None
         if len(data) > _LARGEST:
             raise StateUnreadable("is too large")
         return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 from collections.abc import Callable
@@ -214,4 +215,49 @@ def test_an_exempt_login_is_free_whatever_the_file_says(tmp_path: Path) -> None:
     force.begin()
     assert force.guards.restraint("ada", "s") is None
     assert force.guards.contained.restraint("ada", "s") == "kill"
+    log.close()
+
+
+def test_a_file_that_cannot_be_read_for_a_moment_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many open files, at the very moment at which another worker contains somebody: it is heeded a look later."""
+    (force,), log = forces(tmp_path, 1)
+    file = ContainmentFile(log.state_path)
+    file.contain(replace(ADA, until=force_module.wall() + 60_000, begun=force_module.wall()))
+
+    def out_of_files(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", out_of_files)
+        look(force)
+    look(force)
+    assert force.guards.restraint("ada", "s") == "mask"
+    log.close()
+
+
+def test_what_cannot_be_ended_hides_no_other(
+    time: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A containment whose end cannot be written stays; whom another process contains meanwhile is contained here as well."""
+    (force,), log = forces(tmp_path, 1)
+    file = ContainmentFile(log.state_path)
+    now = force_module.wall()
+    file.contain(replace(ADA, begun=now, until=now + 60_000))
+    look(force)
+    file.contain(replace(ADA, login="bob", begun=now, until=now + 600_000))
+    time.now += 61
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ContainmentFile, "write", full)
+        look(force)
+        assert force.guards.restraint("ada", "s") == "mask"
+        assert force.guards.restraint("bob", "s") == "mask"
+    look(force)
+    assert force.guards.restraint("ada", "s") is None
+    assert force.guards.restraint("bob", "s") == "mask"
     log.close()
