@@ -123,27 +123,28 @@ class Guard:
         """None: release it. `restraint`: what the session's decisions are under."""
         guards = self._guards
         over: list[Over] | None = None
-        touched: tuple[str, str] | None = None
+        touched: list[tuple[str, str]] | None = None
         if restraint is None or restraint != "mask":  # Else it sees what containment lets it see.
             over = self._account.charge(tally)
         if guards.honeyed:
-            touched = guards.honey.touched(tally, touches)
-        if over is None and touched is None:
+            touched = guards.honey.touched(tally, touches, self._tripped)
+        if over is None and not touched:
             return self._delayed(tally) if restraint == "throttle" else None
-        return self._judged(origin, over or [], touched, tally, restraint)
+        return self._judged(origin, over or [], touched or [], tally, restraint)
 
     def _judged(
         self,
         origin: Origin,
         over: list[Over],
-        touched: tuple[str, str] | None,
+        touched: list[tuple[str, str]],
         tally: Tally,
         restraint: Restraint,
     ) -> Verdict:
         verdict = Verdict()
         settings = self._guards.settings
-        if touched is not None:
-            verdict = self._touched(origin, settings.honey.mode, touched, restraint)
+        for piece in touched:
+            found = self._touched(origin, settings.honey.mode, piece, restraint)
+            verdict = _both(verdict, found)
         for spent in over:
             cells = spent.detector == "budget_cells"
             own = settings.budget_cells.mode if cells else settings.budget_subjects.mode

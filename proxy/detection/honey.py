@@ -7,7 +7,7 @@ without getting the row (`count(*)`) touches no cell of it; a column is touched 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,20 +53,26 @@ class Honey:
         }
         object.__setattr__(self, "ids", ids)
 
-    def touched(self, tally: Tally, touches: Iterable[Touch]) -> tuple[str, str] | None:
-        """(name, table or column) of the first piece of honey that is in what was read; None: there is none."""
+    def touched(
+        self, tally: Tally, touches: Iterable[Touch], known: Container[str] = ()
+    ) -> list[tuple[str, str]]:
+        """(name, table or column) of each piece of honey that is in what was read, and that is not among the `known`; if all
+        are, of one of those.
+        """
+        found: dict[str, str] = {}
         if self.ids and tally.uses:
             for (column, _), use in tally.uses.items():
                 for cell in self.ids.keys() & use.ids:
-                    return self.ids[cell], column.rpartition(".")[0]
+                    found.setdefault(self.ids[cell], column.rpartition(".")[0])
         if self.columns:
             for column, _ in tally.uses:
                 if column in self.columns:
-                    return column, column
+                    found[column] = column
             for touch in touches:
                 if touch.column in self.columns:
-                    return touch.column, touch.column
-        return None
+                    found[touch.column] = touch.column
+        pieces = list(found.items())
+        return [piece for piece in pieces if piece[0] not in known] or pieces[:1]
 
     def text(self) -> str:
         """As it stands in the file."""

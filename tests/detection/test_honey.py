@@ -44,6 +44,27 @@ def test_a_honey_row_is_found_whatever_it_is_shown_as(login: str) -> None:
             assert found[0]["action"] == "alerted"
 
 
+def test_every_piece_is_found_once() -> None:
+    """Two rows and a column in one part are three findings; what comes later is found although something else was before."""
+    other, third = seal("other@example.com"), seal("third@example.com")
+    rows = tuple(
+        HoneyRow(f"honey-{n}", "public.customers", {"id": str(n)}, {EMAIL: (cell_id(c).hex(),)})
+        for n, c in enumerate((DECOY, other, third))
+    )
+    session = talk(Honey(rows, frozenset([EMAIL])))
+    counts = []
+    for cells in ((DECOY,), (DECOY, other), (DECOY, other, third), (DECOY, other, third)):
+        session.client(query("SELECT email FROM customers"))
+        found = [row(cell) for cell in cells]
+        session.server(fields("email"), *found, done(f"SELECT {len(cells)}"), ready())
+        counts.append(len(findings(session)))
+    assert counts == [2, 1, 1, 0]
+    session = talk(Honey(rows))
+    session.client(query("SELECT email FROM customers"))
+    session.server(fields("email"), *map(row, (DECOY, other, third)), done("SELECT 3"), ready())
+    assert len(findings(session)) == 3
+
+
 def test_other_rows_are_no_honey() -> None:
     """Also the same value, sealed for another row."""
     session = talk()
