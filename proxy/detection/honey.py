@@ -65,12 +65,8 @@ class Honey:
                 for cell in self.ids.keys() & use.ids:
                     found.setdefault(self.ids[cell], column.rpartition(".")[0])
         if self.columns:
-            for column, _ in tally.uses:
-                if column in self.columns:
-                    found[column] = column
-            for touch in touches:
-                if touch.column in self.columns:
-                    found[touch.column] = touch.column
+            used = {column for column, _ in tally.uses} | {touch.column for touch in touches}
+            found.update((column, column) for column in sorted(used & self.columns))
         pieces = list(found.items())
         return [piece for piece in pieces if piece[0] not in known] or pieces[:1]
 
