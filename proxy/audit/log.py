@@ -374,6 +374,7 @@ class AuditLog:
     def _open(self) -> None:
         """The log, its state, and what the file says of the last who wrote it."""
         fd = self._locked_at_path()
+        last = -1
         try:
             keys.make_state_directory(self._state_path)
             if not (self._state_path / _HEAD).exists():
@@ -381,6 +382,7 @@ class AuditLog:
             self._head = Head(self._state_path / _HEAD)
             self._chain_json = b'{"chain":"%b",' % self._head.chain.encode()
             self._key = self._signing_key()
+            last = self._locked_where_others_are(fd)
             position, intended = self._head.read()
             reasons = [] if self._guest else self._count_in(position)
             self._arrive(fd, position, intended, reasons)
@@ -388,9 +390,52 @@ class AuditLog:
             if self._fd != fd:
                 os.close(fd)
             raise
+        finally:
+            if last >= 0:
+                os.close(last)
         unlock(fd)
         if self._keeping.compress and self._writers == 1:
             compress_in_background(self._path)
+
+    def _locked_where_others_are(self, fd: int) -> int:
+        """The file that was written last, if it is not the one at the path, which is locked: locked before that. -1: it is, or is nowhere.
+
+        Somebody has moved it, and writers that do not know it yet go on in it.
+        """
+        for _ in range(_FOLLOWING):
+            position, _intended = self._head.read()
+            place = (position.device, position.inode)
+            if not position.sequence or identity(fd) == place:
+                return -1
+            other = self._under_another_name(position)
+            if other < 0:
+                return -1
+            unlock(fd)
+            try:
+                lock(other, _LOCK_PATIENCE)
+                lock(fd, _LOCK_PATIENCE)
+                position, _intended = self._head.read()
+            except BaseException:
+                os.close(other)
+                raise
+            if (position.device, position.inode) == place:
+                return other
+            os.close(other)
+        raise OSError(errno.ESTALE, "the file is moved again and again")
+
+    def _under_another_name(self, position: Position) -> int:
+        """The file that was written last, moved within its directory; -1: it is not there."""
+        name = name_of(self._path, position.device, position.inode)
+        if not name:
+            return -1
+        try:
+            fd = open_log(self._path.with_name(name), create=False)
+        except FileNotFoundError:
+            return -1
+        if identity(fd) == (position.device, position.inode):
+            return fd
+        os.close(fd)
+        return -1
 
     def _locked_at_path(self) -> int:
         """The file that has the path, also if it is being rotated just now."""
@@ -731,7 +776,7 @@ class AuditLog:
     def _follow(self) -> None:
         """To the file where the others are, which is locked then."""
         for _ in range(_FOLLOWING):
-            fd = open_log(self._path, create=False)
+            fd = self._file_of_the_others()
             try:
                 lock(fd, self._patience)
                 position, _intended = self._head.read()
@@ -745,6 +790,25 @@ class AuditLog:
             os.close(fd)
         # Where our own order goes on is not known: fail until the next reopen.
         raise OSError(errno.ESTALE, "the file was moved again")
+
+    def _file_of_the_others(self) -> int:
+        """At the path, or where somebody has moved it within its directory. If it is nowhere: whatever is at the path."""
+        position, _intended = self._head.read()
+        fd = -1
+        try:
+            fd = open_log(self._path, create=False)
+            if identity(fd) == (position.device, position.inode):
+                return fd
+        except FileNotFoundError:
+            pass
+        moved = self._under_another_name(position)
+        if fd < 0 and moved < 0:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if moved >= 0:
+            if fd >= 0:
+                os.close(fd)
+            return moved
+        return fd
 
     def _failed(self, reason: str, count: int) -> AuditFailed:
         self._state.lose(self._writer, count, self._clock(), reason)

@@ -348,7 +348,8 @@ def test_a_file_that_was_moved_twice_is_not_guessed_at(path: Path) -> None:
     """A writer that finds neither file fails, and goes on with the next reopen: nothing is out of order."""
     log = AuditLog(path, writers=2)
     log.write(EVENT)
-    first, second = path.with_suffix(".1"), path.with_suffix(".2")
+    first, second = path.with_suffix(".1"), path.parent / "elsewhere" / "audit.jsonl"
+    second.parent.mkdir()
 
     (heard, say), (told, tell) = os.pipe(), os.pipe()
 
@@ -380,6 +381,60 @@ def test_a_file_that_was_moved_twice_is_not_guessed_at(path: Path) -> None:
     assert chained(path, first, second).kinds.count("statement.read") == 3
     assert kinds(second)[-1] == "log.resumed"
     assert kinds(path) == ["log.rotated", "statement.read"]
+
+
+def test_a_file_that_was_moved_twice_is_followed_by_what_it_is(path: Path) -> None:
+    """Another process went on in a new file, and that was moved as well: the writer finds it, and may reopen."""
+    log = AuditLog(path)
+    log.write(EVENT)
+    first, second = path.with_suffix(".1"), path.with_suffix(".2")
+    path.rename(first)
+    guest = AuditLog.join(path)
+    guest.write(EVENT)
+    path.rename(second)
+    log.write(EVENT)
+    log.reopen()
+    log.write(EVENT)
+    guest.write(EVENT)
+    for one in (guest, log):
+        one.close()
+    found = chained(path, first, second)
+    assert found.kinds.count("statement.read") == 5
+    assert kinds(second)[-1] == "statement.read"
+    assert not found.gaps
+    assert not path.read_bytes().count(b"log.unclean")
+
+
+def test_who_joins_a_log_that_was_moved_waits_for_its_writers(path: Path) -> None:
+    """Moved and not told: the service goes on in the moved file while commands come and make a new one. One chain all the same."""
+    log = AuditLog(path, writers=2)
+    moved: list[Path] = []
+    done, end = os.pipe()
+
+    def write() -> None:
+        for _ in range(6000):
+            log.write(EVENT)
+        os.write(end, b"x")
+
+    pid = forked(log, 1, write)
+    os.set_blocking(done, False)
+    while True:
+        try:
+            os.read(done, 1)
+            break
+        except BlockingIOError:
+            pass
+        if len(moved) < 100:
+            moved.append(path.with_suffix(f".{len(moved)}"))
+            path.rename(moved[-1])
+        guest = AuditLog.join(path)
+        guest.write(EVENT)
+        guest.close()
+    assert ended_well(pid)
+    log.close()
+    found = chained(path, *moved)
+    assert found.kinds.count("statement.read") > 6000
+    assert not found.gaps
 
 
 def test_a_file_that_is_cut_keeps_the_numbers_going(path: Path) -> None:
