@@ -5,18 +5,46 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
+from proxy.detection.settings import Detection
 from proxy.tables import BadTable
 
 Format = Literal["ocsf", "cef", "ecs"]
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-_PATTERN: Final = re.compile(r"[a-z_]+(\.[a-z_]+)*(\.\*)?|\*")
+_KINDS: Final = {
+    "audit": "queried",
+    "auditor": "lost started",
+    "authentication": "failed succeeded",
+    "configuration": "loaded read",
+    "containment": "begun ended",
+    "honey": "added removed",
+    "keys": "added created loaded refused",
+    "log": "begun checkpoint repaired resumed rotated unclean",
+    "policy": "loaded refused",
+    "protocol": "violated",
+    "proxy": "started stopped",
+    "schema": "applied",
+    "session": "closed opened",
+    "sink": "failed incomplete recovered rejected",
+    "statement": "compare read refused write",
+    "value": "tampered",
+    "worker": "lost started",
+}
+CODES: Final = frozenset(
+    {f"{family}.{kind}" for family, kinds in _KINDS.items() for kind in kinds.split()}
+    | {f"detection.{one.name}" for one in fields(Detection) if is_dataclass(one.default_factory)}
+)
+"""Every event_code there is: an `events` that matches none of them would send nothing, and nobody would miss it."""
 _OF_SYSLOG: Final = ("host", "hostname")
 _OF_HTTP: Final = ("url", "index", "token_file", "token_env")
+
+
+def _matches(pattern: str, code: str) -> bool:
+    return pattern in ("*", code) or (pattern.endswith(".*") and code.startswith(pattern[:-1]))
 
 
 def _number(default: int, low: int, high: int) -> int:
@@ -56,10 +84,7 @@ class Sink:
         """Is the event with this event_code for this sink? Checkpoints are for every one."""
         if not self.events or code == "log.checkpoint":
             return True
-        return any(
-            pattern in ("*", code) or (pattern.endswith(".*") and code.startswith(pattern[:-1]))
-            for pattern in self.events
-        )
+        return any(_matches(pattern, code) for pattern in self.events)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +128,7 @@ def check_sinks(sinks: Sequence[Sink]) -> None:
             raise BadTable(f"{key}.name", "names two sinks", "Give each its own name.")
         names.add(sink.name)
         for pattern in sink.events:
-            if not _PATTERN.fullmatch(pattern):
+            if not any(_matches(pattern, code) for code in CODES):
                 fix = 'Write event codes such as "statement.read", or "statement.*".'
                 raise BadTable(f"{key}.events", "holds what is no event code", fix)
         _check_keys(sink, key)

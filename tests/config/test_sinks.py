@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.audit.sinks import Sink
+from proxy.audit.sinks import CODES, Sink
 from proxy.config import Configuration, ConfigurationError, parse
+from tests.audit.examples import examples
 
 CONTROL = '[control]\ndsn = "postgresql:///shop"\n'
 FILE = Path("/etc/sealgate.toml")
@@ -69,6 +70,9 @@ def test_sinks_are_read() -> None:
             "does not belong",
         ),
         ('name = "a"\ntype = "stdout"\nevents = ["Statement"]', "events", "no event code"),
+        ('name = "a"\ntype = "stdout"\nevents = ["statement"]', "events", "no event code"),
+        ('name = "a"\ntype = "stdout"\nevents = ["*", "statement.raed"]', "events", "no event"),
+        ('name = "a"\ntype = "stdout"\nevents = ["statements.*"]', "events", "no event code"),
         ('name = "a"\ntype = "stdout"\nevents = "statement.*"', "events", "not a list"),
         ('name = "a"\ntype = "stdout"\nbatch_events = 0', "batch_events", "out of range"),
         ('name = "a"\ntype = "stdout"\ncolour = 1', "colour", "is not a known key"),
@@ -125,3 +129,10 @@ def test_checkpoints_come_whatever_is_chosen() -> None:
     assert not sink.takes("statements.read")
     assert Sink(name="a", type="stdout").takes("anything")
     assert Sink(name="a", type="stdout", events=("*",)).takes("anything")
+
+
+def test_every_event_can_be_asked_for() -> None:
+    """The codes that `events` may name are those that there are: an event that is new has to be listed."""
+    codes = {event["metadata"]["event_code"] for event in examples().values()}
+    assert codes <= CODES
+    assert {code for code in CODES - codes if not code.startswith("detection.")} == set()
