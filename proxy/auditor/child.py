@@ -23,7 +23,10 @@ from proxy.config import Configuration
 from proxy.upkeep import Loaded
 from proxy.workers.channel import Channel, Message
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds before it is started again
+_FIRST_PAUSE, _LONGEST_PAUSE = (
+    0.5,
+    300.0,
+)  # seconds before it is started again; each loss is an event
 _SETTLED: Final = 10.0  # seconds after which its end is not a failed start
 _PATIENCE: Final = 3.0  # seconds for detection to read to the end of the log
 _OVERTIME: Final = 2.0

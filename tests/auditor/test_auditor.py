@@ -20,6 +20,7 @@ import pytest
 
 from proxy.audit.reading import lines, log_files
 from proxy.auditor.census import Census
+from proxy.auditor.child import _pause
 from proxy.auditor.metrics import NAMES, Board, Endpoint, Service
 from proxy.auditor.process import _greeting
 from proxy.auditor.pulse import Pulse
@@ -348,6 +349,15 @@ def test_a_sink_may_have_any_name(project: Project, receivers: tuple[Splunk, Ela
     said = proxy.log.read_text()
     assert "sinks are behind" in said
     assert "uncaught" not in said
+
+
+def test_an_auditor_that_never_works_does_not_fill_the_log() -> None:
+    """Each attempt is an event: some 300 in a day, not thousands."""
+    pauses = [_pause(failures) for failures in range(1, 10_000)]
+    assert pauses[:3] == [0.5, 1, 2]
+    assert pauses == sorted(pauses)
+    assert sum(pauses[:300]) > 80_000
+    assert pauses[-1] == 300
 
 
 def test_an_auditor_that_cannot_work_is_lost_with_its_reason(project: Project) -> None:
