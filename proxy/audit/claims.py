@@ -31,7 +31,7 @@ CLAIM_CAP: Final = 128
 Claims = tuple[tuple[str, str], ...]
 """(key, value) as the client wrote them, each key once."""
 
-_PAIR: Final = re.compile(r"([A-Za-z_]{1,32})\s*=\s*'((?:[^'\\]|\\.)*+)'\s*(?:,|\Z)", re.DOTALL)
+_PAIR: Final = re.compile(r"([A-Za-z_]{1,32})\s*=\s*'((?>(?:[^'\\]|\\.)*))'\s*(?:,|\Z)", re.DOTALL)
 
 
 def from_comment(comment: str) -> dict[str, str]:

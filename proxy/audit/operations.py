@@ -30,9 +30,7 @@ Style = Literal["json", "console"]
 _WHO_AND_WHERE: Final = (
     "session login client host port database path file line key pid worker workers signal side"
 )
-_WHAT: Final = (
-    "event table column columns role roles command kind state step status method mode setting"
-)
+_WHAT: Final = "event table column columns role roles command kind state step status method mode setting sink detector"
 _WHY: Final = (
     "reason problem fix hint sqlstate rule"  # phrases of ours, or the system's for an errno
 )

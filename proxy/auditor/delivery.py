@@ -184,7 +184,7 @@ class Delivery(threading.Thread):
             return
         self.standing.rejected += count
         uids = tuple(uid for each in rejected for uid in each.uids)
-        log.error("events rejected", sink=self.sink.name, events=count, reason=rejected[0].reason)
+        log.error("events rejected", sink=self.sink.name, count=count, reason=rejected[0].reason)
         self._tell(sink_rejected(self.sink.name, count, rejected[0].reason, uids))
 
     def _note(self, batch: Batch) -> None:

@@ -51,7 +51,8 @@ def _of_subject(facts: Facts, table: TableFacts, kept: HistoryFacts) -> Iterator
             if kept.primary_key
             else "it has no primary key either: nobody can say which rows were seen"
         )
-        finding = info if kept.primary_key else warning
+        # Who has said nothing yet is told so; who has, has forgotten this table.
+        finding = warning if facts.subjects and not kept.primary_key else info
         yield finding(
             "SG062",
             table.label,

@@ -88,7 +88,7 @@ def test_libraries_of_the_tree_are_in_no_distribution(compiled: Project) -> None
 
 
 def test_sealgate_itself(tmp_path: Path) -> None:
-    """The pure wheel holds every source and nothing that only building needs."""
+    """The pure wheel holds every source and template, and nothing that only building needs."""
     project = Project(ROOT)
     built = project.run(
         "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path),
@@ -101,7 +101,8 @@ def test_sealgate_itself(tmp_path: Path) -> None:
     sources = {
         path.relative_to(ROOT).as_posix()
         for package in ("proxy", "policy", "keystore")
-        for path in (ROOT / package).rglob("*.py")
+        for pattern in ("*.py", "templates/*.html")
+        for path in (ROOT / package).rglob(pattern)
     }
     assert names == {path for path in sources if not path.startswith("proxy/compiling/")}
 

@@ -136,8 +136,13 @@ class Bottle:
 
     @property
     def story(self) -> tuple[bytes, list[object]]:
-        """What the client heard, and what was recorded."""
-        return self.heard, [e.event for e in self.effects if isinstance(e, Record)]
+        """What the client heard, and what was recorded. Values are sealed anew each time: of those the ids are counted."""
+        events = [e.event for e in self.effects if isinstance(e, Record)]
+        for event in events:
+            for column in event["unmapped"]["sealgate"].get("columns", ()):
+                if column.get("outcome") == "written" and "cell_ids" in column:
+                    column["cell_ids"] = len(column["cell_ids"])
+        return self.heard, list(events)
 
     @property
     def heard_before_events(self) -> list[int]:
