@@ -105,7 +105,8 @@ while True:
 
 
 @pytest.mark.parametrize("rotate", [0, 20_000])
-def test_kill_nine_loses_nothing_that_was_written(tmp_path: Path, rotate: int) -> None:
+@pytest.mark.parametrize("times", [2, pytest.param(5, marks=pytest.mark.long)])
+def test_kill_nine_loses_nothing_that_was_written(tmp_path: Path, rotate: int, times: int) -> None:
     """Two services at once, killed at random moments, several times, with and without rotation: every event whose write had
     returned is in the files, the chain and its seal hold over all of them, and every torn line is told of.
     """
@@ -115,7 +116,7 @@ def test_kill_nine_loses_nothing_that_was_written(tmp_path: Path, rotate: int) -
     draw = random.Random(seed)
     acknowledged = 0
     command = [sys.executable, "-c", WRITER, str(path), str(rotate)]
-    for _ in range(3):
+    for _ in range(times):
         with ExitStack() as stack:
             writers = [
                 stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
