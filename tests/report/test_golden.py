@@ -99,7 +99,7 @@ def test_what_is_held_does_not_grow_with_the_log(
     """Past its bounds: twice the events, all of them new to it, and next to no more memory; each kept would be 600 bytes and more."""
     monkeypatch.setattr("proxy.report.changes.ENTRIES", 100)
     monkeypatch.setattr("proxy.report.observed.TIMELINE", 100)
-    once, twice = gathered(FEEDS[what], 3_000), gathered(FEEDS[what], 6_000)
+    once, twice = gathered(FEEDS[what], 1_000), gathered(FEEDS[what], 2_000)
     assert twice < once + 200_000
 
 
