@@ -59,6 +59,8 @@ def uids(receiver: Rsyslogd) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+# CPython's wrap_socket forgets to close what it made if the peer resets the connection before the handshake.
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 def test_every_event_through_restarts(stage: Stage, receiver: Rsyslogd) -> None:
     """It is stopped and started while events come: without duplicates, all are there; its fields are ours."""
     delivery = stage.deliver(sink(receiver))
