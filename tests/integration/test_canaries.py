@@ -140,8 +140,13 @@ def test_it_was_there(shop: Shop, canary: str) -> None:
 
 
 def test_not_in_the_access_log(shop: Shop, canary: str) -> None:
-    """Statements are there with their literals as $n."""
+    """Statements are there with their literals as $n; nor is it in what is kept beside the log: state, baselines, side file."""
     assert search(shop.audit_path, canary) == []
+    state = shop.directory / "audit.jsonl.state"
+    kept = [path for path in state.rglob("*") if path.is_file()]
+    assert {path.name for path in kept} >= {"head", "signing.pub"}
+    for path in (*kept, *shop.directory.glob("audit.jsonl.cells")):
+        assert search(path, canary) == []
 
 
 def test_not_in_the_operations_log(shop: Shop, canary: str) -> None:
