@@ -95,7 +95,7 @@ def test_an_idle_service_signs(project: Project) -> None:
         project.configure(change=("port = 0", f"port = 0\nworkers = {workers}\n"), more=more)
         proxy = project.serve()
         before = whole_so_far(project)
-        eventually(lambda before=before: whole_so_far(project) >= before + 3)
+        eventually(lambda before=before: whole_so_far(project) >= before + 2)
         with project.connect(proxy) as connection:
             for _ in range(20):
                 assert connection.execute(READ).fetchall() == CLEAR
