@@ -171,8 +171,9 @@ def _alive(port: int) -> bool:
     return get(port, "/healthz")[0] != 0
 
 
+@pytest.mark.parametrize("stopped", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_metrics_and_health(
-    project: Project, receivers: tuple[Splunk, Elastic], metrics_port: int
+    project: Project, receivers: tuple[Splunk, Elastic], metrics_port: int, stopped: bool
 ) -> None:
     """The numbers are those of what was done; no label names a login, an address or a statement."""
     configure(project, receivers, metrics_port)
@@ -210,13 +211,34 @@ def test_metrics_and_health(
     assert samples(metrics_port)['sealgate_sink_behind_events{sink="es"}'] > 50
     receivers[1].start()
     eventually(lambda: get(metrics_port, "/readyz")[0] == 200, 60)
-    os.kill(proxy._process.pid, signal.SIGSTOP)
-    try:
-        eventually(lambda: get(metrics_port, "/healthz")[0] == 503, 30)
-    finally:
-        os.kill(proxy._process.pid, signal.SIGCONT)
+    if stopped:
+        os.kill(proxy._process.pid, signal.SIGSTOP)
+        try:
+            eventually(lambda: get(metrics_port, "/healthz")[0] == 503, 30)
+        finally:
+            os.kill(proxy._process.pid, signal.SIGCONT)
     eventually(lambda: get(metrics_port, "/healthz")[0] == 200)
     assert proxy.stop() == 0
+
+
+def test_a_proxy_that_says_nothing_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it said last counts for some seconds, here for less; with its next word it is healthy again."""
+    monkeypatch.setattr("proxy.auditor.metrics.STALE", 1.0)
+    service = Service()
+    board = Board(service, Census([]), (), Pulse(lambda: None))
+    endpoint = Endpoint(("127.0.0.1", 0), board)
+    endpoint.start()
+
+    def well() -> bool:
+        service.hear({"accepting": 1, "ready": 1})
+        return get(endpoint.port, "/healthz") == (200, "ok\n")
+
+    for _ in range(2):
+        eventually(well)
+        eventually(lambda: get(endpoint.port, "/healthz")[0] == 503)
+        assert "has said nothing for 1 seconds" in get(endpoint.port, "/healthz")[1]
+        assert get(endpoint.port, "/readyz")[0] == 503
+    endpoint.stop()
 
 
 def test_hostile_scrapes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +253,10 @@ def test_hostile_scrapes(monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = Endpoint(("127.0.0.1", 0), Board(service, Census([]), (), Pulse(lambda: None)))
     endpoint.start()
     place = ("127.0.0.1", endpoint.port)
-    silent = [socket.create_connection(place) for _ in range(40)]
+    silent = []
+    for _ in range(40):
+        silent.append(socket.create_connection(place))
+        time.sleep(0.005)  # it accepts each: an overrun backlog would cost seconds of TCP's
     for content in (
         b"\0" * 100,
         b"GET " + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n",
