@@ -71,6 +71,9 @@ What other searches make possible is in search.md.
 {_KINDS}
 Literals stand for parameters as well. COPY ... FROM STDIN and TO STDOUT, in text, csv and binary, are protected
 (`tests/integration/test_copy.py`); only files and programs of the server are listed here.
+
+`ALTER TABLE ... DROP COLUMN` of a sealed column needs CASCADE, which drops the trigger that keeps the history with it; run
+`sealgate apply` behind it (disclosure.md).
 """,
     customers.SCHEMA,
     ("customers", "orders"),

@@ -234,6 +234,7 @@ FAMILIES: dict[str, list[str | Shape]] = {
         "ALTER TABLE customers ADD COLUMN phone text",
         "ALTER TABLE customers DROP COLUMN note",
         "ALTER TABLE customers DROP COLUMN email",
+        "ALTER TABLE customers DROP COLUMN email CASCADE",
         "ALTER TABLE customers RENAME COLUMN email TO mail",
         "ALTER TABLE customers RENAME TO clients",
         "ALTER TABLE customers ALTER COLUMN email DROP NOT NULL",
