@@ -44,6 +44,9 @@ def empty(target: Stage) -> Stage:
     return target
 
 
+NO_HISTORY = "--exclude-table-data=sealgate.cell_history"
+"""Which a login of its own tables may not write; under other keys its cell ids would be of values that are nowhere."""
+
 WAYS: dict[str, tuple[str, str]] = {
     "copy, psql": ("pg_dump -a", "psql -qX -v ON_ERROR_STOP=1"),
     "copy, one transaction": ("pg_dump -a", "psql -qX1 -v ON_ERROR_STOP=1"),
@@ -63,7 +66,7 @@ WAYS: dict[str, tuple[str, str]] = {
 def test_a_clear_dump_is_sealed_on_its_way_in(stage: Stage, empty: Stage, way: str) -> None:
     """The target reads what the source reads, and stores nothing that the source stores: other keys, other nonces."""
     dump, restore = WAYS[way]
-    dumped = stage.proxied("backup").run("bash", "-c", dump).stdout
+    dumped = stage.proxied("backup").run("bash", "-c", f"{dump} {NO_HISTORY}").stdout
     assert b"ada@example.com" in dumped or b"PGDMP" in dumped
     done = empty.proxied("shop_owner").run("bash", "-c", restore, stdin=dumped)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -75,7 +78,9 @@ def test_a_directory_is_dumped_and_restored_in_parallel(
 ) -> None:
     """-Fd -j 2: two sessions read one snapshot, two sessions write."""
     archive = str(tmp_path / "archive")
-    stage.proxied("backup").done("pg_dump", "--section=data", "-Fd", "-j2", "-f", archive)
+    stage.proxied("backup").done(
+        "pg_dump", "--section=data", "-Fd", "-j2", NO_HISTORY, "-f", archive
+    )
     owner = empty.proxied("shop_owner")
     owner.done("pg_restore", "--section=data", "-j2", "-d", owner.database, archive)
     arrived(stage, empty)
@@ -86,7 +91,7 @@ def arrived(stage: Stage, target: Stage, *, everything: bool = True) -> None:
     wanted = stage.proxied().done("psql", "-XAtc", ROWS)
     assert target.proxied().done("psql", "-XAtc", ROWS) == wanted
     if everything:
-        data = ("pg_dump", "-a", "--restrict-key=dump")
+        data = ("pg_dump", "-a", "--restrict-key=dump", NO_HISTORY)
         assert target.proxied("backup").done(*data) == stage.proxied("backup").done(*data)
     assert wanted.startswith("1|ada@example.com|123-45-6789|1985-12-10|100.50\n2|bob@")
     found = "SELECT id FROM customers WHERE email = 'bob@example.com' AND birth_date = '1990-01-02'"
@@ -105,7 +110,9 @@ def test_what_is_restored_stays_out_of_the_servers_log(stage: Stage, empty: Stag
     before = log.stat().st_size
     for options in ("", "--inserts"):
         empty.shop.database.psql('TRUNCATE customers, orders, plain, visits, "Odd Place"."Kinds"')
-        dumped = stage.proxied("backup").run("bash", "-c", f"pg_dump -a {options}").stdout
+        dumped = (
+            stage.proxied("backup").run("bash", "-c", f"pg_dump -a {NO_HISTORY} {options}").stdout
+        )
         empty.proxied("shop_owner").done(
             "psql", "-qX", "-vON_ERROR_STOP=1", "-o/dev/null", stdin=dumped
         )
