@@ -105,7 +105,7 @@ while True:
 
 
 @pytest.mark.parametrize("rotate", [0, 20_000])
-@pytest.mark.parametrize("times", [2, pytest.param(5, marks=pytest.mark.long)])
+@pytest.mark.parametrize("times", [2, pytest.param(3, marks=pytest.mark.long)])
 def test_kill_nine_loses_nothing_that_was_written(tmp_path: Path, rotate: int, times: int) -> None:
     """Two services at once, killed at random moments, several times, with and without rotation: every event whose write had
     returned is in the files, the chain and its seal hold over all of them, and every torn line is told of.
