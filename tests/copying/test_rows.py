@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import struct
@@ -22,8 +23,9 @@ ENDS = (b"\n", b"\r\n", b"\r")
 
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
-    seed = random.SystemRandom().getrandbits(32)
-    print(f"seed {seed} for {request.node.nodeid}")
+    """Randomness whose seed a failure shows: COPYING_SEED=... repeats it."""
+    seed = int(os.environ.get("COPYING_SEED", random.SystemRandom().getrandbits(32)))
+    print(f"COPYING_SEED={seed} for {request.node.nodeid}")
     return random.Random(seed)
 
 
