@@ -229,8 +229,12 @@ path = "audit.jsonl"
             yield plain, sealed
 
     def events(self) -> list[dict[str, Any]]:
-        """What the log tells of, without what it tells of itself: checkpoints come whenever they are due."""
-        return [e for e in self.log_events() if not e["metadata"]["event_code"].startswith("log.")]
+        """What the log tells of sessions and commands. Checkpoints, the auditor and its findings come whenever they are due."""
+        return [
+            event
+            for event in self.log_events()
+            if not event["metadata"]["event_code"].startswith(("log.", "auditor.", "detection."))
+        ]
 
     def log_events(self) -> list[dict[str, Any]]:
         """All of them, in the order of the file."""
